@@ -1,0 +1,97 @@
+"""The Kilo AI Gateway, framework-free: settings, chat drivers, decoders, errors.
+
+Users of LangChain and LlamaIndex want `langchain_kilo.ChatKilo` and `llama_index_kilo.KiloLLM`, which
+stand on this package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from kilo_gateway._version import __version__
+
+if TYPE_CHECKING:
+    from kilo_gateway import chat as chat
+    from kilo_gateway.errors import (
+        KiloAuthenticationError,
+        KiloConflictError,
+        KiloConnectionError,
+        KiloContextLengthError,
+        KiloCreditsError,
+        KiloDataCollectionError,
+        KiloError,
+        KiloInvalidRequestError,
+        KiloModelNotFoundError,
+        KiloNotFoundError,
+        KiloPermissionError,
+        KiloRateLimitError,
+        KiloResponseError,
+        KiloServerError,
+        KiloSignInRequiredError,
+        KiloStatusError,
+        KiloStreamInterruptedError,
+        KiloTimeoutError,
+    )
+    from kilo_gateway.notices import KiloDataPolicyWarning
+    from kilo_gateway.reply import Delta, Ending, Reply, ToolCall, ToolCallDelta
+    from kilo_gateway.routing import MODES, TIERS
+    from kilo_gateway.settings import ChatRequest, GatewaySettings
+    from kilo_gateway.usage import Usage
+
+_HOME = {
+    "KiloDataPolicyWarning": "notices",
+    **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCall", "ToolCallDelta"), "reply"),
+    **dict.fromkeys(("MODES", "TIERS"), "routing"),
+    **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings"),
+    "Usage": "usage",
+}
+
+__all__ = [
+    "MODES",
+    "TIERS",
+    "ChatRequest",
+    "Delta",
+    "Ending",
+    "GatewaySettings",
+    "KiloAuthenticationError",
+    "KiloConflictError",
+    "KiloConnectionError",
+    "KiloContextLengthError",
+    "KiloCreditsError",
+    "KiloDataCollectionError",
+    "KiloDataPolicyWarning",
+    "KiloError",
+    "KiloInvalidRequestError",
+    "KiloModelNotFoundError",
+    "KiloNotFoundError",
+    "KiloPermissionError",
+    "KiloRateLimitError",
+    "KiloResponseError",
+    "KiloServerError",
+    "KiloSignInRequiredError",
+    "KiloStatusError",
+    "KiloStreamInterruptedError",
+    "KiloTimeoutError",
+    "Reply",
+    "ToolCall",
+    "ToolCallDelta",
+    "Usage",
+    "__version__",
+    "chat",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the openai package takes longer to import than everything else together."""
+    if name == "chat":
+        return importlib.import_module("kilo_gateway.chat")
+    if name in __all__:
+        value = getattr(importlib.import_module(f"kilo_gateway.{_HOME.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'kilo_gateway' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,174 @@
+"""The four chat drivers: the only place that sends a chat request. I/O only; decoding is in decode.py.
+
+The official client does transport, authentication and retries. Frames are decoded here rather than
+by its typed stream, which costs ten times as much CPU and loses parts of the errors (docs/gateway.md, "Streams").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import Any, Final
+
+import openai
+
+from kilo_gateway import clients, error_table, notices
+from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
+from kilo_gateway.errors import KiloError
+from kilo_gateway.reply import Delta, Reply
+from kilo_gateway.settings import ChatRequest, GatewaySettings
+
+PATH: Final = "/chat/completions"
+
+
+def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
+    """Send a request that is not streamed. Raises KiloError."""
+    call = _Call(settings, request)
+    client = clients.sync_client(settings)
+    try:
+        response = client.post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
+    return decode_body(response.content, response, call.sent)
+
+
+async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
+    """Send a request that is not streamed. Raises KiloError."""
+    call = _Call(settings, request)
+    client = await clients.async_client(settings)
+    try:
+        response = await client.post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
+    return decode_body(response.content, response, call.sent)
+
+
+def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
+    """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
+    call = _Call(settings, request)
+    client = clients.sync_client(settings)
+    try:
+        response = client.post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
+    try:
+        reader = call.reader(response)
+        for chunk in _received(response, reader):
+            yield from reader.feed(chunk)
+        yield from reader.finish()
+    finally:
+        response.close()
+
+
+async def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
+    """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
+    call = _Call(settings, request)
+    client = await clients.async_client(settings)
+    try:
+        response = await client.post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
+    try:
+        reader = call.reader(response)
+        async for chunk in _areceived(response, reader):
+            for delta in reader.feed(chunk):
+                yield delta
+        for delta in reader.finish():
+            yield delta
+    finally:
+        await response.aclose()
+
+
+def _received(response: Any, reader: _Reader) -> Iterator[bytes]:
+    try:
+        yield from response.iter_bytes()
+    # Which HTTP library raises depends on openai's version and on the user's own client.
+    except Exception as error:
+        raise reader.broken(error) from error
+
+
+async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in response.aiter_bytes():
+            yield chunk
+    except Exception as error:
+        raise reader.broken(error) from error
+
+
+class _Call:
+    """What sync and async have in common about one request."""
+
+    def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
+        keyed = settings.bearer is not None
+        notices.warn_once(request.model, request.payload, keyed=keyed)
+        self.idle_limit = request.stream_idle_timeout
+        self.sent = error_table.Sent(
+            model=request.model,
+            keyed=keyed,
+            organization=settings.organization_id is not None,
+            timeout=request.timeout,
+        )
+        headers: dict[str, Any] = dict(request.headers)
+        if not keyed:
+            headers["Authorization"] = openai.Omit()
+        options: dict[str, Any] = {
+            "headers": headers,
+            "max_retries": request.max_retries,
+            "params": request.query,
+        }
+        if request.timeout is not None:
+            options["timeout"] = request.timeout
+        self.arguments: dict[str, Any] = {
+            "cast_to": clients.HTTP_RESPONSE,
+            "body": request.payload,
+            "options": options,
+            "stream": request.payload["stream"],
+            "stream_cls": openai.Stream[object],
+        }
+
+    def translated(self, error: openai.APIError) -> KiloError:
+        if isinstance(error, openai.APIStatusError):
+            return error_table.from_status(error, self.sent)
+        return error_table.from_transport(error, self.sent)
+
+    def reader(self, response: Any) -> _Reader:
+        if self.idle_limit is not None and (timeout := response.request.extensions.get("timeout")):
+            # Until the headers came, `timeout` counted: a model may think long before its first byte.
+            timeout["read"] = min(timeout.get("read") or self.idle_limit, self.idle_limit)
+        return _Reader(response, self.sent, self.idle_limit)
+
+
+class _Reader:
+    """Decodes a response as it arrives, and ends one that sends nothing but keep-alives."""
+
+    def __init__(self, response: Any, sent: error_table.Sent, idle_limit: float | None) -> None:
+        self._response = response
+        self._sent = sent
+        self._decoder = StreamDecoder(response, sent)
+        # A body that is no event stream (an error page, a server that does not stream) is decoded as a whole.
+        self._whole = None if "event-stream" in response.headers.get("content-type", "") else bytearray()
+        self._idle_limit = idle_limit
+        self._frames = 0
+        self._since = time.monotonic()
+
+    def feed(self, chunk: bytes) -> Iterator[Delta]:
+        if self._whole is not None:
+            self._whole += chunk
+            return
+        yield from self._decoder.feed(chunk)
+        now = time.monotonic()
+        if self._decoder.frames != self._frames:
+            self._frames, self._since = self._decoder.frames, now
+        # A read timeout cannot see this: keep-alive comments are bytes.
+        elif self._idle_limit is not None and now - self._since > self._idle_limit:
+            raise error_table.idle(self._idle_limit, self._response, self._decoder.partial_text)
+
+    def finish(self) -> Iterator[Delta]:
+        if self._whole is not None:
+            return decode_whole(bytes(self._whole), self._response, self._sent)
+        return self._decoder.finish()
+
+    def broken(self, error: Exception) -> KiloError:
+        return error_table.from_transport(
+            error, self._sent, response=self._response, partial=self._decoder.partial_text
+        )

@@ -1,0 +1,184 @@
+"""The types of the constructor fields: what each accepts, and what its error says. No I/O."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from kilo_gateway import routing
+
+DEFAULT_BASE_URL: Final = "https://api.kilo.ai/api/gateway"
+NO_KEY: Final = frozenset({"", "public", "anonymous"})
+"""Keys that mean "no account": seed documents and older servers use them (docs/gateway.md, "Credentials")."""
+
+REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
+
+RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
+RESERVED_FEATURES: Final = frozenset({"cloud-agent", "code-review", "app-builder", "gastown"})
+
+
+def _between(low: float, high: float) -> AfterValidator:
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"is {value!r}; it must lie between {low:g} and {high:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _at_least(low: int, remedy: str) -> AfterValidator:
+    def check(value: int) -> int:
+        if value < low:
+            raise ValueError(f"is {value!r}; it must be at least {low}: {remedy}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _seconds(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"is {value!r}; it must be a positive number of seconds, or None for the default")
+    return value
+
+
+def _one_of(choices: tuple[str, ...], other: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in choices:
+            near = routing.nearest_name(value, choices)
+            hint = f" (did you mean {near!r}?)" if near else ""
+            raise ValueError(f"is {value!r}{hint}; known values: {', '.join(choices)}; send others with {other}")
+        return value
+
+    return check
+
+
+_effort = _one_of(REASONING_EFFORTS, 'reasoning={"effort": ...}')
+
+
+def _reasoning(value: Any) -> Any:
+    return {"effort": _effort(value)} if isinstance(value, str) else value
+
+
+def _stop(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _api_key(value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return None
+    key = value.get_secret_value().strip()
+    return SecretStr(routing.check_header_value(key, limit=20_000))
+
+
+def _organization(value: SecretStr | None) -> SecretStr | None:
+    if value is None or not value.get_secret_value().strip():
+        return None
+    try:
+        return SecretStr(str(uuid.UUID(value.get_secret_value().strip())))
+    except ValueError:
+        raise ValueError(
+            "is not a UUID; the gateway would silently drop your account: copy the id from your organisation's page"
+        ) from None
+
+
+def _base_url(value: str) -> str:
+    url = value.strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("contains credentials; remove them from the URL and pass the key as api_key")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"is {value!r}; it must be an http(s) URL such as {DEFAULT_BASE_URL!r}")
+    if parts.query or parts.fragment:
+        raise ValueError("must end after the path; pass query parameters as default_query")
+    if url.endswith("/chat/completions"):
+        raise ValueError(f"is {value!r}; leave out the last part: {url.removesuffix('/chat/completions')!r}")
+    return url
+
+
+def check_headers(value: dict[str, str]) -> dict[str, str]:
+    """Return headers that may be sent; raises ValueError for Authorization and for what HTTP does not allow."""
+    for name, content in value.items():
+        if name.lower() == "authorization":
+            raise ValueError("must not contain Authorization; pass the key as api_key")
+        if not name or not all("!" <= c <= "~" and c != ":" for c in name):
+            raise ValueError(f"has the header name {name!r}, which HTTP does not allow")
+        routing.check_header_value(content, limit=20_000)
+    return value
+
+
+def check_extra_body(value: dict[str, Any]) -> dict[str, Any]:
+    """Return further request fields; raises ValueError for the ones that have their own place."""
+    if taken := RESERVED_BODY_KEYS.intersection(value):
+        raise ValueError(f"must not contain {sorted(taken)}; model has its own field, the rest is the request itself")
+    return value
+
+
+def _feature(value: str) -> str | None:
+    feature = routing.check_header_value(value.strip().lower())
+    if feature in RESERVED_FEATURES:
+        raise ValueError(f"{feature!r} belongs to one of Kilo's own products and changes rate limits: leave it out")
+    return feature or None
+
+
+def _header_text(limit: int) -> Callable[[str], str | None]:
+    return lambda value: routing.check_header_value(value.strip(), limit) or None
+
+
+def base_url_from_env() -> str:
+    """Return the base URL that the environment asks for, else the public gateway."""
+    if url := os.environ.get("KILO_BASE_URL"):
+        return url
+    if host := os.environ.get("KILO_API_URL"):
+        return host.rstrip("/") + "/api/gateway"
+    return DEFAULT_BASE_URL
+
+
+def secret_from_env(name: str) -> Callable[[], SecretStr | None]:
+    """Return a function that reads a secret from the environment variable `name`."""
+
+    def read() -> SecretStr | None:
+        value = os.environ.get(name)
+        return SecretStr(value) if value else None
+
+    return read
+
+
+Model = Annotated[str, AfterValidator(routing.normalize_model)]
+Tier = Annotated[str, AfterValidator(routing.normalize_tier)]
+Mode = Annotated[str, AfterValidator(routing.normalize_mode)]
+Key = Annotated[SecretStr | None, AfterValidator(_api_key)]
+Organization = Annotated[SecretStr | None, AfterValidator(_organization)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Feature = Annotated[str, AfterValidator(_feature)]
+TaskId = Annotated[str, AfterValidator(_header_text(routing.HEADER_VALUE_LIMIT))]
+ProjectId = Annotated[str, AfterValidator(_header_text(256))]
+Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
+Temperature = Annotated[float, _between(0, 2)]
+Probability = Annotated[float, _between(0, 1)]
+Penalty = Annotated[float, _between(-2, 2)]
+TopLogprobs = Annotated[int, _between(0, 20)]
+MaxTokens = Annotated[int, _at_least(1, "leave it out for the model's own limit")]
+MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
+Seconds = Annotated[float, AfterValidator(_seconds)]
+Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
+Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]
+Verbosity = Annotated[str, AfterValidator(_one_of(VERBOSITIES, "extra_body"))]
+ExtraBody = Annotated[dict[str, Any], AfterValidator(check_extra_body)]
+"""Further request fields; `model`, `messages` and `stream` have their own place and are refused."""
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether `host` is this machine."""
+    if host is None or host == "localhost" or host.endswith(".localhost"):
+        return host is not None
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,293 @@
+"""From the gateway's JSON to what both frameworks translate: Delta, Ending, Reply. Pure; sync and async share it.
+
+Every oddity that upstream providers put into an answer is repaired here, once
+(docs/gateway.md, "Streams" and "Tool calls").
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kilo_gateway.usage import Usage
+
+
+@dataclass(slots=True)
+class ToolCallDelta:
+    """A fragment of a tool call. `position` tells the calls of an answer apart, from 0 in order of appearance."""
+
+    position: int
+    id: str | None = None
+    """Told once per call."""
+    name: str | None = None
+    """Told once per call."""
+    arguments: str = ""
+    """The next piece of the JSON text."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """What is known when an answer is complete, each fact once."""
+
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    usage: Usage | None = None
+    id: str | None = None
+    """The generation id."""
+    model: str | None = None
+    """The model that served, not the requested one."""
+    provider: str | None = None
+    """The upstream provider, where the route tells it."""
+    created: int | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    request_id: str | None = None
+    reasoning_details: list[dict[str, Any]] = field(default_factory=list)
+    """To be sent back unchanged with the assistant message."""
+    images: list[dict[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    audio: dict[str, Any] | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Delta:
+    """One repaired step of an answer; the last one alone carries `ending`."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: Sequence[ToolCallDelta] = ()
+    ending: Ending | None = None
+    raw: dict[str, Any] | None = None
+    """The gateway's own JSON frame."""
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A complete tool call; `arguments` is the text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+    def parsed(self) -> dict[str, Any] | None:
+        """Return the arguments, `{}` for none, or None when they are no JSON object."""
+        text = self.arguments.strip()
+        if text in ("", "null"):
+            return {}
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: the sum of its deltas."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    ending: Ending = field(default_factory=Ending)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, delta: Delta) -> None:
+        """Take in the next delta."""
+        if delta.text:
+            self.text += delta.text
+        if delta.reasoning:
+            self.reasoning += delta.reasoning
+        if delta.refusal:
+            self.refusal += delta.refusal
+        for fragment in delta.tool_calls:
+            if fragment.position == len(self.tool_calls):
+                self.tool_calls.append(ToolCall("", ""))
+            call = self.tool_calls[fragment.position]
+            call.id = call.id or fragment.id or ""
+            call.name = call.name or fragment.name or ""
+            call.arguments += fragment.arguments
+        if delta.ending is not None:
+            self.ending = delta.ending
+        if delta.raw is not None:
+            self.raw = delta.raw
+
+
+class ToolCallRepair:
+    """Gives each fragment of a stream's tool calls its call.
+
+    Upstream sends parallel calls all at index 0 with different ids, indices that start at 1 or are
+    missing, ids and names that are repeated or emptied later, and arguments that are null or an object.
+    """
+
+    __slots__ = ("_calls", "_open")
+
+    def __init__(self) -> None:
+        self._calls: list[_OpenCall] = []
+        self._open: dict[Any, _OpenCall] = {}
+
+    def feed(self, fragments: Any) -> list[ToolCallDelta]:
+        """Return the repaired fragments of one frame."""
+        if not isinstance(fragments, list):
+            return []
+        repaired = (self._one(f) for f in fragments if isinstance(f, dict))
+        return [delta for delta in repaired if delta is not None]
+
+    def finish(self) -> list[ToolCallDelta]:
+        """Return what the end of the answer settles: held-back arguments and ids nobody sent."""
+        deltas = []
+        for call in self._calls:
+            arguments = "" if call.held.strip() == "null" else call.held
+            missing_id = None if call.id else f"call_{uuid.uuid4().hex}"
+            if call.told and (arguments or missing_id):
+                deltas.append(ToolCallDelta(call.position, id=missing_id, arguments=arguments))
+        return deltas
+
+    @property
+    def nameless(self) -> bool:
+        """Whether a call came without a function name, so that nobody can execute it."""
+        return any(not call.told for call in self._calls)
+
+    def _one(self, fragment: dict[str, Any]) -> ToolCallDelta | None:
+        function = fragment.get("function")
+        function = function if isinstance(function, dict) else {}
+        call = self._call_of(fragment.get("index"), _string(fragment.get("id")))
+        new_id = _string(fragment.get("id")) if not call.id else ""
+        call.id = call.id or new_id
+        call.name = call.name or _string(function.get("name"))
+        call.held += _arguments_text(function.get("arguments"))
+        if not call.name:
+            return None
+        first = not call.told
+        if first:
+            call.told = True
+            # A call is numbered when it is first told, so that positions have no gaps.
+            call.position = sum(c.told for c in self._calls) - 1
+        ready = "" if "null".startswith(call.held) and not call.flowing else call.held
+        if ready:
+            call.flowing, call.held = True, ""
+        if not (first or ready or new_id):
+            return None
+        return ToolCallDelta(
+            call.position,
+            id=(call.id if first else new_id) or None,
+            name=call.name if first else None,
+            arguments=ready,
+        )
+
+    def _call_of(self, index: Any, call_id: str) -> _OpenCall:
+        call = None
+        if index is not None:
+            call = self._open.get(index)
+        elif call_id:
+            call = next((c for c in self._calls if c.id == call_id), None)
+        elif self._calls:
+            call = self._calls[-1]
+        if call is None or (call_id and call.id and call_id != call.id):
+            call = _OpenCall()
+            self._calls.append(call)
+        if index is not None:
+            self._open[index] = call
+        return call
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    id: str = ""
+    name: str = ""
+    held: str = ""
+    """Arguments not passed on yet: until the name is known, and while they may turn out to be `null`."""
+    position: int = -1
+    told: bool = False
+    flowing: bool = False
+
+
+def whole_tool_calls(calls: Any) -> list[ToolCallDelta]:
+    """Return the calls of a complete answer, where each entry is a call of its own whatever its index."""
+    if not isinstance(calls, list):
+        return []
+    deltas: list[ToolCallDelta] = []
+    for call in calls:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict) and (name := _string(function.get("name"))):
+            arguments = _arguments_text(function.get("arguments"))
+            deltas.append(
+                ToolCallDelta(
+                    len(deltas),
+                    id=_string(call.get("id")) or f"call_{uuid.uuid4().hex}",
+                    name=name,
+                    arguments="" if arguments.strip() == "null" else arguments,
+                )
+            )
+    return deltas
+
+
+def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]) -> None:
+    """Append a streamed fragment of `reasoning_details` to the list, joining what belongs to one entry.
+
+    Type and index alone do not tell entries apart (Gemini sends several at index 0), so a fragment
+    also starts a new entry when its id or format contradicts, or when the last entry is signed.
+    """
+    new = {key: value for key, value in fragment.items() if value not in (None, "")}
+    last = details[-1] if details else None
+    if (
+        last is None
+        or last.get("type") != new.get("type")
+        or last.get("index") != new.get("index")
+        or last.get("signature")
+        or any(key in new and last.get(key) not in (None, new[key]) for key in ("id", "format"))
+    ):
+        details.append(new)
+        return
+    for key, value in new.items():
+        joins = key in ("text", "summary", "data") and isinstance(value, str)
+        last[key] = last.get(key, "") + value if joins else value
+
+
+def content_parts(content: Any) -> tuple[str, str]:
+    """Return (text, reasoning) of a `content` value: a string, null, or a list of parts."""
+    if isinstance(content, str):
+        return content, ""
+    text = reasoning = ""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, dict) and part.get("type") == "text":
+            text += _string(part.get("text"))
+        elif isinstance(part, dict) and part.get("type") == "thinking":
+            inner = part.get("thinking")
+            pieces = inner if isinstance(inner, list) else [{"text": inner}]
+            reasoning += "".join(_string(p.get("text")) for p in pieces if isinstance(p, dict))
+    return text, reasoning
+
+
+def reasoning_text(message: dict[str, Any], from_content: str) -> str:
+    """Return the reasoning of a message or delta once, although up to four fields repeat it."""
+    if text := _string(message.get("reasoning")) or _string(message.get("reasoning_content")) or from_content:
+        return text
+    details = message.get("reasoning_details")
+    return "".join(
+        _string(d.get("text")) + _string(d.get("summary"))
+        for d in (details if isinstance(details, list) else ())
+        if isinstance(d, dict)
+    )
+
+
+def iterate_dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the dicts of a list, if it is one."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _arguments_text(arguments: Any) -> str:
+    if isinstance(arguments, str) or arguments is None:
+        return arguments or ""
+    return json.dumps(arguments, ensure_ascii=False)

@@ -1,0 +1,323 @@
+"""Every constructor field that ChatKilo and KiloLLM share, and the request they make of it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+
+from kilo_gateway import fields, routing
+from kilo_gateway.live import Live
+
+ALIASES: Final = {
+    "auto_tier": "tier",
+    "model_name": "model",
+    "stop_sequences": "stop",
+    "request_timeout": "timeout",
+    "api_base": "base_url",
+}
+"""Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
+
+FROM_ENVIRONMENT: Final = frozenset({"api_key", "base_url", "organization_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat request, complete but for the account: what `chat.py` sends and what the answer is labelled with."""
+
+    payload: dict[str, Any]
+    headers: dict[str, str]
+    model: str
+    tier: str | None
+    mode: str | None
+    query: Mapping[str, Any]
+    timeout: float | None
+    stream_idle_timeout: float | None
+    max_retries: int
+
+
+class GatewaySettings(BaseModel):
+    """The fields of a Kilo model. Nothing is sent for a field that is None.
+
+    Bad values raise `pydantic.ValidationError` (a ValueError) that names the field and the remedy;
+    so do unknown names, with the nearest known one.
+    """
+
+    model_config = ConfigDict(
+        # Inputs may be secrets; the validators put harmless ones into their text themselves.
+        hide_input_in_errors=True,
+        validate_default=True,
+        protected_namespaces=(),
+        arbitrary_types_allowed=True,
+    )
+
+    model: fields.Model | None = None
+    """Model id such as `anthropic/claude-sonnet-4.6`; without model and tier, `kilo-auto/free`."""
+    tier: fields.Tier | None = None
+    """Auto tier (`frontier`, `balanced`, `efficient`, `free`, `small`, `org`) instead of a model; alias `auto_tier`."""
+    mode: fields.Mode | None = None
+    """Working mode (`plan`, `code`, ...): chooses the model of tier `frontier`; sent in lower case."""
+    api_key: fields.Key = Field(default_factory=fields.secret_from_env("KILO_API_KEY"), repr=False, exclude=True)
+    """Key of the gateway; default `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
+    base_url: fields.BaseUrl = Field(default_factory=fields.base_url_from_env)
+    """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
+    allow_insecure: bool = False
+    """Permit sending a key over plain http to another machine."""
+    organization_id: fields.Organization = Field(
+        default_factory=fields.secret_from_env("KILO_ORG_ID"), repr=False, exclude=True
+    )
+    """UUID of the organisation that pays; default `KILO_ORG_ID`."""
+    task_id: fields.TaskId | None = None
+    """Conversation id: keeps prompt cache and free-tier model stable over a conversation."""
+    project_id: fields.ProjectId | None = None
+    """Project label for the gateway's statistics."""
+    feature: fields.Feature | None = None
+    """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
+
+    temperature: fields.Temperature | None = None
+    max_tokens: fields.MaxTokens | None = None
+    """Upper limit of generated tokens, reasoning included."""
+    top_p: fields.Probability | None = None
+    stop: fields.Stop = None
+    """Texts at which generation stops; alias `stop_sequences`."""
+    seed: int | None = None
+    frequency_penalty: fields.Penalty | None = None
+    presence_penalty: fields.Penalty | None = None
+    logprobs: bool | None = None
+    top_logprobs: fields.TopLogprobs | None = None
+    logit_bias: dict[str, float] | None = None
+    parallel_tool_calls: bool | None = None
+    """Whether the model may call several tools at once; sent only beside tools."""
+    reasoning: fields.Reasoning = None
+    """Effort (`none` ... `max`) or a dict {effort, max_tokens, exclude, enabled}; auto tiers may overwrite it."""
+    verbosity: fields.Verbosity | None = None
+    provider: dict[str, Any] | None = None
+    """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
+    plugins: list[dict[str, Any]] | None = None
+    transforms: list[str] | None = None
+    extra_body: fields.ExtraBody | None = None
+    """Further fields of the request body; merged deeply per call."""
+
+    default_headers: fields.Headers | None = Field(default=None, repr=False, exclude=True)
+    default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
+    timeout: fields.Seconds | None = None
+    """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
+    stream_idle_timeout: fields.Seconds | None = 300.0
+    """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
+    max_retries: fields.MaxRetries = 2
+    """Retries of the openai client, before the first byte only."""
+    http_client: Annotated[Any, BeforeValidator(Live.wrap)] = Field(default=None, repr=False, exclude=True)
+    """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
+    http_async_client: Annotated[Any, BeforeValidator(Live.wrap)] = Field(default=None, repr=False, exclude=True)
+    """The same for async calls."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names_only(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = {f.alias or name for name, f in cls.model_fields.items()} | set(cls.model_fields)
+        renamed: dict[str, Any] = {}
+        for name, value in values.items():
+            target = ALIASES.get(name, name) if name not in known else name
+            if value is None and target in FROM_ENVIRONMENT:
+                continue
+            if target not in known:
+                near = routing.nearest_name(name, [*known, *ALIASES])
+                hint = f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"
+                raise ValueError(f"{cls.__name__} has no argument {name!r}; {hint}")
+            if target in renamed and renamed[target] != value:
+                raise ValueError(f"{name!r} is another name of {target!r}, which is given too: give one of them")
+            renamed[target] = value
+        return renamed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        routing.resolve_model(self.model, self.tier)
+        parts = urlsplit(self.base_url)
+        if (
+            parts.scheme == "http"
+            and self.bearer
+            and not self.allow_insecure
+            and not fields.is_loopback(parts.hostname)
+        ):
+            raise ValueError(
+                f"base_url={self.base_url!r} is plain http, and the key would travel in clear: use https, "
+                "or allow_insecure=True if you trust the network"
+            )
+        return self
+
+    @property
+    def model_id(self) -> str:
+        """The model id that is requested when a call does not say otherwise."""
+        return routing.resolve_model(self.model, self.tier)
+
+    @property
+    def bearer(self) -> str | None:
+        """The key to send, or None for an anonymous request, which carries no Authorization header."""
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        return None if key in fields.NO_KEY else key
+
+    def with_mode(self, mode: str | None) -> Self:
+        """Return a copy that works in another mode and shares the connections."""
+        return self._copy(mode=None if mode is None else routing.normalize_mode(mode))
+
+    def with_tier(self, tier: str) -> Self:
+        """Return a copy that asks another auto tier and shares the connections."""
+        return self._copy(tier=routing.normalize_tier(tier), model=None)
+
+    def _copy(self, **update: Any) -> Self:
+        copy = self.model_copy(update=update)
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]  # cached properties of the frameworks describe the original
+        return copy
+
+    def private_headers(self) -> dict[str, str]:
+        """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
+        headers = dict(self.default_headers or {})
+        if self.organization_id:
+            headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
+        return headers
+
+    def request(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        stream: bool,
+        defaults: Mapping[str, Any] | None = None,
+        call: Mapping[str, Any] | None = None,
+    ) -> ChatRequest:
+        """Build the request for `messages` (wire format).
+
+        `call` holds the per-call keywords: they win over the fields, which win over `defaults`
+        (`model_kwargs`, `additional_kwargs`). `provider` and `extra_body` are merged deeply, a None
+        removes the field. Names that no field has go into the body as they are. Raises ValueError
+        for a value a field would refuse and for fields that only the constructor takes.
+        """
+        options = _checked_call(type(self), call or {})
+        mode = options.pop("mode", self.mode)
+        model = _call_model(self, options)
+        headers = {
+            name: value
+            for name, value in (
+                (routing.MODE_HEADER, mode),
+                (routing.TASK_HEADER, options.pop("task_id", self.task_id)),
+                (routing.PROJECT_HEADER, options.pop("project_id", self.project_id)),
+                (routing.FEATURE_HEADER, options.pop("feature", self.feature)),
+            )
+            if value is not None
+        }
+        headers |= fields.check_headers(dict(options.pop("extra_headers", None) or {}))
+        return ChatRequest(
+            headers=headers,
+            query={**(self.default_query or {}), **(options.pop("extra_query", None) or {})},
+            timeout=options.pop("timeout", self.timeout),
+            stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
+            max_retries=options.pop("max_retries", self.max_retries),
+            model=model,
+            tier=routing.tier_of(model),
+            mode=mode,
+            payload=self._payload(messages, model=model, stream=stream, defaults=defaults or {}, call=options),
+        )
+
+    def _payload(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        model: str,
+        stream: bool,
+        defaults: Mapping[str, Any],
+        call: dict[str, Any],
+    ) -> dict[str, Any]:
+        body = dict(fields.check_extra_body(dict(defaults)))
+        for name in BODY_FIELDS:
+            if (value := getattr(self, name)) is not None:
+                body[name] = _merged(body.get(name), value) if name == "provider" else value
+        body = _merged(body, self.extra_body or {})
+        extra = fields.check_extra_body(call.pop("extra_body", None) or {})
+        for name, value in call.items():
+            body[name] = _merged(body.get(name), value) if name == "provider" else value
+        body = {name: value for name, value in _merged(body, extra).items() if value is not None}
+        if not body.get("stop", True):
+            del body["stop"]
+        if not body.get("tools"):
+            # Beside no tools these are a 400 at some providers.
+            for name in ("tools", "tool_choice", "parallel_tool_calls"):
+                body.pop(name, None)
+        if stream:
+            body.setdefault("stream_options", {"include_usage": True})
+        return {"model": model, "messages": messages, "stream": stream, **body}
+
+
+BODY_FIELDS: Final = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "stop",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "parallel_tool_calls",
+    "reasoning",
+    "verbosity",
+    "provider",
+    "plugins",
+    "transforms",
+)
+
+CONSTRUCTOR_ONLY: Final = frozenset(
+    {"api_key", "base_url", "allow_insecure", "organization_id", "default_headers", "default_query"}
+    | {"http_client", "http_async_client"}
+)
+
+
+@cache
+def _field_adapter(cls: type[GatewaySettings], name: str) -> TypeAdapter[Any]:
+    info = cls.model_fields[name]
+    annotation: Any = info.annotation
+    for constraint in info.metadata:
+        annotation = Annotated[annotation, constraint]
+    return TypeAdapter(
+        annotation, config=None if hasattr(annotation, "model_config") else {"hide_input_in_errors": True}
+    )
+
+
+def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:
+    checked: dict[str, Any] = {}
+    for given, value in call.items():
+        name = ALIASES.get(given, given)
+        if name in CONSTRUCTOR_ONLY:
+            raise ValueError(f"{name!r} is fixed at construction and cannot be changed for one call")
+        if name in GatewaySettings.model_fields and value is not None:
+            try:
+                value = _field_adapter(cls, name).validate_python(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {_first_message(error)}") from None
+        checked[name] = value
+    return checked
+
+
+def _first_message(error: ValueError) -> str:
+    details = error.errors() if hasattr(error, "errors") else []
+    return str(details[0]["msg"]) if details else str(error)
+
+
+def _call_model(settings: GatewaySettings, options: dict[str, Any]) -> str:
+    model, tier = options.pop("model", None), options.pop("tier", None)
+    if model is None and tier is None:
+        return settings.model_id
+    return routing.resolve_model(model, tier)
+
+
+def _merged(base: Any, over: Any) -> Any:
+    """Merge dicts deeply into a new one; anything else in `over` replaces what `base` had."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}

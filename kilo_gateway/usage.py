@@ -1,0 +1,83 @@
+"""Tokens and cost of an answer, from either upstream route. Pure. See docs/gateway.md, "Usage"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer (zero details mean "none or not told") and its cost in USD, or None when not told."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens read from the provider's cache."""
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Part of `completion_tokens`."""
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    cost: float | None = None
+    """USD; 0.0 is a told price (free models), None an untold one."""
+    cost_details: dict[str, Any] | None = None
+    is_byok: bool | None = None
+    counted: bool = True
+    """False when only a cost was told and the token counts are not known."""
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
+    """Read the gateway's `usage` object; None when it tells neither tokens nor cost.
+
+    `provider_metadata` is the block of the Vercel route, which holds the cost as a string.
+    """
+    raw = usage if isinstance(usage, dict) else {}
+    gateway = _mapping(_mapping(provider_metadata).get("gateway"))
+    cost = _first_number(raw.get("cost"), gateway.get("cost"))
+    counted = raw.get("prompt_tokens") is not None or raw.get("completion_tokens") is not None
+    if not counted and cost is None:
+        return None
+    prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
+    of_prompt = _mapping(raw.get("prompt_tokens_details"))
+    of_completion = _mapping(raw.get("completion_tokens_details"))
+    details = raw.get("cost_details")
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=_count(raw.get("total_tokens")) or prompt + completion,
+        cached_tokens=_count(of_prompt.get("cached_tokens")),
+        cache_write_tokens=_count(of_prompt.get("cache_write_tokens")),
+        reasoning_tokens=_count(of_completion.get("reasoning_tokens")),
+        audio_input_tokens=_count(of_prompt.get("audio_tokens")),
+        audio_output_tokens=_count(of_completion.get("audio_tokens")),
+        cost=cost,
+        cost_details=details if isinstance(details, dict) else None,
+        is_byok=raw["is_byok"] if isinstance(raw.get("is_byok"), bool) else None,
+        counted=counted,
+        raw=raw,
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == value else 0
+
+
+def _first_number(*values: Any) -> float | None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            continue
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            continue
+        if abs(number) != float("inf") and number == number:
+            return number
+    return None

@@ -1,0 +1,11 @@
+"""The Kilo AI Gateway for LangChain: `ChatKilo`."""
+
+try:
+    import langchain_core  # noqa: F401 -- imported to tell the reader what is missing
+except ImportError as error:
+    raise ImportError('langchain_kilo needs langchain-core: pip install "kilo-gateway[langchain]"') from error
+
+from kilo_gateway import __version__
+from langchain_kilo.chat_models import ChatKilo
+
+__all__ = ["ChatKilo", "__version__"]

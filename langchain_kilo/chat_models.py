@@ -1,0 +1,211 @@
+"""`ChatKilo`: the Kilo AI Gateway as a LangChain chat model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.utils.pydantic import TypeBaseModel
+from pydantic import ConfigDict, Field
+
+import kilo_gateway as kilo
+from kilo_gateway import parts, routing
+from kilo_gateway.fields import ExtraBody
+from kilo_gateway.settings import ChatRequest, GatewaySettings
+from langchain_kilo import chunks, structured
+from langchain_kilo.messages import to_wire
+
+
+class ChatKilo(BaseChatModel, GatewaySettings):
+    """Chat with any model behind the Kilo AI Gateway.
+
+    `ChatKilo()` needs no key: it asks the free tier. `ChatKilo(tier="frontier", mode="plan")` lets the
+    gateway choose the model; `ChatKilo(model="anthropic/claude-sonnet-4.6")` names one. Every field of
+    `kilo_gateway.GatewaySettings` is an argument here, and routing and sampling fields are also call
+    keywords: `llm.invoke(text, mode="code", temperature=0)`.
+
+    Answers carry `usage_metadata` and, in `response_metadata`, the served model, the requested model,
+    tier, mode, provider, generation id, finish reason and, where the gateway tells it, `cost` in USD.
+    Errors are `kilo_gateway.KiloError`s and also the openai package's classes.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
+
+    streaming: bool = False
+    """Let `invoke` stream internally, for token callbacks."""
+    model_kwargs: ExtraBody = Field(default_factory=dict)
+    """Further request fields; weaker than any field or call keyword."""
+
+    lc_provider: ClassVar[str] = chunks.PROVIDER
+
+    @property
+    def _llm_type(self) -> str:
+        return "kilo-chat"
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Arguments that are written as environment variable names when the model is serialized."""
+        return {"api_key": "KILO_API_KEY", "organization_id": "KILO_ORG_ID"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: `langchain_core.load.dumps` works, without the secrets."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return the path under which the class is loaded again."""
+        return ["langchain_kilo", "chat_models"]
+
+    @property
+    def model_name(self) -> str:
+        """The model id that is requested."""
+        return self.model_id
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        request = self.request([], stream=False, defaults=self.model_kwargs)
+        body = {k: v for k, v in request.payload.items() if k not in ("messages", "stream")}
+        return body | ({"mode": request.mode} if request.mode else {})
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(ls_provider=chunks.PROVIDER, ls_model_type="chat")
+        model, tier = kwargs.get("model"), kwargs.get("tier")
+        params["ls_model_name"] = routing.resolve_model(model, tier) if model or tier else self.model_id
+        if (temperature := kwargs.get("temperature", self.temperature)) is not None:
+            params["ls_temperature"] = temperature
+        if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:
+            params["ls_max_tokens"] = max_tokens
+        if stop := stop or self.stop:
+            params["ls_stop"] = stop
+        return params
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return next((output for output in llm_outputs if output), {})
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
+    ) -> ChatRequest:
+        call = kwargs if stop is None else {**kwargs, "stop": stop}
+        return self.request(to_wire(messages), stream=stream, defaults=self.model_kwargs, call=call)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._request(messages, stop, kwargs, stream=False)
+        return _result(chunks.to_message(kilo.chat.create(self, request), request))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self._request(messages, stop, kwargs, stream=False)
+        return _result(chunks.to_message(await kilo.chat.acreate(self, request), request))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        request = self._request(messages, stop, kwargs, stream=True)
+        deltas = kilo.chat.stream(self, request)
+        try:
+            for delta in deltas:
+                chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
+                if run_manager:
+                    run_manager.on_llm_new_token(delta.text, chunk=chunk)
+                yield chunk
+        finally:
+            deltas.close()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        request = self._request(messages, stop, kwargs, stream=True)
+        deltas = kilo.chat.astream(self, request)
+        try:
+            async for delta in deltas:
+                chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
+                if run_manager:
+                    await run_manager.on_llm_new_token(delta.text, chunk=chunk)
+                yield chunk
+        finally:
+            await deltas.aclose()
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the model.
+
+        `tools` may be functions, pydantic classes, `BaseTool`s, JSON schemas, OpenAI tool dicts and
+        server tools of the gateway (dicts of another type than "function", passed through).
+        `tool_choice`: "auto", "none", "required" (or "any", True), a tool's name, or the wire's dict.
+        """
+        wire = [_tool(tool, strict=strict) for tool in tools]
+        names = [tool["function"]["name"] for tool in wire if "function" in tool]
+        if (choice := parts.tool_choice(tool_choice, names)) is not None:
+            kwargs["tool_choice"] = choice
+        return self.bind(tools=wire, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | TypeBaseModel | type | None = None,
+        *,
+        method: structured.Method = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Make the model answer with data that fits `schema`.
+
+        `schema` is a pydantic class, TypedDict, JSON schema or OpenAI tool dict. `method`:
+        "function_calling" forces a tool call, "json_schema" uses the model's own structured output,
+        "json_mode" only asks for JSON (say in the prompt what it must hold). With `include_raw` the
+        result is {"raw", "parsed", "parsing_error"} and parsing problems do not raise.
+        """
+        return structured.build(
+            self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
+        )
+
+
+def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
+    if isinstance(tool, dict) and tool.get("type", "function") != "function":
+        return tool
+    converted = convert_to_openai_tool(tool, strict=strict)
+    if isinstance(tool, dict) and "cache_control" in tool:
+        return {**converted, "cache_control": tool["cache_control"]}
+    return converted
+
+
+def _result(message: AIMessage) -> ChatResult:
+    metadata = message.response_metadata
+    return ChatResult(
+        generations=[ChatGeneration(message=message, generation_info={"finish_reason": metadata.get("finish_reason")})],
+        llm_output={"model_name": metadata["model_name"], "token_usage": message.usage_metadata},
+    )

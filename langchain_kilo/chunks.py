@@ -1,0 +1,132 @@
+"""The gateway's answers as LangChain messages and chunks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
+
+if TYPE_CHECKING:
+    from kilo_gateway.reply import Delta, Ending, Reply
+    from kilo_gateway.settings import ChatRequest
+    from kilo_gateway.usage import Usage
+
+PROVIDER: Final = "kilo"
+"""`model_provider` of each message and `ls_provider` of each run: LangChain compares the two."""
+
+
+def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
+    """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
+    calls: list[ToolCallChunk] = [
+        make_tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.position)
+        for call in delta.tool_calls
+    ]
+    extra: dict[str, Any] = {}
+    if delta.reasoning:
+        extra["reasoning_content"] = delta.reasoning
+    if delta.refusal:
+        extra["refusal"] = delta.refusal
+    if delta.ending is None:
+        return AIMessageChunk(
+            content=delta.text,
+            additional_kwargs=extra,
+            response_metadata={"model_provider": PROVIDER},
+            tool_call_chunks=calls,
+        )
+    return AIMessageChunk(
+        content=delta.text,
+        additional_kwargs=extra | _extras(delta.ending),
+        response_metadata=_metadata(delta.ending, request),
+        usage_metadata=usage_metadata(delta.ending.usage),
+        tool_call_chunks=calls,
+        chunk_position="last",
+    )
+
+
+def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
+    """Return a complete answer as a message; tool calls whose arguments are no JSON object are invalid ones."""
+    valid: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    for call in reply.tool_calls:
+        if (arguments := call.parsed()) is not None:
+            valid.append(ToolCall(name=call.name, args=arguments, id=call.id, type="tool_call"))
+        else:
+            error = f"The arguments of {call.name!r} are not a JSON object"
+            invalid.append(
+                InvalidToolCall(name=call.name, args=call.arguments, id=call.id, error=error, type="invalid_tool_call")
+            )
+    extra = _extras(reply.ending)
+    if reply.reasoning:
+        extra["reasoning_content"] = reply.reasoning
+    if reply.refusal:
+        extra["refusal"] = reply.refusal
+    return AIMessage(
+        content=reply.text,
+        additional_kwargs=extra,
+        response_metadata=_metadata(reply.ending, request),
+        usage_metadata=usage_metadata(reply.ending.usage),
+        tool_calls=valid,
+        invalid_tool_calls=invalid,
+    )
+
+
+def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
+    """Return token counts as LangChain counts them; the cost is elsewhere, because its adder refuses floats."""
+    if usage is None or not usage.counted:
+        return None
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens
+    )
+    incoming = InputTokenDetails()
+    if usage.cached_tokens:
+        incoming["cache_read"] = usage.cached_tokens
+    if usage.cache_write_tokens:
+        incoming["cache_creation"] = usage.cache_write_tokens
+    if usage.audio_input_tokens:
+        incoming["audio"] = usage.audio_input_tokens
+    outgoing = OutputTokenDetails()
+    if usage.reasoning_tokens:
+        outgoing["reasoning"] = usage.reasoning_tokens
+    if usage.audio_output_tokens:
+        outgoing["audio"] = usage.audio_output_tokens
+    if incoming:
+        metadata["input_token_details"] = incoming
+    if outgoing:
+        metadata["output_token_details"] = outgoing
+    return metadata
+
+
+def _extras(ending: Ending) -> dict[str, Any]:
+    found = {
+        "reasoning_details": ending.reasoning_details,
+        "images": ending.images,
+        "annotations": ending.annotations,
+        "audio": ending.audio,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _metadata(ending: Ending, request: ChatRequest) -> dict[str, Any]:
+    usage = ending.usage
+    found = {
+        "model_name": ending.model or request.model,
+        "requested_model": request.model,
+        "tier": request.tier,
+        "mode": request.mode,
+        "provider": ending.provider,
+        "id": ending.id,
+        "request_id": ending.request_id,
+        "finish_reason": ending.finish_reason,
+        "native_finish_reason": ending.native_finish_reason,
+        "created": ending.created,
+        "system_fingerprint": ending.system_fingerprint,
+        "service_tier": ending.service_tier,
+        "logprobs": ending.logprobs,
+        "cost": usage.cost if usage else None,
+        "cost_details": usage.cost_details if usage else None,
+        "is_byok": usage.is_byok if usage else None,
+    }
+    return {"model_provider": PROVIDER} | {name: value for name, value in found.items() if value is not None}

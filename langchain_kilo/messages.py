@@ -1,0 +1,237 @@
+"""LangChain messages to the gateway's wire format. Pure; the caller's messages are never changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from kilo_gateway import parts
+
+Part = dict[str, Any]
+Block = Mapping[str, Any]
+
+
+def to_wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """Return `messages` as the gateway takes them.
+
+    Raises ValueError for a content block or message type that has no wire form; the text names it.
+    """
+    return [wire for message in messages for wire in _convert(message)]
+
+
+def _convert(message: BaseMessage) -> list[dict[str, Any]]:
+    if isinstance(message, AIMessage):
+        return [_assistant(message)]
+    if isinstance(message, ToolMessage):
+        content = parts.content_of(_parts(message.content))
+        return [{"role": "tool", "tool_call_id": message.tool_call_id, "content": content}]
+    if isinstance(message, FunctionMessage):
+        # Function messages predate tool calls; only the name links them to theirs.
+        return [{"role": "function", "name": message.name, "content": parts.content_of(_parts(message.content))}]
+    if isinstance(message, HumanMessage):
+        return _user(message)
+    if isinstance(message, SystemMessage):
+        role = message.additional_kwargs.get("__openai_role__", "system")
+    elif isinstance(message, ChatMessage):
+        role = message.role
+    else:
+        raise ValueError(
+            f"{type(message).__name__} has no form on the wire: use HumanMessage, AIMessage, SystemMessage, "
+            "ToolMessage or ChatMessage"
+        )
+    return [_named(message, {"role": role, "content": parts.content_of(_parts(message.content))})]
+
+
+def _named(message: BaseMessage, wire: dict[str, Any]) -> dict[str, Any]:
+    return {**wire, "name": message.name} if message.name else wire
+
+
+def _user(message: HumanMessage) -> list[dict[str, Any]]:
+    """Return the user message; Anthropic's `tool_result` blocks become the tool messages they stand for."""
+    if isinstance(message.content, str):
+        return [_named(message, {"role": "user", "content": message.content})]
+    results = [b for b in message.content if isinstance(b, Mapping) and b.get("type") == "tool_result"]
+    rest = [b for b in message.content if not (isinstance(b, Mapping) and b.get("type") == "tool_result")]
+    wire = [
+        {
+            "role": "tool",
+            "tool_call_id": block["tool_use_id"],
+            "content": parts.content_of(_parts(block.get("content") or "")),
+        }
+        for block in results
+    ]
+    if rest or not results:
+        wire.append(_named(message, {"role": "user", "content": parts.content_of(_parts(rest))}))
+    return wire
+
+
+def _assistant(message: AIMessage) -> dict[str, Any]:
+    calls = [parts.tool_call(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls]
+    calls += [
+        parts.tool_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls
+    ]
+    extra = message.additional_kwargs
+    return parts.assistant_message(
+        _parts(message.content),
+        calls or extra.get("tool_calls") or [],
+        reasoning=extra.get("reasoning_content"),
+        reasoning_details=extra.get("reasoning_details"),
+        refusal=extra.get("refusal"),
+        name=message.name,
+    )
+
+
+def _parts(content: str | Sequence[Any]) -> list[Part]:
+    if isinstance(content, str):
+        return [parts.text_part(content)] if content else []
+    return [part for block in content for part in _block_parts(block)]
+
+
+def _block_parts(block: Any) -> list[Part]:
+    if isinstance(block, str):
+        return [parts.text_part(block)]
+    kind = block.get("type")
+    if kind in _ELSEWHERE:
+        return []
+    if kind not in _CONVERTERS:
+        raise ValueError(
+            f"a content block of type {kind!r} has no form on the wire; the gateway takes: {', '.join(_CONVERTERS)}"
+        )
+    return [_CONVERTERS[kind](block)]
+
+
+def _cache_control(block: Block) -> Any:
+    return block.get("cache_control") or _extra(block, "cache_control")
+
+
+def _extra(block: Block, name: str) -> Any:
+    for holder in ("extras", "metadata"):
+        if isinstance(extras := block.get(holder), Mapping) and name in extras:
+            return extras[name]
+    return None
+
+
+def _text(block: Block) -> Part:
+    return parts.text_part(block.get("text") or "", _cache_control(block))
+
+
+def _source(block: Block) -> tuple[str | None, str | None]:
+    """Return (URL or data URL, file id) of an image, audio, video or file block of LangChain v0, v1 or Anthropic."""
+    source = block.get("source")
+    if isinstance(source, Mapping):
+        if source.get("type") == "base64":
+            return parts.data_url(source["data"], source["media_type"]), None
+        return source.get("url"), source.get("file_id")
+    data = block.get("base64") or (block.get("data") if block.get("source_type") == "base64" else None)
+    if data:
+        mime_type = block.get("mime_type")
+        if not mime_type:
+            raise ValueError(f"a base64 block of type {block.get('type')!r} needs its mime_type, such as 'image/png'")
+        return parts.data_url(data, mime_type), None
+    return block.get("url"), block.get("file_id") or (block.get("id") if block.get("source_type") == "id" else None)
+
+
+def _url(block: Block) -> str:
+    url, _ = _source(block)
+    if not url:
+        raise ValueError(
+            f"a content block of type {block.get('type')!r} needs a url or base64 data; the gateway knows no file ids "
+            "for it"
+        )
+    return url
+
+
+def _image(block: Block) -> Part:
+    return parts.image_part(_url(block), block.get("detail") or _extra(block, "detail"), _cache_control(block))
+
+
+def _image_url(block: Block) -> Part:
+    image = block["image_url"]
+    if isinstance(image, str):
+        return parts.image_part(image, cache_control=_cache_control(block))
+    return parts.image_part(image["url"], image.get("detail"), _cache_control(block))
+
+
+def _audio(block: Block) -> Part:
+    url, _ = _source(block)
+    header, separator, data = (url or "").partition(";base64,")
+    if not separator:
+        raise ValueError("an audio block needs base64 data: the gateway fetches no audio from URLs")
+    return parts.audio_part(data, header.removeprefix("data:"), _cache_control(block))
+
+
+def _video(block: Block) -> Part:
+    return parts.video_part(_url(block), _cache_control(block))
+
+
+def _file(block: Block) -> Part:
+    if isinstance(file := block.get("file"), Mapping):
+        return {"type": "file", "file": dict(file)}
+    url, file_id = _source(block)
+    if not url and not file_id:
+        raise ValueError("a file block needs base64 data, a url or a file_id")
+    name = block.get("filename") or block.get("title") or _extra(block, "filename") or _extra(block, "name")
+    return parts.file_part(url, file_id=file_id, filename=name, cache_control=_cache_control(block))
+
+
+def _document(block: Block) -> Part:
+    """Convert Anthropic's document block; a text document is text."""
+    source = block.get("source")
+    if isinstance(source, Mapping) and source.get("type") == "text":
+        return parts.text_part(source.get("data") or "", _cache_control(block))
+    return _file(block)
+
+
+def _plain_text(block: Block) -> Part:
+    if text := block.get("text"):
+        return parts.text_part(text, _cache_control(block))
+    return _file(block)
+
+
+def _as_it_is(block: Block) -> Part:
+    return dict(block)
+
+
+def _non_standard(block: Block) -> Part:
+    value = block.get("value")
+    if not isinstance(value, Mapping):
+        raise ValueError("a non_standard block needs its provider's block as `value`")
+    return dict(value)
+
+
+def _json(block: Block) -> Part:
+    """Convert Anthropic's `json` tool-result block to the text it stands for."""
+    return parts.text_part(json.dumps(block.get("json"), ensure_ascii=False), _cache_control(block))
+
+
+_CONVERTERS: Final[dict[str, Callable[[Block], Part]]] = {
+    "text": _text,
+    "text-plain": _plain_text,
+    "image": _image,
+    "image_url": _image_url,
+    "audio": _audio,
+    "input_audio": _as_it_is,
+    "video": _video,
+    "video_url": _as_it_is,
+    "file": _file,
+    "document": _document,
+    "json": _json,
+    "non_standard": _non_standard,
+}
+
+# Held by other fields of the message, which is where they are sent from.
+_ELSEWHERE: Final = frozenset(
+    {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call", "server_tool_call"}
+    | {"server_tool_call_chunk", "server_tool_result", "reasoning", "thinking", "redacted_thinking", "refusal"}
+)
