@@ -1,0 +1,11 @@
+"""The Kilo AI Gateway for LlamaIndex: `KiloLLM`."""
+
+try:
+    import llama_index.core  # noqa: F401 -- imported to tell the reader what is missing
+except ImportError as error:
+    raise ImportError('llama_index_kilo needs llama-index-core: pip install "kilo-gateway[llama-index]"') from error
+
+from kilo_gateway import __version__
+from llama_index_kilo.llm import KiloLLM
+
+__all__ = ["KiloLLM", "__version__"]

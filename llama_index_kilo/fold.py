@@ -1,0 +1,116 @@
+"""The gateway's answers as LlamaIndex responses. Pure; streams and whole answers go the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    ContentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+
+from kilo_gateway.reply import Delta, Reply
+
+if TYPE_CHECKING:
+    from kilo_gateway.settings import ChatRequest
+
+
+def step(reply: Reply, delta: Delta, request: ChatRequest) -> ChatResponse:
+    """Add `delta` to `reply` and return the stream's next response: its delta, and the message so far."""
+    reply.add(delta)
+    response = response_of(reply, request, complete=delta.ending is not None)
+    response.delta = delta.text
+    if delta.reasoning:
+        response.additional_kwargs["thinking_delta"] = delta.reasoning
+    return response
+
+
+def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) -> ChatResponse:
+    """Return what `reply` holds; usage, cost and metadata only when it is `complete`."""
+    extra: dict[str, Any] = {}
+    if reply.tool_calls:
+        # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
+        extra["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in reply.tool_calls
+        ]
+    if reply.refusal:
+        extra["refusal"] = reply.refusal
+    ending = reply.ending
+    extra |= {k: v for k, v in (("annotations", ending.annotations), ("audio", ending.audio)) if v}
+    raw = reply.raw
+    if complete and ending.usage and raw.get("usage") != ending.usage.raw:
+        raw = {**raw, "usage": ending.usage.raw}
+    return ChatResponse(
+        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply), additional_kwargs=extra),
+        raw=raw,
+        additional_kwargs=_additional(reply, request) if complete else {},
+    )
+
+
+def completion(response: ChatResponse) -> CompletionResponse:
+    """Return a chat response as a completion."""
+    return CompletionResponse(
+        text=response.message.content or "",
+        delta=response.delta,
+        raw=response.raw,
+        additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
+    )
+
+
+def _blocks(reply: Reply) -> list[ContentBlock]:
+    blocks: list[ContentBlock] = []
+    ending = reply.ending
+    if reply.reasoning or ending.reasoning_details:
+        blocks.append(
+            ThinkingBlock(
+                content=reply.reasoning or None,
+                num_tokens=ending.usage.reasoning_tokens if ending.usage else None,
+                additional_information=(
+                    {"reasoning_details": ending.reasoning_details} if ending.reasoning_details else {}
+                ),
+            )
+        )
+    if reply.text or not reply.tool_calls:
+        blocks.append(TextBlock(text=reply.text))
+    urls = ((image.get("image_url") or {}).get("url") for image in ending.images)
+    blocks.extend(ImageBlock(url=url) for url in urls if isinstance(url, str))
+    blocks.extend(
+        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
+        for call in reply.tool_calls
+    )
+    return blocks
+
+
+def _additional(reply: Reply, request: ChatRequest) -> dict[str, Any]:
+    ending = reply.ending
+    found: dict[str, Any] = {
+        "model": ending.model or request.model,
+        "requested_model": request.model,
+        "tier": request.tier,
+        "mode": request.mode,
+        "provider": ending.provider,
+        "id": ending.id,
+        "request_id": ending.request_id,
+        "finish_reason": ending.finish_reason,
+        "native_finish_reason": ending.native_finish_reason,
+    }
+    if usage := ending.usage:
+        found |= {"cost": usage.cost, "cost_details": usage.cost_details, "is_byok": usage.is_byok}
+        if usage.counted:
+            found |= {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+                "cached_tokens": usage.cached_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+            }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,236 @@
+"""`KiloLLM`: the Kilo AI Gateway as a LlamaIndex LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+    ToolCallBlock,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
+from pydantic import ConfigDict, Field
+
+import kilo_gateway as kilo
+from kilo_gateway import models, parts
+from kilo_gateway.fields import ExtraBody
+from kilo_gateway.reply import Reply, ToolCall
+from kilo_gateway.settings import ChatRequest, GatewaySettings
+from llama_index_kilo import fold
+from llama_index_kilo.messages import to_wire
+
+if TYPE_CHECKING:
+    from llama_index.core.tools.types import BaseTool
+
+
+class KiloLLM(FunctionCallingLLM, GatewaySettings):
+    """Use any model behind the Kilo AI Gateway in query engines, chat engines and agents.
+
+    `KiloLLM()` needs no key: it asks the free tier. `KiloLLM(tier="frontier", mode="plan")` lets the
+    gateway choose the model; `KiloLLM(model="anthropic/claude-sonnet-4.6")` names one. Every field of
+    `kilo_gateway.GatewaySettings` is an argument here, and routing and sampling fields are also call
+    keywords: `llm.chat(messages, mode="code", temperature=0)`.
+
+    Responses carry tokens, `cost` in USD (where the gateway tells it), finish reason, served model,
+    requested model, tier and mode in `additional_kwargs`, and the gateway's own JSON in `raw`.
+    Errors are `kilo_gateway.KiloError`s and also the openai package's classes.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
+
+    additional_kwargs: ExtraBody = Field(default_factory=dict)
+    """Further request fields; weaker than any field or call keyword."""
+    context_window: int | None = Field(default=None, gt=0)
+    """Tokens that prompt and answer may have together; None: what is known of the model."""
+    is_function_calling_model: bool = True
+    """Whether agents may offer tools to the model."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name under which the class is serialized."""
+        return "KiloLLM"
+
+    @property
+    def model_name(self) -> str:
+        """The model id that is requested."""
+        return self.model_id
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex plans prompts with; never asks the network."""
+        return LLMMetadata(
+            context_window=self.context_window or models.context_window(self.model_id),
+            num_output=self.max_tokens or -1,
+            is_chat_model=True,
+            is_function_calling_model=self.is_function_calling_model,
+            model_name=self.model_id,
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return what traces may show of this LLM; no secrets."""
+        shown = {
+            "model": self.model_id,
+            "tier": self.tier,
+            "mode": self.mode,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
+        return {"class_name": self.class_name(), **self.metadata.model_dump(), **shown}
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer `messages`."""
+        return self._chat(messages, kwargs)
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer `messages`."""
+        return await self._achat(messages, kwargs)
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Answer `messages` piece by piece; closing the generator closes the connection."""
+        return self._stream_chat(messages, kwargs)
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """Answer `messages` piece by piece; closing the generator closes the connection."""
+        return self._astream_chat(messages, kwargs)
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt, sent as one user message."""
+        return fold.completion(self._chat(_as_messages(prompt), kwargs))
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt, sent as one user message."""
+        return fold.completion(await self._achat(_as_messages(prompt), kwargs))
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """Answer a prompt piece by piece, sent as one user message."""
+        return (fold.completion(response) for response in self._stream_chat(_as_messages(prompt), kwargs))
+
+    @llm_completion_callback()
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        """Answer a prompt piece by piece, sent as one user message."""
+        return (fold.completion(response) async for response in self._astream_chat(_as_messages(prompt), kwargs))
+
+    # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
+
+    def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> ChatRequest:
+        return self.request(to_wire(messages), stream=stream, defaults=self.additional_kwargs, call=kwargs)
+
+    def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
+        request = self._request(messages, kwargs, stream=False)
+        return fold.response_of(kilo.chat.create(self, request), request)
+
+    async def _achat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
+        request = self._request(messages, kwargs, stream=False)
+        return fold.response_of(await kilo.chat.acreate(self, request), request)
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponseGen:
+        request = self._request(messages, kwargs, stream=True)
+        reply, deltas = Reply(), kilo.chat.stream(self, request)
+        try:
+            for delta in deltas:
+                yield fold.step(reply, delta, request)
+        finally:
+            deltas.close()
+
+    async def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponseAsyncGen:
+        request = self._request(messages, kwargs, stream=True)
+        reply, deltas = Reply(), kilo.chat.astream(self, request)
+        try:
+            async for delta in deltas:
+                yield fold.step(reply, delta, request)
+        finally:
+            await deltas.aclose()
+
+    def _prepare_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        messages = list(chat_history or [])
+        if user_msg is not None:
+            messages.append(
+                ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
+            )
+        if not tools:
+            kwargs.pop("tool_choice", None)
+            return {"messages": messages, **kwargs}
+        offered = [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools]
+        choice = kwargs.pop("tool_choice", None) or ("required" if tool_required else "auto")
+        return {
+            "messages": messages,
+            "tools": offered,
+            "tool_choice": parts.tool_choice(choice, [tool["function"]["name"] for tool in offered]),
+            "parallel_tool_calls": allow_parallel_tool_calls,
+            **kwargs,
+        }
+
+    def _validate_chat_with_tools_response(
+        self,
+        response: ChatResponse,
+        tools: Sequence[BaseTool],
+        allow_parallel_tool_calls: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        """Keep the first call only, if the caller takes no more: not every model honours the request."""
+        if not allow_parallel_tool_calls:
+            message = response.message
+            first = next((b for b in message.blocks if isinstance(b, ToolCallBlock)), None)
+            message.blocks = [b for b in message.blocks if b is first or not isinstance(b, ToolCallBlock)]
+            if "tool_calls" in message.additional_kwargs:
+                message.additional_kwargs["tool_calls"] = message.additional_kwargs["tool_calls"][:1]
+        return response
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """Return the calls in a response, also of one that is still streaming.
+
+        Arguments that are no JSON object (yet) appear as `{}`; the block keeps their text. Raises
+        ValueError when there is no call and `error_on_no_tool_call` is set.
+        """
+        calls = [
+            ToolSelection(
+                tool_id=block.tool_call_id or "", tool_name=block.tool_name, tool_kwargs=_arguments(block) or {}
+            )
+            for block in response.message.blocks
+            if isinstance(block, ToolCallBlock)
+        ]
+        if not calls and error_on_no_tool_call:
+            raise ValueError(
+                "The model called no tool; it said: "
+                f"{(response.message.content or '')[:200]!r}. Pass tool_required=True to force a call"
+            )
+        return calls
+
+
+def _arguments(block: ToolCallBlock) -> dict[str, Any] | None:
+    if isinstance(block.tool_kwargs, dict):
+        return block.tool_kwargs
+    return ToolCall("", "", block.tool_kwargs).parsed()
+
+
+def _as_messages(prompt: str) -> list[ChatMessage]:
+    return [ChatMessage(role=MessageRole.USER, content=prompt)]
