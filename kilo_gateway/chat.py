@@ -20,6 +20,9 @@ from kilo_gateway.settings import ChatRequest, GatewaySettings
 
 PATH: Final = "/chat/completions"
 
+# What the official client would tell about itself; nobody asked for it.
+_UNSENT: Final = {"x-stainless-retry-count": openai.Omit(), "x-stainless-read-timeout": openai.Omit()}
+
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
@@ -108,7 +111,7 @@ class _Call:
             organization=settings.organization_id is not None,
             timeout=request.timeout,
         )
-        headers: dict[str, Any] = dict(request.headers)
+        headers: dict[str, Any] = {**_UNSENT, **request.headers}
         if not keyed:
             headers["Authorization"] = openai.Omit()
         options: dict[str, Any] = {

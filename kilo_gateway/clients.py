@@ -6,6 +6,7 @@ is found again by what it depends on: base URL, key, private headers, proxy and 
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import weakref
@@ -86,7 +87,9 @@ def _build(cls: type[Any], account: _Account, http_client: Any) -> Any:
 
 @lru_cache(maxsize=POOL_SIZE)
 def _shared_http(_proxy: tuple[str | None, ...], _process: int) -> Any:
-    return openai.DefaultHttpxClient()
+    http = openai.DefaultHttpxClient()
+    atexit.register(http.close)
+    return http
 
 
 @lru_cache(maxsize=POOL_SIZE)

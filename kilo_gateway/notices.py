@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 _SEEN: set[str] = set()
+
+_OURS: Final = frozenset(
+    {"kilo_gateway", "langchain_kilo", "llama_index_kilo", "langchain_core", "langchain", "langgraph"}
+    | {"llama_index", "llama_index_instrumentation", "workflows", "asyncio", "concurrent", "contextvars", "functools"}
+)
 
 _MAY_TRAIN = (
     "its provider may store prompts and answers and use them for training; send nothing confidential or personal"
@@ -53,7 +59,15 @@ def warn_once(model: str, payload: Mapping[str, Any], *, keyed: bool) -> None:
     if provider.get("data_collection") == "deny" or provider.get("zdr") is True:
         return
     if text := notice_for(model, keyed=keyed):
-        warnings.warn(text + ".", KiloDataPolicyWarning, stacklevel=3)
+        warnings.warn(text + ".", KiloDataPolicyWarning, stacklevel=_stacklevel_of_the_user())
+
+
+def _stacklevel_of_the_user() -> int:
+    """Return the stack level of the first caller outside this package and the frameworks."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def forget() -> None:

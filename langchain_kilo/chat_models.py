@@ -195,7 +195,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
 
 def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
-    if isinstance(tool, dict) and tool.get("type", "function") != "function":
+    # A JSON schema, which is a function tool too, has the type "object".
+    if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "object"):
         return tool
     converted = convert_to_openai_tool(tool, strict=strict)
     if isinstance(tool, dict) and "cache_control" in tool:
@@ -207,5 +208,5 @@ def _result(message: AIMessage) -> ChatResult:
     metadata = message.response_metadata
     return ChatResult(
         generations=[ChatGeneration(message=message, generation_info={"finish_reason": metadata.get("finish_reason")})],
-        llm_output={"model_name": metadata["model_name"], "token_usage": message.usage_metadata},
+        llm_output={"model_name": metadata["model_name"]},
     )

@@ -1,0 +1,52 @@
+# Two environments, made on first use and re-used: .venv (newest versions) and .venv-lowest (oldest allowed).
+PYTHON ?= python3
+VENV := .venv
+LOWEST := .venv-lowest
+BIN := $(VENV)/bin
+EXTRAS := .[langchain,llama-index,sandbox]
+PYTEST := -m pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-lowest record lint types format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '$(EXTRAS)' --group test --group lint
+	@touch $@
+
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q --disable-pip-version-check -c constraints-lowest.txt pip
+	$(LOWEST)/bin/python -m pip install -q --disable-pip-version-check -c constraints-lowest.txt -e '$(EXTRAS)' --group test
+	@touch $@
+
+demo: $(VENV)/.installed ## Run the main job: a chain, an agent and a query engine, with their cost
+	@$(BIN)/python notebooks/demo.py
+
+test: $(VENV)/.installed ## Run the tests with the newest versions
+	$(BIN)/python $(PYTEST) $(ARGS)
+
+test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
+	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
+
+record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or live with KILO_API_KEY set
+	rm -rf tests/cassettes
+	$(BIN)/python $(PYTEST) -W default --record-mode=once -m vcr $(ARGS)
+
+lint: $(VENV)/.installed ## Check style with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed ## Check types with mypy --strict
+	$(BIN)/mypy
+
+format: $(VENV)/.installed ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove environments and caches
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info

@@ -1,0 +1,31 @@
+"""Every test starts with no Kilo or proxy settings in its environment and no notice given."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kilo_gateway import notices
+
+from tests import vcr_settings
+
+LIVE_KEY = os.environ.get("KILO_API_KEY")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("KILO", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    notices.forget()
+
+
+@pytest.fixture(scope="session")
+def vcr_config() -> dict[str, Any]:
+    """Cassettes are recorded from the sandbox, or from the live gateway when a key is in the environment."""
+    return vcr_settings.config("live gateway" if LIVE_KEY else "kilo-gateway sandbox")
+
+
+@pytest.fixture
+def vcr_cassette_dir() -> str:
+    return str(Path(__file__).parent / "cassettes")
