@@ -17,7 +17,6 @@ from kilo_gateway.reply import (
     content_parts,
     iterate_dicts,
     reasoning_text,
-    whole_tool_calls,
 )
 from kilo_gateway.sse import EventDecoder, looks_like_events
 from kilo_gateway.usage import parse_usage
@@ -150,6 +149,10 @@ class _Answer:
 
     def finish(self) -> Delta:
         """Return the last delta, with the ending."""
+        if self._calls.nameless:
+            raise error_table.unreadable(
+                "it has a tool call without a function name", response=self.response, partial=self.partial_text
+            )
         ending = self.ending
         ending.usage = parse_usage(self._usage, self._metadata)
         if not ending.annotations:
@@ -191,7 +194,7 @@ class _Answer:
             self._text.append(text)
         delta.reasoning = reasoning_text(message, thought)
         if calls := message.get("tool_calls"):
-            delta.tool_calls = self._calls.feed(calls) if part == "delta" else whole_tool_calls(calls)
+            delta.tool_calls = self._calls.feed(calls) if part == "delta" else self._calls.whole(calls)
         if isinstance(refusal := message.get("refusal"), str):
             delta.refusal = refusal
         self._extras(message, part)

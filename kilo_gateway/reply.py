@@ -138,12 +138,20 @@ class ToolCallRepair:
         repaired = (self._one(f) for f in fragments if isinstance(f, dict))
         return [delta for delta in repaired if delta is not None]
 
+    def whole(self, calls: Any) -> list[ToolCallDelta]:
+        """Return the calls of a complete answer, where each entry is a call of its own whatever its index."""
+        deltas: list[ToolCallDelta] = []
+        for position, call in enumerate(iterate_dicts(calls)):
+            deltas.extend(self.feed([{**call, "index": position}]))
+        return [*deltas, *self.finish()]
+
     def finish(self) -> list[ToolCallDelta]:
         """Return what the end of the answer settles: held-back arguments and ids nobody sent."""
         deltas = []
         for call in self._calls:
             arguments = "" if call.held.strip() == "null" else call.held
             missing_id = None if call.id else f"call_{uuid.uuid4().hex}"
+            call.id, call.held = call.id or missing_id or "", ""
             if call.told and (arguments or missing_id):
                 deltas.append(ToolCallDelta(call.position, id=missing_id, arguments=arguments))
         return deltas
@@ -205,26 +213,6 @@ class _OpenCall:
     position: int = -1
     told: bool = False
     flowing: bool = False
-
-
-def whole_tool_calls(calls: Any) -> list[ToolCallDelta]:
-    """Return the calls of a complete answer, where each entry is a call of its own whatever its index."""
-    if not isinstance(calls, list):
-        return []
-    deltas: list[ToolCallDelta] = []
-    for call in calls:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict) and (name := _string(function.get("name"))):
-            arguments = _arguments_text(function.get("arguments"))
-            deltas.append(
-                ToolCallDelta(
-                    len(deltas),
-                    id=_string(call.get("id")) or f"call_{uuid.uuid4().hex}",
-                    name=name,
-                    arguments="" if arguments.strip() == "null" else arguments,
-                )
-            )
-    return deltas
 
 
 def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]) -> None:

@@ -300,6 +300,8 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
                 value = _field_adapter(cls, name).validate_python(value)
             except ValueError as error:
                 raise ValueError(f"{name}: {_first_message(error)}") from None
+        elif name == "n" and value not in (None, 1):
+            raise ValueError(f"n={value!r} is not supported: send the call {value} times, for example with batch")
         checked[name] = value
     return checked
 

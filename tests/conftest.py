@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kilo_gateway import notices
 
+from kilo_gateway import notices
 from tests import vcr_settings
 
 LIVE_KEY = os.environ.get("KILO_API_KEY")

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from kilo_gateway.sandbox import Sandbox
 from langchain_core.language_models import BaseChatModel
-from langchain_kilo import ChatKilo
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from kilo_gateway.sandbox import Sandbox
+from langchain_kilo import ChatKilo
 
 
 class TestChatKiloIntegration(ChatModelIntegrationTests):

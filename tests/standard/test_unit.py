@@ -1,12 +1,13 @@
 """The unit half of langchain-tests, whole."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.load import load as load_module
-from langchain_kilo import ChatKilo
 from langchain_tests.unit_tests import ChatModelUnitTests
+
+from langchain_kilo import ChatKilo
 
 
 class TestChatKiloUnit(ChatModelUnitTests):
@@ -16,6 +17,8 @@ class TestChatKiloUnit(ChatModelUnitTests):
 
         What a user writes, `allowed_objects=[ChatKilo]`, is in tests/langchain_kilo/test_chat_models.py.
         """
+        # The package rebinds the name of this module to its function.
+        load_module = import_module("langchain_core.load.load")
         allowed = load_module._get_default_allowed_class_paths("all") | {tuple(ChatKilo.lc_id())}
         monkeypatch.setattr(load_module, "_get_default_allowed_class_paths", lambda mode: set(allowed))
 
