@@ -62,7 +62,7 @@ _BYOK: Final = "The provider refused your own (BYOK) key: check that key and its
 _DIFFERENT_MODEL: Final = "Choose a model from GET /models, or leave the choice to the gateway with a tier."
 
 _BY_TYPE: Final[dict[str, _Row]] = {
-    "invalid_path": _Row(KiloNotFoundError, "Check base_url: it must end in /api/gateway."),
+    "invalid_path": _Row(KiloInvalidRequestError, "Check base_url: it must end in /api/gateway."),
     "invalid_request": _Row(KiloInvalidRequestError, "Check the messages and the extra_body fields."),
     "unsupported_field": _Row(KiloInvalidRequestError, "Remove the field from extra_body."),
     "missing_client_ip": _Row(KiloInvalidRequestError, "A proxy in between hides your address: call without it."),
@@ -141,6 +141,9 @@ _BY_STATUS: Final[dict[int, _Row]] = {
 _SERVER_ROW: Final = _Row(KiloServerError, _TRY_LATER)
 _OTHER_ROW: Final = _Row(KiloStatusError, "Check the request and base_url.")
 _IN_BODY_ROW: Final = _Row(KiloServerError, _TRY_LATER)
+_NOTHING_THERE: Final = _Row(
+    KiloNotFoundError, "Nothing of the gateway is served there: check base_url; it must end in /api/gateway."
+)
 
 _CONTEXT_PHRASES: Final = (
     "maximum context length",
@@ -172,22 +175,24 @@ def from_body(
         remedy = _rejected_silently(sent)
     url = facts.credits_url or _CREDITS_URL
     wait = f"Try again in {retry_after:g} seconds." if retry_after else "Wait a little, then try again."
+    remedy = remedy.replace("{url}", url).replace("{wait}", wait)
     request_id = headers.get("request-id") or headers.get("x-request-id")
+    code = str(facts.code) if facts.code is not None else None
     labels = [
         f"HTTP {status}" if status else "in the answer",
-        facts.error_type or (str(facts.code) if facts.code else ""),
+        facts.error_type or (code if code != str(status) else None),
+        facts.provider and f"provider {facts.provider}",
+        sent.model and f"model {sent.model}",
+        request_id and f"request {request_id}",
     ]
-    labels += [f"provider {facts.provider}"] if facts.provider else []
-    labels += [f"model {sent.model}"] if sent.model else []
-    labels += [f"request {request_id}"] if request_id else []
     what = facts.text or "The gateway answered with an error and no text"
-    message = f"{_shown(what)} ({', '.join(label for label in labels if label)}). {remedy.format(url=url, wait=wait)}"
+    message = f"{_shown(what)} ({', '.join(label for label in labels if label)}). {remedy}"
     return row.cls(
         message,
         body=body,
         response=response,
         status_code=status,
-        code=str(facts.code) if facts.code is not None else None,
+        code=code,
         type=facts.kind,
         error_type=error_type if error_type in _BY_TYPE else facts.error_type,
         request_id=request_id,
@@ -226,7 +231,7 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
         result = interrupted(f"the connection broke ({type(cause).__name__}: {_shown(str(cause))})", response, partial)
     else:
         result = KiloConnectionError(
-            f"The gateway could not be reached ({type(cause).__name__}: {_shown(str(cause))}). "
+            f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
             "Check base_url, the network and the proxy settings."
         )
     result.request = getattr(error, "request", result.request)
@@ -267,6 +272,8 @@ def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str
 @dataclass(slots=True)
 class _Facts:
     text: str = ""
+    structured: bool = False
+    """Whether the body is one of the gateway's JSON shapes."""
     code: Any = None
     error_type: str | None = None
     kind: str | None = None
@@ -283,10 +290,11 @@ def _read(body: Any) -> _Facts:
     facts = _Facts(
         error_type=_text(body.get("error_type")) or None,
         generation_id=_text(body.get("id")) or None,
+        structured="error" in body,
     )
     if not isinstance(error, Mapping):
         short, long = _text(error), _text(body.get("message"))
-        facts.text = long if short in long else f"{short}: {long}" if long else short
+        facts.text = _joined(short, long)
         facts.code = body.get("code")
         return facts
     metadata = _mapping(error.get("metadata"))
@@ -295,7 +303,7 @@ def _read(body: Any) -> _Facts:
     facts.error_type = facts.error_type or _text(error.get("error_type")) or None
     facts.provider = _text(metadata.get("provider_name")) or None
     title, text = _text(error.get("title")), _text(error.get("message")) or _text(body.get("message"))
-    facts.text = f"{title}: {text}" if title and text else title or text
+    facts.text = _joined(title, text)
     raw = metadata.get("raw")
     if raw and (detail := raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)) not in facts.text:
         facts.text = f"{facts.text}: {detail}" if facts.text else detail
@@ -312,6 +320,8 @@ def _row(error_type: str | None, status: int | None, facts: _Facts) -> _Row:
         return _BY_TYPE["usage_limit_exceeded"]
     if status is None:
         return _IN_BODY_ROW
+    if status == 404 and not facts.structured:
+        return _NOTHING_THERE
     return _BY_STATUS.get(status) or (_SERVER_ROW if status >= 500 else _OTHER_ROW)
 
 
@@ -339,6 +349,13 @@ def _as_status(code: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     return status if 400 <= status < 600 else None
+
+
+def _joined(title: str, text: str) -> str:
+    """Return both in one line, unless one says it all."""
+    if not text or title.rstrip(".!") in text:
+        return text or title
+    return f"{title.rstrip('.!')}: {text}" if title else text
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

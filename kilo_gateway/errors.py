@@ -6,13 +6,12 @@ Each exception is a `KiloError` and also the class of the openai package that fi
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import openai
 
-NEVER_RETRY_TYPES: Final = frozenset(
-    {"promotion_limit_reached", "no_free_models_available", "model_not_allowed", "byok_error"}
-)
+# A day-long window, and a pool that is refilled by hand.
+_NEVER_SOON: Final = frozenset({"promotion_limit_reached", "no_free_models_available"})
 
 
 class KiloError(openai.APIError):
@@ -35,6 +34,7 @@ class KiloError(openai.APIError):
     buy_credits_url: str | None = None
     partial_text: str = ""
     response: Any = None
+    _may_pass: ClassVar[bool] = True
 
     def __init__(self, message: str, *, body: Any = None, response: Any = None, **attributes: Any) -> None:
         # The openai classes' own constructors differ and demand a response, which in-stream errors lack.
@@ -50,9 +50,7 @@ class KiloError(openai.APIError):
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed later (docs/gateway.md, "Retries")."""
-        if self.error_type in NEVER_RETRY_TYPES and self.status_code != 429:
-            return False
-        return self.status_code is None or self.status_code in (408, 409, 429) or self.status_code >= 500
+        return self._may_pass and self.error_type not in _NEVER_SOON
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Responses and requests hold sockets; everything else travels to another process.
@@ -69,6 +67,8 @@ def _rebuild(cls: type[KiloError], message: str, state: dict[str, Any]) -> KiloE
 class KiloInvalidRequestError(KiloError, openai.BadRequestError):
     """400, 413, 422: the request itself is at fault."""
 
+    _may_pass = False
+
 
 class KiloContextLengthError(KiloInvalidRequestError):
     """The conversation does not fit into the model's context window."""
@@ -81,6 +81,8 @@ class KiloDataCollectionError(KiloInvalidRequestError):
 class KiloAuthenticationError(KiloError, openai.AuthenticationError):
     """401: the key is rejected."""
 
+    _may_pass = False
+
 
 class KiloSignInRequiredError(KiloAuthenticationError):
     """401: a paid model was asked without an account."""
@@ -89,13 +91,19 @@ class KiloSignInRequiredError(KiloAuthenticationError):
 class KiloCreditsError(KiloError, openai.APIStatusError):
     """402: the balance does not allow the call; see `balance` and `buy_credits_url`."""
 
+    _may_pass = False
+
 
 class KiloPermissionError(KiloError, openai.PermissionDeniedError):
     """403, or 404 `model_not_allowed`: the account may not do this."""
 
+    _may_pass = False
+
 
 class KiloNotFoundError(KiloError, openai.NotFoundError):
     """404: nothing is served there."""
+
+    _may_pass = False
 
 
 class KiloModelNotFoundError(KiloNotFoundError):
@@ -116,6 +124,8 @@ class KiloServerError(KiloError, openai.InternalServerError):
 
 class KiloStatusError(KiloError, openai.APIStatusError):
     """Any other HTTP error status."""
+
+    _may_pass = False
 
 
 class KiloConnectionError(KiloError, openai.APIConnectionError):
