@@ -99,7 +99,7 @@ def chat(
     return post(gateway, CHAT, {"model": model, "messages": messages, **fields}, key, headers)
 
 
-def tool(name: str, description: str = "", required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
+def tool(name: str, description: str = "", required: list[str] | None = None, /, **properties: Any) -> dict[str, Any]:
     parameters = {
         "type": "object",
         "properties": properties,

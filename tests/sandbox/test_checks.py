@@ -41,7 +41,12 @@ LADDER: list[tuple[str, Callable[[Body, dict[str, str]], Any], int, str]] = [
         401,
         "authentication_required",
     ),
-    ("store", lambda body, headers: headers.update(authorization="Bearer anonymous"), 400, "unsupported_field"),
+    (
+        "store",
+        lambda body, headers: headers.update(authorization="Bearer anonymous"),
+        400,
+        "unsupported_field",
+    ),
     ("max_tokens", lambda body, headers: body.update(store=None), 503, "temporarily_unavailable"),
     ("unavailable", lambda body, headers: body.update(max_tokens=99), 404, "unavailable_model"),
     ("deny", lambda body, headers: body.update(model="made/up:free"), 400, "data_collection_required"),
@@ -161,3 +166,28 @@ def test_what_goes_upstream_is_recorded(gw: Sandbox) -> None:
     assert sent["user"] not in ("me", None)
     assert sent["temperature"] == 0
     assert sent["prompt_cache_key"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"stop": True}, "stop: expected"),
+        ({"n": 0}, "n: expected"),
+        ({"max_tokens": "9"}, "max_tokens: expected"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name: expected"),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content: expected"),
+        (
+            {
+                "messages": [
+                    {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {}}}]}
+                ]
+            },
+            "messages[0].tool_calls[0].function.arguments: expected JSON text",
+        ),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema: expected"),
+    ],
+)
+def test_wrong_types_are_refused_as_upstream_does(gw: Sandbox, fields: dict[str, Any], named: str) -> None:
+    answer = post(gw, CHAT, {"model": "openai/gpt-5.4", "messages": [], **fields}, gw.api_key)
+    assert answer.status == 400
+    assert answer.json["error"]["metadata"]["raw"].startswith(named)

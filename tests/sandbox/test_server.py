@@ -90,7 +90,10 @@ def test_two_at_once_keep_apart(gw: Sandbox) -> None:
 
 
 async def test_it_is_an_async_context_manager() -> None:
-    async with Sandbox() as gateway, openai.AsyncOpenAI(base_url=gateway.base_url, api_key="anonymous") as client:
+    async with (
+        Sandbox() as gateway,
+        openai.AsyncOpenAI(base_url=gateway.base_url, api_key="anonymous") as client,
+    ):
         answer = await client.chat.completions.create(
             model="kilo-auto/free", messages=[{"role": "user", "content": "Hi"}]
         )

@@ -46,7 +46,13 @@ def test_the_chunks_of_the_first_upstream(gw: Sandbox) -> None:
         assert chunk["object"] == "chat.completion.chunk"
         assert chunk["model"] == "openai/gpt-5.4"
         assert chunk["provider"] == "Sandbox"
-        assert chunk["choices"][0].keys() >= {"index", "delta", "finish_reason", "native_finish_reason", "logprobs"}
+        assert chunk["choices"][0].keys() >= {
+            "index",
+            "delta",
+            "finish_reason",
+            "native_finish_reason",
+            "logprobs",
+        }
     assert finishes(chunks) == ["stop"]
     assert finishes(chunks[-2:-1]) == ["stop"]
     assert chunks[-1]["usage"]["cost"] > 0
@@ -180,7 +186,9 @@ CHECKS: dict[str, Check] = {
     "parallel-interleaved": lambda a: _indices(a)[:4] == [0, 1, 0, 1],
     "tool-index-from-one": lambda a: sorted(set(_indices(a))) == [1, 2],
     "tool-no-index": lambda a: set(_indices(a)) == {None},
-    "tool-id-repeated": lambda a: all(one["id"] and one["function"]["name"] for ones in _ids(a) for one in ones),
+    "tool-id-repeated": lambda a: (
+        len(_ids(a)) > 4 and all(one["id"] and one["function"]["name"] for ones in _ids(a) for one in ones)
+    ),
     "tool-name-empty-later": lambda a: [one["function"]["name"] for [one] in _ids(a)][:2] == ["get_weather", ""],
     "tool-empty-id": lambda a: [bool(one["id"]) for [one] in _ids(a)][:2] == [True, False],
     "tool-args-object": lambda a: isinstance(calls(a.chunks)[0]["parts"][0], dict),
@@ -221,13 +229,12 @@ def test_a_scenario_shows_its_oddity(gw: Sandbox, name: str) -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_usual_answer_does_not_show_it(gw: Sandbox, name: str) -> None:
     """Guards the checks above: each must be able to fail."""
-    usual = ["role-every-delta", "keepalive"]
     answer = streamed(gw, "sandbox/echo")
     try:
         shown = bool(CHECKS[name](answer))
     except (IndexError, KeyError, StopIteration):
         shown = False
-    assert shown == (name in usual[:1])
+    assert shown == (name == "role-every-delta")
 
 
 def test_spoiled_arguments_are_no_json(gw: Sandbox) -> None:
@@ -256,7 +263,10 @@ def test_tool_scenarios_call_all_offered_tools(gw: Sandbox) -> None:
         "get_weather",
         "book_hotel",
     ]
-    assert [name for name, _ in chat(gw, "sandbox/parallel-tools", TEXT).arguments] == ["get_weather", "get_time"]
+    assert [name for name, _ in chat(gw, "sandbox/parallel-tools", TEXT).arguments] == [
+        "get_weather",
+        "get_time",
+    ]
 
 
 def test_big_and_tiny_writes(gw: Sandbox) -> None:

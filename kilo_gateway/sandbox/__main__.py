@@ -1,0 +1,108 @@
+"""`python -m kilo_gateway.sandbox`: a local gateway until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from kilo_gateway.sandbox.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from kilo_gateway.sandbox.server import Sandbox
+
+_EXAMPLE = """\
+  export KILO_BASE_URL={base_url}
+  export KILO_API_KEY={api_key}
+
+  python - <<'PY'
+  from langchain_kilo import ChatKilo
+
+  llm = ChatKilo(tier="frontier", mode="plan")
+  for chunk in llm.stream("Help me design a database schema"):
+      print(chunk.text, end="", flush=True)
+  print()
+  PY
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        width = max(map(len, SCENARIOS))
+        _say(*(f"{s.id:<{width}}  {s.kind:<7}  {s.description}" for s in SCENARIOS.values()))
+        return 0
+    # Not before: the list needs no server.
+    from kilo_gateway.sandbox.server import Sandbox
+
+    gateway = Sandbox(
+        port=options.port,
+        era=options.era,
+        catalog_ids=options.ids,
+        upstream=options.upstream,
+        delay=options.delay,
+        done=not options.no_done,
+        credits_status=options.credits_status,
+    )
+    try:
+        gateway.start()
+    except OSError as error:
+        sys.stderr.write(f"port {options.port} is not free ({error.strerror}); choose another with --port\n")
+        return 1
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        _greet(gateway)
+        stop.wait()
+    except KeyboardInterrupt:
+        _say()
+    finally:
+        gateway.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kilo_gateway.sandbox",
+        description="A local stand-in of the Kilo AI Gateway: no key, no network, no bill.",
+    )
+    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1, 0 for a free one (8787)")
+    parser.add_argument("--era", choices=("E1", "E2", "E3"), default="E3", help="server generation (E3)")
+    parser.add_argument(
+        "--ids", choices=("mid-2026", "E3"), default="mid-2026", help="model versions of the auto tiers"
+    )
+    parser.add_argument("--upstream", choices=("openrouter", "vercel"), default="openrouter")
+    parser.add_argument("--delay", type=float, default=0.01, help="seconds between stream frames (0.01)")
+    parser.add_argument("--no-done", action="store_true", help="end streams without [DONE]")
+    parser.add_argument("--credits-status", type=int, choices=(402, 200), default=402)
+    parser.add_argument("--list", action="store_true", help="list the scenario models and exit")
+    return parser
+
+
+def _greet(gateway: Sandbox) -> None:
+    _say(
+        f"Kilo sandbox on {gateway.base_url} (Ctrl-C ends it)",
+        "",
+        f"  key with balance     {gateway.api_key}",
+        f"  key without balance  {gateway.poor_api_key}",
+        f"  key of a member      {gateway.member_api_key}",
+        f"  organisation id      {gateway.organization_id}",
+        "",
+        "In another terminal:",
+        "",
+        _EXAMPLE.format(base_url=gateway.base_url, api_key=gateway.api_key),
+        f"{len(SCENARIOS)} models play oddities and faults, such as sandbox/reasoning or sandbox/cut-stream;",
+        "python -m kilo_gateway.sandbox --list shows them all.",
+    )
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

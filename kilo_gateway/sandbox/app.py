@@ -1,0 +1,197 @@
+"""The HTTP side: which path is served by what. See docs/gateway.md, "Endpoints"."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from kilo_gateway.sandbox import catalog, embeddings, model, sse, wire
+from kilo_gateway.sandbox.answers import Answer, deliver, json_answer
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.checks import admit, parse
+from kilo_gateway.sandbox.credentials import identify
+from kilo_gateway.sandbox.errors import Refusal, render, upstream_body
+from kilo_gateway.sandbox.options import Options
+from kilo_gateway.sandbox.records import Log, Record
+from kilo_gateway.sandbox.reply import Reply
+from kilo_gateway.sandbox.scenarios.base import Page, Scenario
+from kilo_gateway.sandbox.upstream import UpstreamRefusal
+
+logger = logging.getLogger("kilo_gateway.sandbox")
+
+_ROOTS = ("/api/gateway", "/api/openrouter")
+_KINDS = {"/responses": "responses", "/messages": "messages"}
+
+
+class Gateway:
+    """The sandbox's state and its ASGI application; `stopping` ends the answers that still wait."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.log = Log()
+        self.stopping = asyncio.Event()
+        self._lock = threading.Lock()
+        self._number = 0
+        self._repetitions: Counter[str] = Counter()
+        # An instance, unlike a function, is mounted as it is: for all methods and with the plain receive and send.
+        self.app = Starlette(routes=[Route("/{path:path}", self)])
+
+    def reset(self) -> None:
+        """Forget the records and which scenarios were called."""
+        self.log.clear()
+        with self._lock:
+            self._repetitions.clear()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        headers = Headers(scope=scope)
+        record = self.log.open(
+            method=scope["method"],
+            path=scope["path"],
+            headers=headers,
+            body=body,
+            query=scope.get("query_string", b"").decode("latin-1"),
+        )
+        with self._lock:
+            self._number += 1
+            number = self._number
+        peer = (scope.get("client") or ("127.0.0.1", 0))[0]
+        forwarded = headers.get("x-forwarded-for", peer).split(",")[0].strip()
+        try:
+            answer = self._answer(record, number, forwarded)
+        except Refusal as refusal:
+            status, content, extra = render(refusal.name, self.options, **refusal.places)
+            answer = json_answer(content, status, extra)
+        except UpstreamRefusal as refusal:
+            answer = json_answer(upstream_body(400, refusal.raw), 400)
+        except Exception:
+            logger.exception("the sandbox failed on %s %s", record.method, record.path)
+            answer = json_answer({"error": {"message": "The sandbox failed; see its log.", "code": 500}}, 500)
+        record.update(status=answer.status)
+        if record.method == "POST":
+            answer.headers = {**answer.headers, "request-id": f"req_sandbox_{number}"}
+        try:
+            await deliver(answer, receive, send, record, self.stopping)
+        finally:
+            record.update(finished=True)
+
+    def _answer(self, record: Record, number: int, ip: str) -> Answer:
+        path = _relative(record.path)
+        identity = identify(record.headers, lenient=self.options.lenient_tokens)
+        record.update(account=identity.account.name, organization_id=identity.organization_id)
+        if record.method == "GET":
+            return self._get(path or "", signed_in=not identity.anonymous)
+        if record.method != "POST":
+            return Answer(405, (b"",))
+        if path is None:
+            raise Refusal("invalid-path")
+        bare = path.removeprefix("/v1")
+        if path == "/embeddings":
+            body = parse(record.body)
+            if not isinstance(body, dict):
+                raise Refusal("invalid-request")
+            record.update(json=body, requested_model=body.get("model"))
+            try:
+                made = embeddings.embed(body, identity, number)
+            except embeddings.BadDimensions as error:
+                return json_answer(error.body, 400)
+            record.update(served_model=made["model"])
+            return json_answer(made)
+        if bare in _KINDS:
+            record.update(json=parse(record.body))
+            raise Refusal("api-kind-not-supported", kind=_KINDS[bare], kinds="chat_completions")
+        if bare != "/chat/completions":
+            raise Refusal("invalid-path")
+        return self._chat(record, Call(record.headers, self.options, record.body, ip or None, number))
+
+    def _get(self, path: str, *, signed_in: bool) -> Answer:
+        bare = path.removeprefix("/v1")
+        pages: dict[str, Callable[[], object]] = {
+            "/models": lambda: catalog.models(self.options, signed_in=signed_in),
+            "/providers": catalog.providers,
+            "/embedding-models": embeddings.catalog,
+        }
+        if path in pages or bare == "/models":
+            return json_answer(pages[path if path in pages else bare]())
+        steps = bare.split("/")
+        if len(steps) == 5 and steps[1] == "models" and steps[4] == "endpoints":
+            found = catalog.endpoints(f"{steps[2]}/{steps[3]}")
+            if found is None:
+                return json_answer({"error": {"message": "Not Found", "code": 404}}, 404)
+            return json_answer(found, headers={"cache-control": "s-maxage=60"})
+        return Answer(405, (b"",))
+
+    def _chat(self, record: Record, call: Call) -> Answer:
+        try:
+            admit(call)
+        finally:
+            known = call.body if call.body else None
+            served = call.served if call.served != call.requested or call.effective else None
+            record.update(
+                json=known,
+                requested_model=call.requested or None,
+                served_model=served or None,
+                mode=call.mode,
+                effective=call.effective,
+            )
+        if call.scenario:
+            with self._lock:
+                self._repetitions[call.served] += 1
+                call.repetition = self._repetitions[call.served]
+            if call.scenario.refuse and (page := call.scenario.refuse(call)):
+                return _paged(page)
+        replies = model.answer(call)
+        return self._streamed(call, replies) if call.streaming else _whole(call, replies)
+
+    def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
+        scenario = call.scenario
+        items = wire.chunks(call, _said(call, replies))
+        changed = scenario.frames(call, items) if scenario and scenario.frames else items
+        framing = scenario.framing if scenario else sse.PLAIN
+        parts = sse.body(changed, framing, keepalive=self.options.keepalive, done=self.options.done)
+        headers = {"content-type": "text/event-stream", "content-encoding": "identity"}
+        delay = 0.0 if framing.group == "byte" else self.options.delay
+        return Answer(200, parts, headers, streaming=True, delay=delay)
+
+
+def _whole(call: Call, replies: list[Reply]) -> Answer:
+    made = wire.completion(call, _said(call, replies))
+    scenario = call.scenario
+    changed = scenario.body(call, made) if scenario and scenario.body else made
+    if isinstance(changed, Page):
+        return _paged(changed)
+    return json_answer(changed, headers={"content-encoding": "identity"})
+
+
+def _said(call: Call, replies: list[Reply]) -> list[Reply]:
+    scenario: Scenario | None = call.scenario
+    if scenario and scenario.reply:
+        for reply in replies:
+            scenario.reply(call, reply)
+    return replies
+
+
+def _paged(page: Page) -> Answer:
+    return Answer(page.status, page.parts, dict(page.headers))
+
+
+def _relative(path: str) -> str | None:
+    for root in _ROOTS:
+        if path.startswith(f"{root}/"):
+            return path.removeprefix(root)
+    return None

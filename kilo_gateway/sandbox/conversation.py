@@ -1,0 +1,60 @@
+"""Reading a message list: its texts, the last user turn, and what tools answered since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+_TEXT_KINDS = frozenset({"text", "input_text", "output_text"})
+
+
+@dataclass
+class Turn:
+    """The last user turn: its text, its other parts, and the tools answered since, by name."""
+
+    user: str = ""
+    attachments: list[str] = field(default_factory=list)
+    system: str = ""
+    results: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def answered(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.results)
+
+
+def read(messages: list[Json]) -> Turn:
+    """Return the last user turn of a conversation."""
+    turn = Turn()
+    names: dict[str, str] = {}
+    for message in messages:
+        role = message.get("role")
+        text, attachments = _content(message.get("content"))
+        if role == "user":
+            turn.user, turn.attachments, turn.results = text, attachments, []
+        elif role in ("system", "developer"):
+            turn.system = "\n".join(filter(None, (turn.system, text)))
+        elif role == "assistant":
+            for call in message.get("tool_calls") or []:
+                if isinstance(call, dict):
+                    names[str(call.get("id"))] = str((call.get("function") or {}).get("name"))
+        elif role in ("tool", "function"):
+            name = names.get(str(message.get("tool_call_id"))) or message.get("name") or "tool"
+            turn.results.append((str(name), text or ", ".join(attachments)))
+    return turn
+
+
+def length(messages: list[Json]) -> int:
+    """Return the characters of all texts, for token counts."""
+    return sum(len(_content(message.get("content"))[0]) for message in messages)
+
+
+def _content(content: Any) -> tuple[str, list[str]]:
+    if isinstance(content, str):
+        return content, []
+    parts = [part for part in content or [] if isinstance(part, dict)] if isinstance(content, list) else []
+    texts = [str(part.get("text", "")) for part in parts if part.get("type") in _TEXT_KINDS]
+    texts += [part for part in content or [] if isinstance(part, str)] if isinstance(content, list) else []
+    kinds = [str(part.get("type")) for part in parts if part.get("type") not in _TEXT_KINDS]
+    return "\n".join(texts), kinds

@@ -1,0 +1,65 @@
+"""Who sends a request, by the gateway's rules. See docs/gateway.md, "Credentials"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+AccountName = Literal["anonymous", "rich", "poor", "member"]
+
+ORGANIZATION_ID = "3f6c2f0e-8a57-4f0c-9a3b-5d1c7e2b9a40"
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One of the sandbox's accounts; `own_organization` is the one signed into its token."""
+
+    name: AccountName
+    token: str
+    balance: float
+    organizations: frozenset[str] = frozenset()
+    own_organization: str | None = None
+
+
+RICH = Account("rich", "sandbox-key", 25.0, frozenset({ORGANIZATION_ID}))
+POOR = Account("poor", "sandbox-key-without-balance", 0.0)
+MEMBER = Account("member", "sandbox-key-of-a-member", 100.0, frozenset({ORGANIZATION_ID}), ORGANIZATION_ID)
+ANONYMOUS = Account("anonymous", "", 0.0)
+
+_BY_TOKEN = {account.token: account for account in (RICH, POOR, MEMBER)}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The outcome of a credential: `rejected` means one was sent that cannot be verified."""
+
+    account: Account
+    organization_id: str | None = None
+    rejected: bool = False
+
+    @property
+    def anonymous(self) -> bool:
+        return self.account is ANONYMOUS
+
+
+def identify(headers: Mapping[str, str], *, lenient: bool) -> Identity:
+    """Return who the headers stand for.
+
+    A wrong organisation id makes the caller anonymous instead of failing, as the gateway does; a bad
+    token is rejected, or anonymous when `lenient`.
+    """
+    header = headers.get("authorization", "")
+    token = header[7:].strip() if header[:7].lower() == "bearer " else ""
+    if token in ("", "anonymous"):
+        return Identity(ANONYMOUS)
+    account = _BY_TOKEN.get(token)
+    if account is None:
+        return Identity(ANONYMOUS, rejected=not lenient)
+    organization = account.own_organization or headers.get("x-kilocode-organizationid", "").strip() or None
+    if organization and (not _UUID.match(organization) or organization.lower() not in account.organizations):
+        return Identity(ANONYMOUS)
+    return Identity(account, organization)

@@ -1,0 +1,65 @@
+"""The switches of a sandbox: which of the gateway's eras it plays. See docs/gateway.md, "Eras"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Era = Literal["E1", "E2", "E3"]
+CatalogIds = Literal["mid-2026", "E3"]
+Upstream = Literal["openrouter", "vercel"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """One gateway's policies; `for_era` fills what the caller leaves open."""
+
+    era: Era
+    lenient_tokens: bool
+    keepalive: str
+    done: bool
+    error_type: bool
+    credits_status: int
+    catalog_ids: CatalogIds
+    upstream: Upstream
+    delay: float
+
+    @classmethod
+    def for_era(
+        cls,
+        era: Era,
+        *,
+        lenient_tokens: bool | None = None,
+        keepalive: str | None = None,
+        done: bool = True,
+        error_type: bool | None = None,
+        credits_status: int = 402,
+        catalog_ids: CatalogIds = "mid-2026",
+        upstream: Upstream = "openrouter",
+        delay: float = 0.0,
+    ) -> Options:
+        """Return the switches of `era`; raises ValueError for a value the sandbox does not know."""
+        _require("era", era, ("E1", "E2", "E3"))
+        _require("catalog_ids", catalog_ids, ("mid-2026", "E3"))
+        _require("upstream", upstream, ("openrouter", "vercel"))
+        _require("credits_status", credits_status, (402, 200))
+        if delay < 0:
+            raise ValueError(f"delay={delay!r} must not be negative")
+        return cls(
+            era=era,
+            lenient_tokens=era != "E3" if lenient_tokens is None else lenient_tokens,
+            keepalive=("OPENROUTER PROCESSING" if era == "E1" else "KILO PROCESSING")
+            if keepalive is None
+            else keepalive,
+            done=done,
+            error_type=era != "E1" if error_type is None else error_type,
+            credits_status=credits_status,
+            catalog_ids=catalog_ids,
+            upstream=upstream,
+            delay=delay,
+        )
+
+
+def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, allowed))}")

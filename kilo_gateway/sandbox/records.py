@@ -1,0 +1,83 @@
+"""The record of what arrived, for assertions: written by the server's thread, read by the test's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from kilo_gateway.sandbox.credentials import AccountName
+
+
+@dataclass
+class Record:
+    """One request. `effective` is the body after the gateway's own changes; `status` is None until the answer."""
+
+    method: str
+    path: str
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    query: str = ""
+    json: Any = None
+    account: AccountName = "anonymous"
+    organization_id: str | None = None
+    requested_model: str | None = None
+    served_model: str | None = None
+    mode: str | None = None
+    effective: dict[str, Any] = field(default_factory=dict, repr=False)
+    status: int | None = None
+    disconnected: bool = False
+    finished: bool = False
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False, compare=False)
+
+    def update(self, **values: Any) -> None:
+        """Set fields and wake whoever waits for them."""
+        with self._changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+            self._changed.notify_all()
+
+
+class Log:
+    """All records of a sandbox in order of arrival."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._records: list[Record] = []
+
+    def open(self, **values: Any) -> Record:
+        """Append a record."""
+        record = Record(**values, _changed=self.changed)
+        with self.changed:
+            self._records.append(record)
+            self.changed.notify_all()
+        return record
+
+    def snapshot(self) -> list[Record]:
+        """Return the records so far."""
+        with self.changed:
+            return list(self._records)
+
+    def clear(self) -> None:
+        """Forget every record; answers under way still finish."""
+        with self.changed:
+            self._records.clear()
+
+    def wait_for(self, predicate: Callable[[Record], bool], timeout: float) -> Record:
+        """Return the first record that satisfies `predicate`; raises TimeoutError with what arrived instead."""
+        deadline = time.monotonic() + timeout
+        with self.changed:
+            while True:
+                for record in self._records:
+                    if predicate(record):
+                        return record
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise TimeoutError(
+                        f"no request satisfied the predicate within {timeout} s; arrived: {self._records}"
+                    )
+                self.changed.wait(remaining)

@@ -1,0 +1,19 @@
+"""All scenarios: model ids `sandbox/<name>` that make the sandbox answer oddly or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kilo_gateway.sandbox.scenarios import broken, chunks, failures, framing, reasoning, toolcalls, waiting
+from kilo_gateway.sandbox.scenarios.base import Scenario
+
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
+    {
+        scenario.id: scenario
+        for module in (chunks, reasoning, framing, toolcalls, failures, broken, waiting)
+        for scenario in module.REGISTRY.found.values()
+    }
+)
+
+__all__ = ["SCENARIOS", "Scenario"]

@@ -1,0 +1,82 @@
+"""Scenarios of HTTP errors: every row of the gateway's table, upstream's own, and calls that fail once."""
+
+# ruff: noqa: ARG005 - the callables have the signatures that the registry asks for
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.errors import ERRORS, render, upstream_body
+from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
+
+REGISTRY = Registry()
+_JSON = {"content-type": "application/json"}
+
+UPSTREAM_STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504)
+_PLACES = {
+    "detail": "Expecting value",
+    "kind": "chat_completions",
+    "kinds": "responses, messages",
+    "id": "sandbox/error-model-not-found",
+}
+
+
+def page(status: int, body: Json, headers: dict[str, str] | None = None) -> Page:
+    """Return a JSON error page."""
+    return Page(status, (json.dumps(body, ensure_ascii=False).encode(),), {**_JSON, **(headers or {})})
+
+
+def _row(name: str) -> None:
+    row = ERRORS[name]
+
+    def refuse(call: Call) -> Page:
+        return page(*render(name, call.options, **_PLACES))
+
+    message = row.message
+    for place, content in _PLACES.items():
+        message = message.replace(f"<{place}>", content)
+    REGISTRY.add(
+        f"error-{name}",
+        row.condition,
+        kind="error",
+        status=row.status,
+        error_type=row.error_type,
+        code=row.code,
+        message=message,
+        refuse=refuse,
+    )
+
+
+def _upstream(status: int) -> None:
+    phrase = HTTPStatus(status).phrase
+    body = upstream_body(status, f"{phrase.lower()}, says the sandbox provider")
+    REGISTRY.add(
+        f"error-{status}",
+        f"upstream answers {status} {phrase}",
+        kind="error",
+        status=status,
+        code=status,
+        message=body["error"]["message"],
+        detail=body["error"]["metadata"]["raw"],
+        refuse=lambda call: page(status, body),
+    )
+
+
+def _flaky(status: int) -> None:
+    body = upstream_body(status, "only the first call fails")
+    REGISTRY.add(
+        f"flaky-{status}",
+        f"the first call since the sandbox was reset fails with {status}, the others succeed",
+        transient=True,
+        refuse=lambda call: page(status, body) if call.repetition == 1 else None,
+    )
+
+
+for _status in UPSTREAM_STATUSES:
+    _upstream(_status)
+for _name in ERRORS:
+    _row(_name)
+for _status in (503, 429):
+    _flaky(_status)

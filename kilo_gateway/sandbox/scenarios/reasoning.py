@@ -1,0 +1,111 @@
+"""Scenarios of reasoning: as a string, as details, in another field, encrypted."""
+
+# ruff: noqa: ARG001 - the callables have the signatures that the registry asks for
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kilo_gateway.sandbox import prose, wire
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.conversation import read
+from kilo_gateway.sandbox.reply import Reply
+from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
+
+REGISTRY = Registry()
+_add = REGISTRY.add
+
+
+def _think(call: Call, said: Reply) -> None:
+    said.reasoning = prose.reasoning(read(call.messages), said)
+    said.hidden_reasoning = False
+
+
+def _variant(name: str, description: str, change: Callable[[Json], Any] | None = None) -> None:
+    """Register a scenario that changes every message or delta which reasons."""
+
+    def body(call: Call, made: Json) -> Json:
+        for choice in made["choices"]:
+            if change:
+                change(choice["message"])
+        return made
+
+    def frames(call: Call, made: list[Json]) -> list[Json]:
+        for delta in deltas(made):
+            if change and "reasoning_details" in delta:
+                change(delta)
+        return [frame for frame in made if _says_something(frame)]
+
+    _add(name, description, reply=_think, body=body, frames=frames)
+
+
+def _says_something(frame: Json) -> bool:
+    """Drop the chunks that a change has left without anything to say."""
+    return frame["choices"] == [] or any(
+        choice["finish_reason"] or frame.get("usage") or any(choice["delta"].get(key) for key in _SAYING)
+        for choice in frame["choices"]
+    )
+
+
+_SAYING = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls")
+
+
+def _string_only(message: Json) -> None:
+    message.pop("reasoning_details", None)
+
+
+def _other_field(message: Json) -> None:
+    message.pop("reasoning_details", None)
+    message["reasoning_content"] = message.pop("reasoning", None)
+
+
+def _details_only(message: Json) -> None:
+    message.pop("reasoning", None)
+
+
+_variant("reasoning", "reasoning string and details in the same chunk")
+_variant("reasoning-string", "reasoning as a string only", _string_only)
+_variant("reasoning-content", "reasoning in the field `reasoning_content`", _other_field)
+_variant("reasoning-details-only", "reasoning as details only", _details_only)
+
+ENCRYPTED = {
+    "type": "reasoning.encrypted",
+    "data": "ZW5jcnlwdGVkLXNhbmRib3g=",
+    "id": "rs_sandbox",
+    "format": "openai-responses-v1",
+    "index": 0,
+}
+SUMMARY = {
+    "type": "reasoning.summary",
+    "summary": " Answered directly.",
+    "format": "openai-responses-v1",
+    "index": 0,
+}
+
+
+def _encrypted_body(call: Call, made: Json) -> Json:
+    for choice in made["choices"]:
+        choice["message"]["reasoning_details"] += [dict(ENCRYPTED), dict(SUMMARY)]
+        choice["message"]["reasoning"] += SUMMARY["summary"]
+    return made
+
+
+def _encrypted_frames(call: Call, made: list[Json]) -> list[Json]:
+    """All entries have index 0, so only type and id tell them apart."""
+    at = max(i for i, frame in enumerate(made) if any("reasoning_details" in d for d in deltas([frame])))
+    blank = {"role": "assistant", "content": ""}
+    added = [
+        wire.chunk(call, {**blank, "reasoning": text, "reasoning_details": [dict(entry)]})
+        for text, entry in ((None, ENCRYPTED), (SUMMARY["summary"], SUMMARY))
+    ]
+    return [*made[: at + 1], *added, *made[at + 1 :]]
+
+
+_add(
+    "reasoning-encrypted",
+    "reasoning text, then an encrypted entry, then a summary, all with index 0",
+    reply=_think,
+    body=_encrypted_body,
+    frames=_encrypted_frames,
+)

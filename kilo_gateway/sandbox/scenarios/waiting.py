@@ -1,0 +1,69 @@
+"""Scenarios that take their time: for deadlines, cancelling and early leaving."""
+
+# ruff: noqa: ARG001 - the callables have the signatures that the registry asks for
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kilo_gateway.sandbox import sse
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.parts import HOLD, Pause
+from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
+from kilo_gateway.sandbox.sse import Item
+
+REGISTRY = Registry()
+
+SLOW_SECONDS = 5.0
+_BEAT = Pause(0.05)
+
+
+def _slow(call: Call, made: list[Json]) -> Iterator[Item]:
+    pause = Pause(SLOW_SECONDS / max(1, len(made)))
+    for frame in made:
+        yield frame
+        yield pause
+
+
+def _slow_body(call: Call, made: Json) -> Page:
+    return _held(made, Pause(SLOW_SECONDS))
+
+
+def _stall(call: Call, made: list[Json]) -> Iterable[Item]:
+    return [*made[:2], HOLD]
+
+
+def _stall_with_comments(call: Call, made: list[Json]) -> Iterator[Item]:
+    yield from made[:2]
+    beat = sse.comment(call.options.keepalive or "KILO PROCESSING")
+    while True:
+        yield _BEAT
+        yield beat
+
+
+def _stall_body(call: Call, made: Json) -> Page:
+    return _held(made, HOLD)
+
+
+def _held(made: Json, pause: Pause) -> Page:
+    from kilo_gateway.sandbox.scenarios.failures import page
+
+    whole = page(200, made)
+    return Page(200, (pause, *whole.parts), whole.headers)
+
+
+REGISTRY.add(
+    "slow",
+    f"an answer that takes about {SLOW_SECONDS:.0f} seconds",
+    kind="hang",
+    frames=_slow,
+    body=_slow_body,
+)
+REGISTRY.add("stall", "two frames, then silence", kind="hang", frames=_stall, body=_stall_body)
+REGISTRY.add(
+    "stall-keepalive",
+    "two frames, then nothing but keep-alive comments",
+    kind="hang",
+    frames=_stall_with_comments,
+    body=_stall_body,
+)

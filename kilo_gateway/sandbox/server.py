@@ -1,0 +1,199 @@
+"""The sandbox as a thing to start and stop: uvicorn in a thread of its own, on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+try:
+    import uvicorn
+
+    from kilo_gateway.sandbox.app import Gateway
+except ImportError as error:  # pragma: no cover - depends on the installation
+    raise ImportError('the sandbox needs its extra: pip install "kilo-gateway[sandbox]"') from error
+
+from kilo_gateway.sandbox.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
+from kilo_gateway.sandbox.options import CatalogIds, Era, Options, Upstream
+from kilo_gateway.sandbox.records import Record
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 5.0
+
+
+class Sandbox:
+    """A local gateway on 127.0.0.1, as a context manager (also asynchronous) or by `start` and `stop`.
+
+    `port` 0 takes a free one. `era` plays a server generation and sets the policies that the other switches
+    override; `delay` is the seconds between the frames of a stream. See docs/gateway.md, "Eras".
+    """
+
+    api_key = RICH.token
+    poor_api_key = POOR.token
+    member_api_key = MEMBER.token
+    organization_id = ORGANIZATION_ID
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        era: Era = "E3",
+        lenient_tokens: bool | None = None,
+        keepalive: str | None = None,
+        done: bool = True,
+        error_type: bool | None = None,
+        credits_status: int = 402,
+        catalog_ids: CatalogIds = "mid-2026",
+        upstream: Upstream = "openrouter",
+        delay: float = 0.0,
+    ) -> None:
+        self.options = Options.for_era(
+            era,
+            lenient_tokens=lenient_tokens,
+            keepalive=keepalive,
+            done=done,
+            error_type=error_type,
+            credits_status=credits_status,
+            catalog_ids=catalog_ids,
+            upstream=upstream,
+            delay=delay,
+        )
+        self._gateway = Gateway(self.options)
+        self._wanted_port = port
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self.port = port
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for clients, without a trailing slash."""
+        return f"http://127.0.0.1:{self.port}/api/gateway"
+
+    @property
+    def requests(self) -> list[Record]:
+        """The requests so far, in order of arrival."""
+        return self._gateway.log.snapshot()
+
+    @property
+    def last(self) -> Record:
+        """The last request; raises LookupError when none has arrived."""
+        if not (records := self.requests):
+            raise LookupError("no request has arrived at the sandbox")
+        return records[-1]
+
+    def clear(self) -> None:
+        """Forget the requests and reset the scenarios that count calls."""
+        self._gateway.reset()
+
+    def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 5.0) -> Record:
+        """Block until a request satisfies `predicate` and return it; raises TimeoutError."""
+        return self._gateway.log.wait_for(predicate, timeout)
+
+    def start(self) -> Self:
+        """Start to serve; returns when the port accepts connections. Raises OSError when it is taken."""
+        if self._thread is not None:
+            raise RuntimeError("the sandbox is already running")
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self._wanted_port))
+        except OSError:
+            listener.close()
+            raise
+        self.port = listener.getsockname()[1]
+        self._gateway.stopping = asyncio.Event()
+        self._server = _Server(self._gateway, listener)
+        self._thread = threading.Thread(target=self._server.main, name="kilo-sandbox", daemon=True)
+        self._thread.start()
+        if not self._server.ready.wait(_START_SECONDS) or self._server.failure:
+            failure = self._server.failure
+            self.stop()
+            raise RuntimeError("the sandbox did not start") from failure
+        return self
+
+    def stop(self) -> None:
+        """Stop serving; answers under way are cut off. Does nothing when it is not running."""
+        server, thread, self._server, self._thread = self._server, self._thread, None, None
+        if server is not None and thread is not None:
+            server.ask_to_stop()
+            thread.join(_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its tenth of a second between a wish to stop and noticing it."""
+
+    def __init__(self, gateway: Gateway, listener: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                gateway.app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                # A dropped connection is a scenario here, and uvicorn would report it as an error.
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.gateway = gateway
+        self.listener = listener
+        self.ready = threading.Event()
+        self.failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def main(self) -> None:
+        """Serve until asked to stop: the body of the thread."""
+        try:
+            asyncio.run(self.serve(sockets=[self.listener]))
+        except BaseException as error:  # the starting thread raises it
+            self.failure = error
+        finally:
+            self.listener.close()
+            self.ready.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not self._stop.is_set() and not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            try:
+                await asyncio.wait_for(self._stop.wait(), 0.1)
+            except TimeoutError:
+                continue
+        self.gateway.stopping.set()
+
+    def ask_to_stop(self) -> None:
+        """Wake the loop from another thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(self._stop.set)
+            except RuntimeError:  # pragma: no cover - closed between the check and the call
+                return
