@@ -121,6 +121,11 @@ def _extract(turn: Turn) -> str | None:
     candidates = [
         s for s in dict.fromkeys(sentences(context)) if not _INSTRUCTIONS.match(s) and s.strip() != question.strip()
     ]
+    candidates = [re.sub(r"^new context:\s*", "", s, flags=re.IGNORECASE) for s in candidates]
+    existing = _EXISTING.search(turn.user)
+    if existing:
+        # First among equals: new context must fit better to replace an answer.
+        candidates.insert(0, existing.group(1).strip())
     asked = content_words(question)
     ranked = sorted(candidates, key=lambda s: -len(asked & content_words(s)))
     best = [s for s in ranked[:2] if asked & content_words(s)]
@@ -128,7 +133,7 @@ def _extract(turn: Turn) -> str | None:
         best.pop()
     if best:
         return " ".join(sorted(best, key=context.find))
-    if existing := _EXISTING.search(turn.user):
+    if existing:
         return existing.group(1).strip()
     # No question to go by: the opening is the fairest summary.
     return " ".join(candidates[:2]) or None if "summar" in turn.user.lower() else None
