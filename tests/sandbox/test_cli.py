@@ -32,7 +32,7 @@ def test_a_taken_port_is_explained(gw: Sandbox, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [*MODULE, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
@@ -84,7 +84,7 @@ def test_the_fixture_gives_each_test_an_empty_record(tmp_path: Path) -> None:
     ]
     # Without the plugins of the environment, of which this one may already be one.
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -93,7 +93,7 @@ def test_the_plugin_is_light() -> None:
         "import sys, kilo_gateway.sandbox.pytest_plugin;"
         "print([m for m in ('starlette', 'uvicorn', 'openai', 'asyncio') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -103,5 +103,5 @@ def test_the_sandbox_needs_nothing_of_the_client() -> None:
         "print(sorted(m for m in sys.modules if m in ('openai', 'httpx', 'langchain_core', 'llama_index')"
         " or m.startswith('kilo_gateway.') and not m.startswith(('kilo_gateway.sandbox', 'kilo_gateway._version'))))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

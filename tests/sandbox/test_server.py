@@ -111,7 +111,7 @@ def test_unknown_switches_are_refused(switch: dict[str, object]) -> None:
 
 def test_a_missing_extra_names_the_pip_line() -> None:
     code = "import sys; sys.modules['uvicorn'] = None; import kilo_gateway.sandbox as s; s.SCENARIOS; s.Sandbox"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert 'ImportError: the sandbox needs its extra: pip install "kilo-gateway[sandbox]"' in done.stderr
 
 
