@@ -53,9 +53,9 @@ class Ledger:
         self.rows.append((self.part, facts, tokens, time.perf_counter() - started))
 
     def table(self) -> Table:
-        table = Table("call", "tier", "mode", title="What was called, and what it cost", box=box.SIMPLE)
-        table.add_column("model that served it", overflow="fold")
-        for name in ("tokens", "cost USD", "seconds"):
+        table = Table("call", "tier", "mode", title="What was called, and what it cost", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("model that served it", min_width=27, overflow="fold")
+        for name in ("tokens", "USD", "seconds"):
             table.add_column(name, justify="right")
         for part, facts, tokens, seconds in self.rows:
             cost = facts.get("cost")
@@ -65,7 +65,7 @@ class Ledger:
                 facts.get("mode") or "-",
                 facts.get("model_name") or facts.get("model"),
                 f"{tokens:,}",
-                "not told" if cost is None else f"{cost:.6f}",
+                "-" if cost is None else f"{cost:.6f}",
                 f"{seconds:.2f}",
             )
         return table

@@ -32,9 +32,7 @@ def test_a_taken_port_is_explained(gw: Sandbox, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [*MODULE, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*MODULE, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         printed = ""
