@@ -26,34 +26,19 @@ _UNSENT: Final = {"x-stainless-retry-count": openai.Omit(), "x-stainless-read-ti
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    call = _Call(settings, request)
-    client = clients.sync_client(settings)
-    try:
-        response = client.post(PATH, **call.arguments)
-    except openai.APIError as error:
-        raise call.translated(error) from error.__cause__
+    call, response = _open(settings, request)
     return decode_body(response.content, response, call.sent)
 
 
 async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    call = _Call(settings, request)
-    client = await clients.async_client(settings)
-    try:
-        response = await client.post(PATH, **call.arguments)
-    except openai.APIError as error:
-        raise call.translated(error) from error.__cause__
+    call, response = await _aopen(settings, request)
     return decode_body(response.content, response, call.sent)
 
 
 def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    call = _Call(settings, request)
-    client = clients.sync_client(settings)
-    try:
-        response = client.post(PATH, **call.arguments)
-    except openai.APIError as error:
-        raise call.translated(error) from error.__cause__
+    call, response = _open(settings, request)
     try:
         reader = call.reader(response)
         for chunk in _received(response, reader):
@@ -65,12 +50,7 @@ def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
 
 async def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    call = _Call(settings, request)
-    client = await clients.async_client(settings)
-    try:
-        response = await client.post(PATH, **call.arguments)
-    except openai.APIError as error:
-        raise call.translated(error) from error.__cause__
+    call, response = await _aopen(settings, request)
     try:
         reader = call.reader(response)
         async for chunk in _areceived(response, reader):
@@ -80,6 +60,23 @@ async def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncGener
             yield delta
     finally:
         await response.aclose()
+
+
+def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
+    call = _Call(settings, request)
+    try:
+        return call, clients.sync_client(settings).post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
+
+
+async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
+    call = _Call(settings, request)
+    client = await clients.async_client(settings)
+    try:
+        return call, await client.post(PATH, **call.arguments)
+    except openai.APIError as error:
+        raise call.translated(error) from error.__cause__
 
 
 def _received(response: Any, reader: _Reader) -> Iterator[bytes]:

@@ -10,9 +10,12 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kilo_gateway.usage import Usage
+
+if TYPE_CHECKING:
+    from kilo_gateway.settings import ChatRequest
 
 
 @dataclass(slots=True)
@@ -51,6 +54,27 @@ class Ending:
     annotations: list[dict[str, Any]] = field(default_factory=list)
     audio: dict[str, Any] | None = None
     logprobs: dict[str, Any] | None = None
+
+    def facts(self, request: ChatRequest) -> dict[str, Any]:
+        """Return what an answer tells of itself and of its request, without what is not known."""
+        usage = self.usage
+        found = {
+            "requested_model": request.model,
+            "tier": request.tier,
+            "mode": request.mode,
+            "provider": self.provider,
+            "id": self.id,
+            "request_id": self.request_id,
+            "finish_reason": self.finish_reason,
+            "native_finish_reason": self.native_finish_reason,
+            "created": self.created,
+            "system_fingerprint": self.system_fingerprint,
+            "service_tier": self.service_tier,
+            "cost": usage.cost if usage else None,
+            "cost_details": usage.cost_details if usage else None,
+            "is_byok": usage.is_byok if usage else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(slots=True)

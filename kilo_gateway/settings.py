@@ -120,7 +120,7 @@ class GatewaySettings(BaseModel):
     def _known_names_only(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        known = {f.alias or name for name, f in cls.model_fields.items()} | set(cls.model_fields)
+        known = _names(cls)
         renamed: dict[str, Any] = {}
         for name, value in values.items():
             target = ALIASES.get(name, name) if name not in known else name
@@ -250,7 +250,7 @@ class GatewaySettings(BaseModel):
                 body.pop(name, None)
         if stream:
             body.setdefault("stream_options", {"include_usage": True})
-        return {"model": model, "messages": messages, "stream": stream, **body}
+        return {**body, "model": model, "messages": messages, "stream": stream}
 
 
 BODY_FIELDS: Final = (
@@ -279,14 +279,17 @@ CONSTRUCTOR_ONLY: Final = frozenset(
 
 
 @cache
+def _names(cls: type[GatewaySettings]) -> frozenset[str]:
+    return frozenset(cls.model_fields) | {f.alias for f in cls.model_fields.values() if f.alias}
+
+
+@cache
 def _field_adapter(cls: type[GatewaySettings], name: str) -> TypeAdapter[Any]:
     info = cls.model_fields[name]
     annotation: Any = info.annotation
     for constraint in info.metadata:
         annotation = Annotated[annotation, constraint]
-    return TypeAdapter(
-        annotation, config=None if hasattr(annotation, "model_config") else {"hide_input_in_errors": True}
-    )
+    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True))
 
 
 def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,23 +110,5 @@ def _extras(ending: Ending) -> dict[str, Any]:
 
 
 def _metadata(ending: Ending, request: ChatRequest) -> dict[str, Any]:
-    usage = ending.usage
-    found = {
-        "model_name": ending.model or request.model,
-        "requested_model": request.model,
-        "tier": request.tier,
-        "mode": request.mode,
-        "provider": ending.provider,
-        "id": ending.id,
-        "request_id": ending.request_id,
-        "finish_reason": ending.finish_reason,
-        "native_finish_reason": ending.native_finish_reason,
-        "created": ending.created,
-        "system_fingerprint": ending.system_fingerprint,
-        "service_tier": ending.service_tier,
-        "logprobs": ending.logprobs,
-        "cost": usage.cost if usage else None,
-        "cost_details": usage.cost_details if usage else None,
-        "is_byok": usage.is_byok if usage else None,
-    }
-    return {"model_provider": PROVIDER} | {name: value for name, value in found.items() if value is not None}
+    metadata = {"model_provider": PROVIDER, "model_name": ending.model or request.model, **ending.facts(request)}
+    return metadata if ending.logprobs is None else {**metadata, "logprobs": ending.logprobs}

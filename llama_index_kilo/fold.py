@@ -91,26 +91,9 @@ def _blocks(reply: Reply) -> list[ContentBlock]:
 
 def _additional(reply: Reply, request: ChatRequest) -> dict[str, Any]:
     ending = reply.ending
-    found: dict[str, Any] = {
-        "model": ending.model or request.model,
-        "requested_model": request.model,
-        "tier": request.tier,
-        "mode": request.mode,
-        "provider": ending.provider,
-        "id": ending.id,
-        "request_id": ending.request_id,
-        "finish_reason": ending.finish_reason,
-        "native_finish_reason": ending.native_finish_reason,
-    }
-    if usage := ending.usage:
-        found |= {"cost": usage.cost, "cost_details": usage.cost_details, "is_byok": usage.is_byok}
-        if usage.counted:
-            found |= {
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "total_tokens": usage.total_tokens,
-                "cached_tokens": usage.cached_tokens,
-                "cache_write_tokens": usage.cache_write_tokens,
-                "reasoning_tokens": usage.reasoning_tokens,
-            }
-    return {name: value for name, value in found.items() if value is not None}
+    told = {"model": ending.model or request.model, **ending.facts(request)}
+    usage = ending.usage
+    if usage is None or not usage.counted:
+        return told
+    counts = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens")
+    return told | {name: getattr(usage, name) for name in (*counts, "reasoning_tokens")}

@@ -53,7 +53,9 @@ class Ledger:
         self.rows.append((self.part, facts, tokens, time.perf_counter() - started))
 
     def table(self) -> Table:
-        table = Table("call", "tier", "mode", title="What was called, and what it cost", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table = Table(
+            "call", "tier", "mode", title="What was called, and what it cost", box=box.SIMPLE, padding=(0, 1, 0, 0)
+        )
         table.add_column("model that served it", min_width=27, overflow="fold")
         for name in ("tokens", "USD", "seconds"):
             table.add_column(name, justify="right")
