@@ -66,16 +66,16 @@ def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
     call = _Call(settings, request)
     try:
         return call, clients.sync_client(settings).post(PATH, **call.arguments)
-    except openai.APIError as error:
+    except Exception as error:
         raise call.translated(error) from error.__cause__
 
 
 async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
     call = _Call(settings, request)
-    client = await clients.async_client(settings)
     try:
+        client = await clients.async_client(settings)
         return call, await client.post(PATH, **call.arguments)
-    except openai.APIError as error:
+    except Exception as error:
         raise call.translated(error) from error.__cause__
 
 
@@ -84,7 +84,8 @@ def _received(response: Any, reader: _Reader) -> Iterator[bytes]:
         yield from response.iter_bytes()
     # Which HTTP library raises depends on openai's version and on the user's own client.
     except Exception as error:
-        raise reader.broken(error) from error
+        if not reader.complete:
+            raise reader.broken(error) from error
 
 
 async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
@@ -92,7 +93,8 @@ async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
         async for chunk in response.aiter_bytes():
             yield chunk
     except Exception as error:
-        raise reader.broken(error) from error
+        if not reader.complete:
+            raise reader.broken(error) from error
 
 
 class _Call:
@@ -126,15 +128,23 @@ class _Call:
             "stream_cls": openai.Stream[object],
         }
 
-    def translated(self, error: openai.APIError) -> KiloError:
+    def translated(self, error: Exception) -> Exception:
         if isinstance(error, openai.APIStatusError):
             return error_table.from_status(error, self.sent)
-        return error_table.from_transport(error, self.sent)
+        if isinstance(error, openai.APIConnectionError) or error_table.is_transport(error):
+            return error_table.from_transport(error, self.sent)
+        if isinstance(error, UnicodeEncodeError):
+            return ValueError(
+                f"the request holds {error.object[error.start]!r}, half of a character that was cut in two: "
+                'remove it, for example with text.encode("utf-8", "replace").decode()'
+            )
+        return error
 
     def reader(self, response: Any) -> _Reader:
         if self.idle_limit is not None and (timeout := response.request.extensions.get("timeout")):
             # Until the headers came, `timeout` counted: a model may think long before its first byte.
-            timeout["read"] = min(timeout.get("read") or self.idle_limit, self.idle_limit)
+            limit = timeout["read"] = min(timeout.get("read") or self.idle_limit, self.idle_limit)
+            return _Reader(response, self.sent, limit)
         return _Reader(response, self.sent, self.idle_limit)
 
 
@@ -163,12 +173,18 @@ class _Reader:
         elif self._idle_limit is not None and now - self._since > self._idle_limit:
             raise error_table.idle(self._idle_limit, self._response, self._decoder.partial_text)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is whole, so that a connection that breaks now takes nothing away."""
+        return self._decoder.ended or self._decoder.finished
+
     def finish(self) -> Iterator[Delta]:
         if self._whole is not None:
             return decode_whole(bytes(self._whole), self._response, self._sent)
         return self._decoder.finish()
 
     def broken(self, error: Exception) -> KiloError:
-        return error_table.from_transport(
-            error, self._sent, response=self._response, partial=self._decoder.partial_text
-        )
+        partial = self._decoder.partial_text
+        if self._idle_limit is not None and error_table.is_timeout(error):
+            return error_table.idle(self._idle_limit, self._response, partial)
+        return error_table.from_transport(error, self._sent, response=self._response, partial=partial)

@@ -9,25 +9,31 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import weakref
+import threading
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
 import openai
 
+from kilo_gateway import fields
 from kilo_gateway._version import __version__
 from kilo_gateway.settings import GatewaySettings
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
+NO_KEY: Final = "anonymous"
+"""The client refuses an empty key; chat.py leaves the header out of anonymous requests."""
+
+CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
 
 # openai 2.x stands on httpx, 3.x on httpx2: its own client class tells which.
-HTTP_RESPONSE: Final[Any] = sys.modules[openai.DefaultHttpxClient.__mro__[1].__module__].Response
+_HTTP: Final[Any] = sys.modules[openai.DefaultHttpxClient.__mro__[1].__module__]
+HTTP_RESPONSE: Final[Any] = _HTTP.Response
 
 
 class _WithoutOpenAIHeaders:
@@ -58,90 +64,125 @@ class _Async(_WithoutOpenAIHeaders, openai.AsyncOpenAI):
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
-    base_url: str
-    key: str
-    private_headers: tuple[tuple[str, str], ...]
+class _Network:
+    """What a connection pool depends on."""
+
     proxy: tuple[str | None, ...]
+    certificates: tuple[str | None, ...]
     process: int
     """A forked child must not share its parent's sockets."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    base_url: str
+    key: str = field(repr=False)
+    private_headers: tuple[tuple[str, str], ...] = field(repr=False)
+    allow_insecure: bool
+    network: _Network
+
+    def build(self, cls: type[Any], http_client: Any) -> Any:
+        fields.check_key_travels_safely(self.base_url, keyed=self.key != NO_KEY, allowed=self.allow_insecure)
+        client = cls(api_key=self.key, base_url=self.base_url, http_client=http_client)
+        client.private_headers = dict(self.private_headers)
+        return client
 
 
 def _account(settings: GatewaySettings) -> _Account:
     get = os.environ.get
     return _Account(
         base_url=settings.base_url,
-        # The client refuses an empty key; chat.py leaves the header out of anonymous requests.
-        key=settings.bearer or "anonymous",
+        key=settings.bearer or NO_KEY,
         private_headers=tuple(settings.private_headers().items()),
-        proxy=tuple(get(name) or get(name.lower()) for name in PROXY_VARIABLES),
-        process=os.getpid(),
+        allow_insecure=settings.allow_insecure,
+        network=_Network(
+            proxy=tuple(get(name) or get(name.lower()) for name in PROXY_VARIABLES),
+            certificates=tuple(get(name) for name in CERTIFICATE_VARIABLES),
+            process=os.getpid(),
+        ),
     )
 
 
-def _build(cls: type[Any], account: _Account, http_client: Any) -> Any:
-    client = cls(api_key=account.key, base_url=account.base_url, http_client=http_client)
-    client.private_headers = dict(account.private_headers)
-    return client
+@lru_cache(maxsize=8)
+def _certificates(_network: _Network) -> Any:
+    # Reading them takes about 50 ms, too long for every new event loop.
+    return _HTTP.create_ssl_context()
+
+
+def _http_arguments(network: _Network) -> dict[str, Any]:
+    # A redirect would carry prompt and private headers to whatever address the answer names.
+    return {"verify": _certificates(network), "follow_redirects": False}
 
 
 @lru_cache(maxsize=POOL_SIZE)
-def _shared_http(_proxy: tuple[str | None, ...], _process: int) -> Any:
-    http = openai.DefaultHttpxClient()
+def _shared_http(network: _Network) -> Any:
+    http = openai.DefaultHttpxClient(**_http_arguments(network))
     atexit.register(http.close)
     return http
 
 
 @lru_cache(maxsize=POOL_SIZE)
-def _sync(account: _Account, http_client: Any) -> openai.OpenAI:
-    client: openai.OpenAI = _build(_Sync, account, http_client or _shared_http(account.proxy, account.process))
+def _sync(account: _Account, own: Any) -> openai.OpenAI:
+    client: openai.OpenAI = account.build(_Sync, own or _shared_http(account.network))
     return client
 
 
 def sync_client(settings: GatewaySettings) -> openai.OpenAI:
-    """Return the client for `settings`; nothing is connected yet."""
+    """Return the client for `settings`; nothing is connected yet. Raises ValueError for a key over plain http."""
     own = settings.http_client
-    return _sync(_account(settings), own.value if own else None)
+    account = _account(settings)
+    with _LOCK:  # lru_cache would let each thread of a batch build its own
+        return _sync(account, own.value if own else None)
 
 
 class _LoopClients:
     """The async clients of one event loop; they close with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: AbstractEventLoop) -> None:
         self.clients: dict[tuple[_Account, Any], openai.AsyncOpenAI] = {}
-        self.http: dict[tuple[str | None, ...], Any] = {}
-        self.lifetime = self._lifetime()
+        self.http: dict[_Network, Any] = {}
+        self.lifetime = self._lifetime(loop)
 
-    async def _lifetime(self) -> AsyncGenerator[None]:
+    async def _lifetime(self, loop: AbstractEventLoop) -> AsyncGenerator[None]:
         # asyncio closes a suspended async generator when its loop shuts down, which is the one
         # moment at which connections of that loop can still be closed properly.
         try:
             yield
         finally:
+            with _LOCK:
+                _LOOPS.pop(loop, None)
             for http in self.http.values():
                 await http.aclose()
 
+    def client(self, account: _Account, own: Any) -> openai.AsyncOpenAI:
+        client = self.clients.pop((account, own), None)
+        if client is None:
+            network = account.network
+            if own is None and network not in self.http:
+                self.http[network] = openai.DefaultAsyncHttpxClient(**_http_arguments(network))
+            client = account.build(_Async, own or self.http[network])
+            if len(self.clients) >= POOL_SIZE:
+                del self.clients[next(iter(self.clients))]
+        self.clients[account, own] = client  # the last place: the one to be dropped is the least recently used
+        return client
 
-_LOOPS: Final[weakref.WeakKeyDictionary[AbstractEventLoop, _LoopClients]] = weakref.WeakKeyDictionary()
+
+_LOCK: Final = threading.Lock()
+_LOOPS: Final[dict[AbstractEventLoop, _LoopClients]] = {}
 
 
 async def async_client(settings: GatewaySettings) -> openai.AsyncOpenAI:
-    """Return the client for `settings` and the running loop; nothing is connected yet."""
+    """Return the client for `settings` and the running loop; nothing is connected yet.
+
+    Raises ValueError for a key over plain http.
+    """
     loop = get_running_loop()
     pool = _LOOPS.get(loop)
     if pool is None:
-        pool = _LOOPS[loop] = _LoopClients()
+        with _LOCK:
+            for closed in [other for other in _LOOPS if other.is_closed()]:
+                del _LOOPS[closed]  # it was closed without shutting down its generators
+            pool = _LOOPS[loop] = _LoopClients(loop)
         await anext(pool.lifetime)
-    account = _account(settings)
-    own = settings.http_async_client.value if settings.http_async_client else None
-    client = pool.clients.get((account, own))
-    if client is None:
-        http = own
-        if http is None:
-            http = pool.http.get(account.proxy)
-            if http is None:
-                http = pool.http[account.proxy] = openai.DefaultAsyncHttpxClient()
-        if len(pool.clients) >= POOL_SIZE:
-            pool.clients.pop(next(iter(pool.clients)))
-        client = pool.clients[account, own] = _build(_Async, account, http)
-    return client
+    own = settings.http_async_client
+    return pool.client(_account(settings), own.value if own else None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kilo_gateway import error_table
 from kilo_gateway.errors import KiloError
+from kilo_gateway.plain import Mender, dicts
 from kilo_gateway.reply import (
     Delta,
     Ending,
@@ -15,7 +16,6 @@ from kilo_gateway.reply import (
     ToolCallRepair,
     add_reasoning_detail,
     content_parts,
-    iterate_dicts,
     reasoning_text,
 )
 from kilo_gateway.sse import EventDecoder, looks_like_events
@@ -26,41 +26,52 @@ class StreamDecoder:
     """Turns the bytes of a streamed answer into deltas; raises a KiloError for anything but a whole answer.
 
     `response` is only labelled onto errors. `partial_text` is what has been decoded so far, `frames` the
-    number of data frames (keep-alives do not count).
+    number of data frames (keep-alives do not count), `ended` whether the answer is complete: nothing
+    that follows, be it bytes or a broken connection, can change it.
     """
 
     def __init__(self, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> None:
         self._events = EventDecoder()
         self._answer = _Answer(response, sent)
         self.frames = 0
+        self.ended = False
 
     @property
     def partial_text(self) -> str:
         """The text decoded so far."""
         return self._answer.partial_text
 
+    @property
+    def finished(self) -> bool:
+        """Whether the answer lacks nothing but the end of the stream."""
+        return self._answer.ending.finish_reason is not None and self._answer.has_usage
+
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas that `chunk` completes."""
         for data in self._events.feed(chunk):
-            if (delta := self._frame(data)) is not None:
-                yield delta
+            yield from self._frame(data)
 
     def finish(self) -> Iterator[Delta]:
         """Yield the rest and, as the last delta, the ending; raises when the answer is not complete."""
         for data in self._events.finish():
-            if (delta := self._frame(data)) is not None:
-                yield delta
+            yield from self._frame(data)
+        if self.ended:
+            return
         if not self.frames:
             raise error_table.unreadable("the stream is empty", response=self._answer.response)
         if not self._answer.ending.finish_reason:
             raise error_table.interrupted("it has no finish_reason", self._answer.response, self.partial_text)
         yield self._answer.finish()
 
-    def _frame(self, data: bytes) -> Delta | None:
-        if not data.strip() or data.startswith(b"[DONE]"):
-            # [DONE] ends nothing: the gateway leaves it out at times, and the connection is read to its
-            # end anyway so that it can be used again.
-            return None
+    def _frame(self, data: bytes) -> Iterator[Delta]:
+        if self.ended or not data.strip():
+            return
+        if data.startswith(b"[DONE]"):
+            # Alone it ends nothing: the gateway leaves it out at times, and a cut answer may carry it.
+            if self._answer.ending.finish_reason:
+                self.ended = True
+                yield self._answer.finish()
+            return
         self.frames += 1
         try:
             frame = json.loads(data)
@@ -78,7 +89,7 @@ class StreamDecoder:
                 body=frame,
                 partial=self.partial_text,
             )
-        return self._answer.frame(frame, "delta")
+        yield self._answer.frame(frame, "delta")
 
 
 def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Reply:
@@ -108,12 +119,12 @@ def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = 
     delta = answer.frame(body, "message")
     if not answer.has_choice:
         raise error_table.unreadable("it has no choices", response=response, body=body)
-    ending = answer.finish()
+    last = answer.finish()
     empty = not (delta.text or delta.reasoning or delta.refusal or delta.tool_calls)
     if empty and not (answer.ending.finish_reason or answer.ending.images or answer.ending.audio):
         raise error_table.unreadable("it has neither content nor a finish_reason", response=response, body=body)
-    delta.ending = ending.ending
     yield delta
+    yield last
 
 
 class _Answer:
@@ -121,10 +132,11 @@ class _Answer:
 
     def __init__(self, response: Any, sent: error_table.Sent) -> None:
         self.response = response
-        self.ending = Ending(request_id=_request_id(response))
+        self.ending = Ending(request_id=error_table.request_id_of(response))
         self.has_choice = False
         self._sent = sent
         self._text: list[str] = []
+        self._text_mender, self._reasoning_mender, self._refusal_mender = Mender(), Mender(), Mender()
         self._calls = ToolCallRepair()
         self._usage: Any = None
         self._metadata: Any = None
@@ -133,6 +145,10 @@ class _Answer:
     @property
     def partial_text(self) -> str:
         return "".join(self._text)
+
+    @property
+    def has_usage(self) -> bool:
+        return self._usage is not None
 
     def frame(self, frame: dict[str, Any], part: str) -> Delta:
         """Decode one frame (`part` "delta") or the one body of an answer (`part` "message")."""
@@ -157,7 +173,15 @@ class _Answer:
         ending.usage = parse_usage(self._usage, self._metadata)
         if not ending.annotations:
             ending.annotations = self._citations
-        return Delta(tool_calls=self._calls.finish(), ending=ending)
+        rest = self._calls.finish()
+        ending.tool_calls = self._calls.complete()
+        return Delta(
+            text=self._text_mender.finish(),
+            reasoning=self._reasoning_mender.finish(),
+            refusal=self._refusal_mender.finish(),
+            tool_calls=rest,
+            ending=ending,
+        )
 
     def _envelope(self, frame: dict[str, Any]) -> None:
         ending = self.ending
@@ -189,25 +213,26 @@ class _Answer:
             return
         self.has_choice = True
         text, thought = content_parts(message.get("content"))
-        if text:
+        if text := self._text_mender.feed(text):
             delta.text = text
             self._text.append(text)
-        delta.reasoning = reasoning_text(message, thought)
+        if thought := reasoning_text(message, thought):
+            delta.reasoning = self._reasoning_mender.feed(thought)
         if calls := message.get("tool_calls"):
             delta.tool_calls = self._calls.feed(calls) if part == "delta" else self._calls.whole(calls)
         if isinstance(refusal := message.get("refusal"), str):
-            delta.refusal = refusal
+            delta.refusal = self._refusal_mender.feed(refusal)
         self._extras(message, part)
 
     def _extras(self, message: dict[str, Any], part: str) -> None:
         ending = self.ending
-        for detail in iterate_dicts(message.get("reasoning_details")):
+        for detail in dicts(message.get("reasoning_details")):
             if part == "delta":
                 add_reasoning_detail(ending.reasoning_details, detail)
             else:
                 ending.reasoning_details.append(detail)
-        ending.images.extend(iterate_dicts(message.get("images")))
-        ending.annotations.extend(iterate_dicts(message.get("annotations")))
+        ending.images.extend(dicts(message.get("images")))
+        ending.annotations.extend(dicts(message.get("annotations")))
         if isinstance(audio := message.get("audio"), dict):
             ending.audio = _joined_audio(ending.audio, audio)
         if message.get("provider_metadata"):
@@ -219,11 +244,6 @@ class _Answer:
         return error_table.from_body(
             body, status=None, response=self.response, sent=self._sent, partial=self.partial_text
         )
-
-
-def _request_id(response: Any) -> str | None:
-    headers = getattr(response, "headers", {})
-    return headers.get("request-id") or headers.get("x-request-id")
 
 
 def _joined_logprobs(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +258,7 @@ def _joined_logprobs(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[s
 def _joined_audio(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
     joined = dict(have or {})
     for key, value in new.items():
-        appends = key in ("data", "transcript") and isinstance(value, str)
-        joined[key] = joined.get(key, "") + value if appends else value
+        before = joined.get(key, "")
+        appends = key in ("data", "transcript") and isinstance(value, str) and isinstance(before, str)
+        joined[key] = before + value if appends else value
     return joined

@@ -13,26 +13,17 @@ from typing import Any, Final
 
 import openai
 
+from kilo_gateway import error_rows as rows
 from kilo_gateway.errors import (
-    KiloAuthenticationError,
-    KiloConflictError,
     KiloConnectionError,
-    KiloContextLengthError,
     KiloCreditsError,
-    KiloDataCollectionError,
     KiloError,
-    KiloInvalidRequestError,
-    KiloModelNotFoundError,
-    KiloNotFoundError,
-    KiloPermissionError,
-    KiloRateLimitError,
     KiloResponseError,
-    KiloServerError,
     KiloSignInRequiredError,
-    KiloStatusError,
     KiloStreamInterruptedError,
     KiloTimeoutError,
 )
+from kilo_gateway.plain import mapping, number, string
 
 SHOWN_CHARACTERS: Final = 2000
 """How much of the gateway's text an exception shows."""
@@ -51,109 +42,6 @@ class Sent:
 UNKNOWN: Final = Sent()
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    cls: type[KiloError]
-    remedy: str
-
-
-_TRY_LATER: Final = "Try again later, or use another model."
-_BYOK: Final = "The provider refused your own (BYOK) key: check that key and its account at the provider."
-_DIFFERENT_MODEL: Final = "Choose a model from GET /models, or leave the choice to the gateway with a tier."
-
-_BY_TYPE: Final[dict[str, _Row]] = {
-    "invalid_path": _Row(KiloInvalidRequestError, "Check base_url: it must end in /api/gateway."),
-    "invalid_request": _Row(KiloInvalidRequestError, "Check the messages and the extra_body fields."),
-    "unsupported_field": _Row(KiloInvalidRequestError, "Remove the field from extra_body."),
-    "missing_client_ip": _Row(KiloInvalidRequestError, "A proxy in between hides your address: call without it."),
-    "api_kind_not_supported": _Row(KiloInvalidRequestError, _DIFFERENT_MODEL),
-    "data_collection_required": _Row(
-        KiloDataCollectionError,
-        'Choose a model that does not train on prompts, or drop provider={"data_collection": "deny"}.',
-    ),
-    "organization_auto_configuration": _Row(
-        KiloInvalidRequestError, "Ask an administrator of the organisation, or choose another tier."
-    ),
-    "context_length_exceeded": _Row(
-        KiloContextLengthError,
-        "Shorten the conversation, lower max_tokens, or choose a model with a larger window.",
-    ),
-    "authentication_required": _Row(
-        KiloAuthenticationError,
-        "Check api_key / KILO_API_KEY; make a new key at https://app.kilo.ai if it has expired.",
-    ),
-    "paid_model_auth_required": _Row(
-        KiloSignInRequiredError,
-        'Set api_key / KILO_API_KEY (sign in at https://app.kilo.ai), or use tier="free", which needs no key.',
-    ),
-    "promotion_limit_reached": _Row(
-        KiloRateLimitError, "The daily limit without an account is used up: sign in at https://app.kilo.ai."
-    ),
-    "usage_limit_exceeded": _Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
-    "insufficient_credits": _Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
-    "top_up_in_progress": _Row(KiloServerError, "Your top-up is being booked: try again in a few seconds."),
-    "account_restricted": _Row(KiloPermissionError, "Contact Kilo's support about your account."),
-    "abuse_blocked": _Row(KiloPermissionError, "Contact Kilo's support about your account."),
-    "provider_not_allowed": _Row(
-        KiloPermissionError, "Relax the provider preferences (only, ignore), or choose another model."
-    ),
-    "feature_exclusive_model": _Row(KiloPermissionError, _DIFFERENT_MODEL),
-    "model_not_allowed": _Row(
-        KiloPermissionError,
-        "Your organisation does not permit it: ask its administrator, or choose another model.",
-    ),
-    "model_not_found": _Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
-    "unavailable_model": _Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
-    "discontinued_free_model": _Row(KiloModelNotFoundError, 'Choose another model, or use tier="free".'),
-    "upgrade_required": _Row(KiloStatusError, "Update this package: pip install -U kilo-gateway."),
-    "rate_limit_exceeded": _Row(KiloRateLimitError, "{wait}"),
-    "refusal_cooldown": _Row(KiloRateLimitError, "{wait}"),
-    "no_free_models_available": _Row(KiloServerError, 'No free model is up: try tier="balanced", or come back later.'),
-    "temporarily_unavailable": _Row(KiloServerError, _TRY_LATER),
-    "upstream_error": _Row(KiloServerError, _TRY_LATER),
-    "stealth_model_error": _Row(KiloServerError, _TRY_LATER),
-    "upstream_disconnect": _Row(KiloServerError, _TRY_LATER),
-    "timeout": _Row(KiloServerError, "The provider took too long: try again, or lower the reasoning effort."),
-    "invalid_response": _Row(KiloServerError, _TRY_LATER),
-}
-
-_BY_CODE: Final[dict[str, str]] = {
-    "INVALID_TOKEN": "authentication_required",
-    "PAID_MODEL_AUTH_REQUIRED": "paid_model_auth_required",
-    "PROMOTION_MODEL_LIMIT_REACHED": "promotion_limit_reached",
-}
-"""The oldest servers send these codes and no `error_type`."""
-
-_BY_STATUS: Final[dict[int, _Row]] = {
-    400: _Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),
-    401: _BY_TYPE["authentication_required"],
-    402: _BY_TYPE["usage_limit_exceeded"],
-    403: _Row(KiloPermissionError, "The provider refuses this request: change it, or choose another model."),
-    404: _Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
-    405: _Row(KiloStatusError, "Nothing is served there: check base_url; it must end in /api/gateway."),
-    408: _Row(KiloServerError, _TRY_LATER),
-    409: _Row(KiloConflictError, _TRY_LATER),
-    413: _Row(KiloInvalidRequestError, "The request is too large: shorten the conversation or its attachments."),
-    422: _Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),
-    429: _BY_TYPE["rate_limit_exceeded"],
-}
-
-_SERVER_ROW: Final = _Row(KiloServerError, _TRY_LATER)
-_OTHER_ROW: Final = _Row(KiloStatusError, "Check the request and base_url.")
-_IN_BODY_ROW: Final = _Row(KiloServerError, _TRY_LATER)
-_NOTHING_THERE: Final = _Row(
-    KiloNotFoundError, "Nothing of the gateway is served there: check base_url; it must end in /api/gateway."
-)
-
-_CONTEXT_PHRASES: Final = (
-    "maximum context length",
-    "context_length_exceeded",
-    "prompt is too long",
-    "exceeds the context window",
-)
-_CREDITS_URL: Final = "https://app.kilo.ai/profile"
-
-
 def from_body(
     body: Any, *, status: int | None, response: Any = None, sent: Sent = UNKNOWN, partial: str = ""
 ) -> KiloError:
@@ -164,20 +52,22 @@ def from_body(
     """
     facts = _read(body)
     status = status or _as_status(facts.code)
-    error_type = facts.error_type or _BY_CODE.get(str(facts.code)) or facts.kind
-    if error_type not in _BY_TYPE and any(phrase in facts.text.lower() for phrase in _CONTEXT_PHRASES):
+    code = str(facts.code) if isinstance(facts.code, str | int | float) else None
+    error_type = facts.error_type or rows.BY_CODE.get(code or "") or _known((code or "").lower()) or facts.kind
+    if error_type not in rows.BY_TYPE and any(phrase in facts.text.lower() for phrase in rows.CONTEXT_PHRASES):
         error_type = "context_length_exceeded"
     row = _row(error_type, status, facts)
     headers = getattr(response, "headers", {})
     retry_after = _retry_after(headers)
-    remedy = _BYOK if facts.error_type == "byok_error" else row.remedy
+    own_key = facts.error_type == "byok_error"
+    remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
     if row.cls is KiloSignInRequiredError and sent.keyed:
         remedy = _rejected_silently(sent)
-    url = facts.credits_url or _CREDITS_URL
+    url = facts.credits_url or rows.CREDITS_URL
     wait = f"Try again in {retry_after:g} seconds." if retry_after else "Wait a little, then try again."
-    remedy = remedy.replace("{url}", url).replace("{wait}", wait)
-    request_id = headers.get("request-id") or headers.get("x-request-id")
-    code = str(facts.code) if facts.code is not None else None
+    location = f" to {_shown(headers['location'])}" if headers.get("location") else ""
+    remedy = remedy.replace("{url}", url).replace("{wait}", wait).replace("{location}", location)
+    request_id = request_id_of(response)
     labels = [
         f"HTTP {status}" if status else "in the answer",
         facts.error_type or (code if code != str(status) else None),
@@ -194,13 +84,13 @@ def from_body(
         status_code=status,
         code=code,
         type=facts.kind,
-        error_type=error_type if error_type in _BY_TYPE else facts.error_type,
+        error_type=error_type if error_type in rows.BY_TYPE else facts.error_type,
         request_id=request_id,
         generation_id=facts.generation_id,
         provider_name=facts.provider,
         retry_after=retry_after,
         balance=facts.balance,
-        buy_credits_url=url if row.cls is KiloCreditsError else None,
+        buy_credits_url=url if row.cls is KiloCreditsError and not own_key else None,
         partial_text=partial,
     )
 
@@ -210,20 +100,34 @@ def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
     response = error.response
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = response.text or None
     return from_body(body, status=error.status_code, response=response, sent=sent)
+
+
+def request_id_of(response: Any) -> str | None:
+    """Return the id under which the gateway logs a request."""
+    headers = getattr(response, "headers", {})
+    return headers.get("request-id") or headers.get("x-request-id")
+
+
+def is_transport(error: BaseException) -> bool:
+    """Return whether `error` comes from the network, whichever HTTP library raised it."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether `error` says that something took too long."""
+    return not {"TimeoutException", "TimeoutError"}.isdisjoint(c.__name__ for c in type(error).__mro__)
 
 
 def from_transport(error: BaseException, sent: Sent, *, response: Any = None, partial: str = "") -> KiloConnectionError:
     """Turn a failure of the connection, from the openai client or its HTTP library, into ours."""
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    names = {c.__name__ for c in type(cause).__mro__}
-    if isinstance(error, openai.APITimeoutError) or names & {"TimeoutException", "TimeoutError"}:
+    if isinstance(error, openai.APITimeoutError) or is_timeout(cause):
         limit = f" within {sent.timeout:g} seconds" if sent.timeout else " in time"
-        knob = "timeout= or stream_idle_timeout=" if response is not None else "timeout="
         result: KiloConnectionError = KiloTimeoutError(
-            f"The gateway sent nothing{limit} ({type(cause).__name__}). Raise {knob}, or choose a faster model.",
+            f"The gateway sent nothing{limit} ({type(cause).__name__}). Raise timeout=, or choose a faster model.",
             response=response,
             partial_text=partial,
         )
@@ -241,7 +145,8 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
 def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
     """Return the error of a stream that went too long without data."""
     return KiloTimeoutError(
-        f"The stream sent no data for {limit:g} seconds. Raise stream_idle_timeout=, or lower the reasoning effort.",
+        f"The stream sent no data for {limit:g} seconds; what had arrived ({len(partial)} characters) is in "
+        ".partial_text. Raise timeout= or stream_idle_timeout=, or lower the reasoning effort.",
         response=response,
         partial_text=partial,
     )
@@ -297,7 +202,7 @@ def _read(body: Any) -> _Facts:
         facts.text = _joined(short, long)
         facts.code = body.get("code")
         return facts
-    metadata = _mapping(error.get("metadata"))
+    metadata = mapping(error.get("metadata"))
     facts.code = error.get("code")
     facts.kind = _text(error.get("type")) or None
     facts.error_type = facts.error_type or _text(error.get("error_type")) or None
@@ -307,22 +212,21 @@ def _read(body: Any) -> _Facts:
     raw = metadata.get("raw")
     if raw and (detail := raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False)) not in facts.text:
         facts.text = f"{facts.text}: {detail}" if facts.text else detail
-    balance = error.get("balance")
-    facts.balance = float(balance) if isinstance(balance, int | float) else None
+    facts.balance = number(error.get("balance"))
     facts.credits_url = _text(error.get("buyCreditsUrl")) or _text(metadata.get("buyCreditsUrl")) or None
     return facts
 
 
-def _row(error_type: str | None, status: int | None, facts: _Facts) -> _Row:
-    if error_type in _BY_TYPE and not (error_type == "upstream_error" and status in _BY_STATUS):
-        return _BY_TYPE[error_type]
+def _row(error_type: str | None, status: int | None, facts: _Facts) -> rows.Row:
+    if error_type in rows.BY_TYPE and not (error_type == "upstream_error" and status in rows.BY_STATUS):
+        return rows.BY_TYPE[error_type]
     if facts.credits_url:
-        return _BY_TYPE["usage_limit_exceeded"]
+        return rows.BY_TYPE["usage_limit_exceeded"]
     if status is None:
-        return _IN_BODY_ROW
+        return rows.IN_BODY
     if status == 404 and not facts.structured:
-        return _NOTHING_THERE
-    return _BY_STATUS.get(status) or (_SERVER_ROW if status >= 500 else _OTHER_ROW)
+        return rows.NOTHING_THERE
+    return rows.BY_STATUS.get(status) or (rows.SERVER if status >= 500 else rows.OTHER)
 
 
 def _rejected_silently(sent: Sent) -> str:
@@ -334,21 +238,19 @@ def _rejected_silently(sent: Sent) -> str:
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
+        seconds = number(headers.get(name))
+        if seconds is not None and seconds >= 0:
+            return seconds * unit
     return None
 
 
 def _as_status(code: Any) -> int | None:
-    try:
-        status = int(code)
-    except (TypeError, ValueError):
-        return None
-    return status if 400 <= status < 600 else None
+    status = number(code)
+    return int(status) if status is not None and 400 <= status < 600 else None
+
+
+def _known(error_type: str) -> str | None:
+    return error_type if error_type in rows.BY_TYPE else None
 
 
 def _joined(title: str, text: str) -> str:
@@ -358,12 +260,8 @@ def _joined(title: str, text: str) -> str:
     return f"{title.rstrip('.!')}: {text}" if title else text
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    return string(value).strip()
 
 
 def _shown(text: str) -> str:

@@ -174,6 +174,16 @@ ExtraBody = Annotated[dict[str, Any], AfterValidator(check_extra_body)]
 """Further request fields; `model`, `messages` and `stream` have their own place and are refused."""
 
 
+def check_key_travels_safely(base_url: str, *, keyed: bool, allowed: bool) -> None:
+    """Raise ValueError when a key would go to another machine over plain http."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and keyed and not allowed and not is_loopback(parts.hostname):
+        raise ValueError(
+            f"base_url={base_url!r} is plain http, and the key would travel in clear: use https, "
+            "or allow_insecure=True if you trust the network"
+        )
+
+
 def is_loopback(host: str | None) -> bool:
     """Return whether `host` is this machine."""
     if host is None or host == "localhost" or host.endswith(".localhost"):

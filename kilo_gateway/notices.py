@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
+
+from kilo_gateway.callers import user_stacklevel
+from kilo_gateway.plain import mapping
 
 _SEEN: set[str] = set()
-
-_OURS: Final = frozenset(
-    {"kilo_gateway", "langchain_kilo", "llama_index_kilo", "langchain_core", "langchain", "langgraph"}
-    | {"llama_index", "llama_index_instrumentation", "workflows", "asyncio", "concurrent", "contextvars", "functools"}
-)
 
 _MAY_TRAIN = (
     "its provider may store prompts and answers and use them for training; send nothing confidential or personal"
@@ -52,22 +49,13 @@ def warn_once(model: str, payload: Mapping[str, Any], *, keyed: bool) -> None:
     A request that refuses data collection needs no warning: the gateway turns it down instead
     of routing it to such a provider.
     """
-    if model in _SEEN:
-        return
-    _SEEN.add(model)
-    provider = payload.get("provider") or {}
+    provider = mapping(payload.get("provider"))
     if provider.get("data_collection") == "deny" or provider.get("zdr") is True:
         return
-    if text := notice_for(model, keyed=keyed):
-        warnings.warn(text + ".", KiloDataPolicyWarning, stacklevel=_stacklevel_of_the_user())
-
-
-def _stacklevel_of_the_user() -> int:
-    """Return the stack level of the first caller outside this package and the frameworks."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        level, frame = level + 1, frame.f_back
-    return level
+    text = notice_for(model, keyed=keyed)
+    if text and model not in _SEEN:
+        _SEEN.add(model)
+        warnings.warn(text + ".", KiloDataPolicyWarning, stacklevel=user_stacklevel())
 
 
 def forget() -> None:

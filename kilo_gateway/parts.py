@@ -56,7 +56,12 @@ def data_url(data: str, mime_type: str) -> str:
 
 
 def content_of(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """Return parts as a plain string when they are nothing but text, which every provider takes; else as a list."""
+    """Return the content of a message: a lone text as a plain string, which every provider takes; else a list."""
+    return _plain(parts) if len(parts) < 2 else list(parts)
+
+
+def _plain(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return parts as one string when they are nothing but text, else as a list."""
     if all(part.keys() == {"type", "text"} for part in parts):
         return "".join(part["text"] for part in parts)
     return list(parts)
@@ -90,7 +95,8 @@ def assistant_message(
     name: str | None = None,
 ) -> dict[str, Any]:
     """Return an assistant message; reasoning goes back as its details where there are any, else as text."""
-    content = content_of(parts)
+    # What a model said in several blocks is one text, and not every provider takes a list from an assistant.
+    content = _plain(parts)
     message: dict[str, Any] = {"role": "assistant", "content": None if tool_calls and not content else content}
     if name:
         message["name"] = name

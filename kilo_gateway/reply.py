@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kilo_gateway.plain import Mender, dicts, mapping, mend, string
 from kilo_gateway.usage import Usage
 
 if TYPE_CHECKING:
@@ -29,6 +30,26 @@ class ToolCallDelta:
     """Told once per call."""
     arguments: str = ""
     """The next piece of the JSON text."""
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A complete tool call; `arguments` is the text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str = ""
+
+    def parsed(self) -> dict[str, Any] | None:
+        """Return the arguments, `{}` for none, or None when they are no JSON object."""
+        text = self.arguments.strip()
+        if text in ("", "null"):
+            return {}
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
 
 @dataclass(slots=True)
@@ -54,6 +75,18 @@ class Ending:
     annotations: list[dict[str, Any]] = field(default_factory=list)
     audio: dict[str, Any] | None = None
     logprobs: dict[str, Any] | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    """All calls, complete, by position."""
+
+    def image_urls(self) -> list[str]:
+        """Return the URLs (mostly data URLs) of the images that can be shown."""
+        found = []
+        for image in self.images:
+            link = image.get("image_url")
+            url = string(link) or string(mapping(link).get("url"))
+            if url.startswith(("data:", "http:", "https:")):
+                found.append(url)
+        return found
 
     def facts(self, request: ChatRequest) -> dict[str, Any]:
         """Return what an answer tells of itself and of its request, without what is not known."""
@@ -88,26 +121,6 @@ class Delta:
     ending: Ending | None = None
     raw: dict[str, Any] | None = None
     """The gateway's own JSON frame."""
-
-
-@dataclass(slots=True)
-class ToolCall:
-    """A complete tool call; `arguments` is the text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str = ""
-
-    def parsed(self) -> dict[str, Any] | None:
-        """Return the arguments, `{}` for none, or None when they are no JSON object."""
-        text = self.arguments.strip()
-        if text in ("", "null"):
-            return {}
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
 
 
 @dataclass(slots=True)
@@ -153,46 +166,50 @@ class ToolCallRepair:
 
     def __init__(self) -> None:
         self._calls: list[_OpenCall] = []
-        self._open: dict[Any, _OpenCall] = {}
+        self._open: dict[int | str, _OpenCall] = {}
 
     def feed(self, fragments: Any) -> list[ToolCallDelta]:
         """Return the repaired fragments of one frame."""
-        if not isinstance(fragments, list):
-            return []
-        repaired = (self._one(f) for f in fragments if isinstance(f, dict))
+        repaired = (self._one(fragment, fragment.get("index")) for fragment in dicts(fragments))
         return [delta for delta in repaired if delta is not None]
 
     def whole(self, calls: Any) -> list[ToolCallDelta]:
         """Return the calls of a complete answer, where each entry is a call of its own whatever its index."""
-        deltas: list[ToolCallDelta] = []
-        for position, call in enumerate(iterate_dicts(calls)):
-            deltas.extend(self.feed([{**call, "index": position}]))
-        return [*deltas, *self.finish()]
+        repaired = [self._one(call, position) for position, call in enumerate(dicts(calls))]
+        return [delta for delta in repaired if delta is not None] + self.finish()
 
     def finish(self) -> list[ToolCallDelta]:
         """Return what the end of the answer settles: held-back arguments and ids nobody sent."""
         deltas = []
         for call in self._calls:
-            arguments = "" if call.held.strip() == "null" else call.held
+            rest = "" if call.held.strip() == "null" else call.held
+            rest += call.mender.finish()
+            call.pieces.append(rest)
+            call.held = ""
             missing_id = None if call.id else f"call_{uuid.uuid4().hex}"
-            call.id, call.held = call.id or missing_id or "", ""
-            if call.told and (arguments or missing_id):
-                deltas.append(ToolCallDelta(call.position, id=missing_id, arguments=arguments))
+            call.id = call.id or missing_id or ""
+            if call.told and (rest or missing_id):
+                deltas.append(ToolCallDelta(call.position, id=missing_id, arguments=rest))
         return deltas
+
+    def complete(self) -> list[ToolCall]:
+        """Return all calls, once the answer has ended."""
+        told = sorted((call for call in self._calls if call.told), key=lambda call: call.position)
+        return [ToolCall(call.id, call.name, "".join(call.pieces)) for call in told]
 
     @property
     def nameless(self) -> bool:
         """Whether a call came without a function name, so that nobody can execute it."""
         return any(not call.told for call in self._calls)
 
-    def _one(self, fragment: dict[str, Any]) -> ToolCallDelta | None:
-        function = fragment.get("function")
-        function = function if isinstance(function, dict) else {}
-        call = self._call_of(fragment.get("index"), _string(fragment.get("id")))
-        new_id = _string(fragment.get("id")) if not call.id else ""
+    def _one(self, fragment: dict[str, Any], index: Any) -> ToolCallDelta | None:
+        function = mapping(fragment.get("function"))
+        given_id = mend(string(fragment.get("id")))
+        call = self._call_of(index if isinstance(index, int | str) else None, given_id)
+        new_id = given_id if not call.id else ""
         call.id = call.id or new_id
-        call.name = call.name or _string(function.get("name"))
-        call.held += _arguments_text(function.get("arguments"))
+        call.name = call.name or mend(string(function.get("name")))
+        call.held += call.mender.feed(_arguments_text(function.get("arguments")))
         if not call.name:
             return None
         first = not call.told
@@ -200,9 +217,10 @@ class ToolCallRepair:
             call.told = True
             # A call is numbered when it is first told, so that positions have no gaps.
             call.position = sum(c.told for c in self._calls) - 1
-        ready = "" if "null".startswith(call.held) and not call.flowing else call.held
+        ready = "" if not call.pieces and "null".startswith(call.held) else call.held
         if ready:
-            call.flowing, call.held = True, ""
+            call.pieces.append(ready)
+            call.held = ""
         if not (first or ready or new_id):
             return None
         return ToolCallDelta(
@@ -212,7 +230,7 @@ class ToolCallRepair:
             arguments=ready,
         )
 
-    def _call_of(self, index: Any, call_id: str) -> _OpenCall:
+    def _call_of(self, index: int | str | None, call_id: str) -> _OpenCall:
         call = None
         if index is not None:
             call = self._open.get(index)
@@ -234,9 +252,11 @@ class _OpenCall:
     name: str = ""
     held: str = ""
     """Arguments not passed on yet: until the name is known, and while they may turn out to be `null`."""
+    pieces: list[str] = field(default_factory=list)
+    """Arguments passed on."""
+    mender: Mender = field(default_factory=Mender)
     position: int = -1
     told: bool = False
-    flowing: bool = False
 
 
 def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]) -> None:
@@ -257,8 +277,9 @@ def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]
         details.append(new)
         return
     for key, value in new.items():
-        joins = key in ("text", "summary", "data") and isinstance(value, str)
-        last[key] = last.get(key, "") + value if joins else value
+        before = last.get(key, "")
+        joins = key in ("text", "summary", "data") and isinstance(value, str) and isinstance(before, str)
+        last[key] = before + value if joins else value
 
 
 def content_parts(content: Any) -> tuple[str, str]:
@@ -270,33 +291,20 @@ def content_parts(content: Any) -> tuple[str, str]:
         if isinstance(part, str):
             text += part
         elif isinstance(part, dict) and part.get("type") == "text":
-            text += _string(part.get("text"))
+            text += string(part.get("text"))
         elif isinstance(part, dict) and part.get("type") == "thinking":
             inner = part.get("thinking")
             pieces = inner if isinstance(inner, list) else [{"text": inner}]
-            reasoning += "".join(_string(p.get("text")) for p in pieces if isinstance(p, dict))
+            reasoning += "".join(string(p.get("text")) for p in pieces if isinstance(p, dict))
     return text, reasoning
 
 
 def reasoning_text(message: dict[str, Any], from_content: str) -> str:
     """Return the reasoning of a message or delta once, although up to four fields repeat it."""
-    if text := _string(message.get("reasoning")) or _string(message.get("reasoning_content")) or from_content:
+    if text := string(message.get("reasoning")) or string(message.get("reasoning_content")) or from_content:
         return text
-    details = message.get("reasoning_details")
-    return "".join(
-        _string(d.get("text")) + _string(d.get("summary"))
-        for d in (details if isinstance(details, list) else ())
-        if isinstance(d, dict)
-    )
-
-
-def iterate_dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield the dicts of a list, if it is one."""
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    details = dicts(message.get("reasoning_details"))
+    return "".join(string(d.get("text")) + string(d.get("summary")) for d in details)
 
 
 def _arguments_text(arguments: Any) -> str:

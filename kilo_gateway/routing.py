@@ -6,6 +6,8 @@ import difflib
 import warnings
 from typing import Final, Literal, get_args
 
+from kilo_gateway.callers import user_stacklevel
+
 Tier = Literal["frontier", "balanced", "efficient", "free", "small", "org"]
 """The gateway's auto tiers: `kilo-auto/<tier>` chooses the model on the server."""
 
@@ -53,7 +55,7 @@ def normalize_model(model: str) -> str:
             f"model {model!r} is a retired name of the gateway; using {replacement!r}. "
             f"Write tier={replacement.removeprefix(AUTO_PREFIX)!r} instead.",
             DeprecationWarning,
-            stacklevel=2,
+            stacklevel=user_stacklevel(),
         )
         return replacement
     return lowered if lowered.startswith(AUTO_PREFIX) else model
@@ -75,7 +77,9 @@ def normalize_mode(mode: str) -> str | None:
     """
     mode = check_header_value(mode.strip().lower())
     if mode and mode not in MODES and (near := _nearest(mode, MODES)):
-        warnings.warn(f"mode {mode!r} is not one the gateway documents{near}", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"mode {mode!r} is not one the gateway documents{near}", UserWarning, stacklevel=user_stacklevel()
+        )
     return mode or None
 
 
@@ -104,7 +108,7 @@ def resolve_model(model: str | None, tier: str | None) -> str:
     if model is not None and model != auto:
         raise ValueError(
             f"model={model!r} and tier={tier!r} exclude each other: tier={tier!r} stands for model={auto!r}; "
-            "give one of the two"
+            "give one of the two, and set the other to None where both have a value"
         )
     return auto
 

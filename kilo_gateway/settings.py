@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from kilo_gateway import fields, routing
+from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.live import Live
 
 ALIASES: Final = {
@@ -104,6 +105,7 @@ class GatewaySettings(BaseModel):
 
     default_headers: fields.Headers | None = Field(default=None, repr=False, exclude=True)
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
+    """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
     timeout: fields.Seconds | None = None
     """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
     stream_idle_timeout: fields.Seconds | None = 300.0
@@ -138,18 +140,13 @@ class GatewaySettings(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         routing.resolve_model(self.model, self.tier)
-        parts = urlsplit(self.base_url)
-        if (
-            parts.scheme == "http"
-            and self.bearer
-            and not self.allow_insecure
-            and not fields.is_loopback(parts.hostname)
-        ):
-            raise ValueError(
-                f"base_url={self.base_url!r} is plain http, and the key would travel in clear: use https, "
-                "or allow_insecure=True if you trust the network"
-            )
+        fields.check_key_travels_safely(self.base_url, keyed=self.bearer is not None, allowed=self.allow_insecure)
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in GatewaySettings.model_fields:
+            value = _checked(type(self), name, value)
+        super().__setattr__(name, value)
 
     @property
     def model_id(self) -> str:
@@ -163,11 +160,14 @@ class GatewaySettings(BaseModel):
         return None if key in fields.NO_KEY else key
 
     def with_mode(self, mode: str | None) -> Self:
-        """Return a copy that works in another mode and shares the connections."""
+        """Return a copy that works in another mode and shares the connections.
+
+        Tools that are bound to a model are not part of it: call this first, or use `.bind(mode=...)`.
+        """
         return self._copy(mode=None if mode is None else routing.normalize_mode(mode))
 
     def with_tier(self, tier: str) -> Self:
-        """Return a copy that asks another auto tier and shares the connections."""
+        """Return a copy that asks another auto tier and shares the connections; see `with_mode`."""
         return self._copy(tier=routing.normalize_tier(tier), model=None)
 
     def _copy(self, **update: Any) -> Self:
@@ -182,6 +182,15 @@ class GatewaySettings(BaseModel):
         if self.organization_id:
             headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
         return headers
+
+    def requested_model(self, call: Mapping[str, Any]) -> str:
+        """Return the model id that a call with these keywords asks for."""
+        routed = {ALIASES.get(name, name): value for name, value in call.items()}
+        return self._pop_model(_checked_call(type(self), {k: v for k, v in routed.items() if k in ("model", "tier")}))
+
+    def _pop_model(self, options: dict[str, Any]) -> str:
+        model, tier = options.pop("model", None), options.pop("tier", None)
+        return self.model_id if model is None and tier is None else routing.resolve_model(model, tier)
 
     def request(
         self,
@@ -200,7 +209,7 @@ class GatewaySettings(BaseModel):
         """
         options = _checked_call(type(self), call or {})
         mode = options.pop("mode", self.mode)
-        model = _call_model(self, options)
+        model = self._pop_model(options)
         headers = {
             name: value
             for name, value in (
@@ -242,6 +251,8 @@ class GatewaySettings(BaseModel):
         for name, value in call.items():
             body[name] = _merged(body.get(name), value) if name == "provider" else value
         body = {name: value for name, value in _merged(body, extra).items() if value is not None}
+        if body.get("n", 1) != 1:
+            raise ValueError(f"n={body['n']!r} is not supported: send the call that often, for example with batch")
         if not body.get("stop", True):
             del body["stop"]
         if not body.get("tools"):
@@ -272,10 +283,21 @@ BODY_FIELDS: Final = (
     "transforms",
 )
 
-CONSTRUCTOR_ONLY: Final = frozenset(
-    {"api_key", "base_url", "allow_insecure", "organization_id", "default_headers", "default_query"}
-    | {"http_client", "http_async_client"}
+CALL_FIELDS: Final = frozenset(
+    {*BODY_FIELDS, "model", "tier", "mode", "task_id", "project_id", "feature", "extra_body"}
+    | {"timeout", "stream_idle_timeout", "max_retries"}
 )
+"""Fields that are also keywords of a call."""
+
+RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
+
+REQUEST_FIELDS: Final = frozenset(
+    {"tools", "tool_choice", "response_format", "extra_headers", "extra_query", "stream_options", "n", "user"}
+    | {"max_completion_tokens", "reasoning_effort", "include_reasoning", "thinking", "enable_thinking", "modalities"}
+    | {"audio", "prediction", "metadata", "service_tier", "store", "prompt_cache_key", "safety_identifier", "models"}
+    | {"top_k", "top_a", "min_p", "repetition_penalty", "web_search_options", "route", "usage", "structured_outputs"}
+)
+"""Further request fields that the gateway or its providers know, so that they are no typing errors."""
 
 
 @cache
@@ -292,19 +314,26 @@ def _field_adapter(cls: type[GatewaySettings], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True))
 
 
+def _checked(cls: type[GatewaySettings], name: str, value: Any) -> Any:
+    try:
+        return _field_adapter(cls, name).validate_python(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {_first_message(error)}") from None
+
+
 def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for given, value in call.items():
         name = ALIASES.get(given, given)
-        if name in CONSTRUCTOR_ONLY:
-            raise ValueError(f"{name!r} is fixed at construction and cannot be changed for one call")
-        if name in GatewaySettings.model_fields and value is not None:
-            try:
-                value = _field_adapter(cls, name).validate_python(value)
-            except ValueError as error:
-                raise ValueError(f"{name}: {_first_message(error)}") from None
-        elif name == "n" and value not in (None, 1):
-            raise ValueError(f"n={value!r} is not supported: send the call {value} times, for example with batch")
+        if name in CALL_FIELDS:
+            checked[name] = value if value is None else _checked(cls, name, value)
+            continue
+        if name in RESERVED_CALL_NAMES or name in cls.model_fields:
+            raise ValueError(f"{given!r} is no keyword of a call: set it on the model, or call the method for it")
+        if name not in REQUEST_FIELDS and (near := routing.nearest_name(name, [*CALL_FIELDS, *REQUEST_FIELDS])):
+            warnings.warn(
+                f"{given!r} is sent as it is; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel()
+            )
         checked[name] = value
     return checked
 
@@ -312,13 +341,6 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
 def _first_message(error: ValueError) -> str:
     details = error.errors() if hasattr(error, "errors") else []
     return str(details[0]["msg"]) if details else str(error)
-
-
-def _call_model(settings: GatewaySettings, options: dict[str, Any]) -> str:
-    model, tier = options.pop("model", None), options.pop("tier", None)
-    if model is None and tier is None:
-        return settings.model_id
-    return routing.resolve_model(model, tier)
 
 
 def _merged(base: Any, over: Any) -> Any:

@@ -18,23 +18,28 @@ class EventDecoder:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._data: list[bytes] = []
         self._started = False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the data of each event that `chunk` completes."""
-        buffer = self._rest + chunk if self._rest else chunk
+        if self._started and self._rest and not self._rest[-1].endswith(b"\r") and not _ends_a_line(chunk):
+            # One line may be megabytes (an image): its pieces are joined once, at its end.
+            self._rest.append(chunk)
+            return
+        buffer = b"".join([*self._rest, chunk])
         if not self._started:
             if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
-                self._rest = buffer
+                self._rest = [buffer]
                 return
             buffer = buffer.removeprefix(_BOM)
             self._started = True
         # A CR at the very end may be half of a CRLF: it waits for the next byte.
         held = b"\r" if buffer.endswith(b"\r") else b""
         lines = _split(buffer[: len(buffer) - len(held)])
-        self._rest = lines.pop() + held
+        rest = lines.pop() + held
+        self._rest = [rest] if rest else []
         for line in lines:
             if line:
                 self._take(line)
@@ -43,10 +48,10 @@ class EventDecoder:
 
     def finish(self) -> Iterator[bytes]:
         """Yield what the end of the stream completes."""
-        for line in _split(self._rest):
+        for line in _split(b"".join(self._rest)):
             if line:
                 self._take(line)
-        self._rest = b""
+        self._rest = []
         if self._data:
             yield self._event()
 
@@ -60,6 +65,10 @@ class EventDecoder:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data = []
         return data
+
+
+def _ends_a_line(chunk: bytes) -> bool:
+    return b"\n" in chunk or b"\r" in chunk
 
 
 def _split(buffer: bytes) -> list[bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from kilo_gateway import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
     `provider_metadata` is the block of the Vercel route, which holds the cost as a string.
     """
     raw = usage if isinstance(usage, dict) else {}
-    gateway = _mapping(_mapping(provider_metadata).get("gateway"))
+    gateway = plain.mapping(plain.mapping(provider_metadata).get("gateway"))
     cost = _first_number(raw.get("cost"), gateway.get("cost"))
     counted = raw.get("prompt_tokens") is not None or raw.get("completion_tokens") is not None
     if not counted and cost is None:
         return None
     prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
-    of_prompt = _mapping(raw.get("prompt_tokens_details"))
-    of_completion = _mapping(raw.get("completion_tokens_details"))
+    of_prompt = plain.mapping(raw.get("prompt_tokens_details"))
+    of_completion = plain.mapping(raw.get("completion_tokens_details"))
     details = raw.get("cost_details")
     return Usage(
         prompt_tokens=prompt,
@@ -62,22 +63,9 @@ def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == value else 0
+    return int(plain.number(value) or 0)
 
 
 def _first_number(*values: Any) -> float | None:
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            continue
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            continue
-        if abs(number) != float("inf") and number == number:
-            return number
-    return None
+    return next((found for value in values if (found := plain.number(value)) is not None), None)

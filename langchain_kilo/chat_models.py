@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -16,7 +17,7 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
-from kilo_gateway import parts, routing
+from kilo_gateway import parts
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from langchain_kilo import chunks, structured
@@ -77,8 +78,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(ls_provider=chunks.PROVIDER, ls_model_type="chat")
-        model, tier = kwargs.get("model"), kwargs.get("tier")
-        params["ls_model_name"] = routing.resolve_model(model, tier) if model or tier else self.model_id
+        params["ls_model_name"] = self.requested_model(kwargs)
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature
         if (max_tokens := kwargs.get("max_tokens", self.max_tokens)) is not None:
@@ -87,13 +87,36 @@ class ChatKilo(BaseChatModel, GatewaySettings):
             params["ls_stop"] = stop
         return params
 
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        # These go to callbacks and traces; headers and query parameters may be secrets.
+        shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
+        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **shown)
+        return params
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return an estimate of the tokens of `text`, or the count of `custom_get_token_ids`; works offline."""
+        if self.custom_get_token_ids is not None:
+            return len(self.custom_get_token_ids(text))
+        return self.get_num_tokens_from_messages([HumanMessage(text)])
+
+    def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Return an estimate of the tokens of `messages`, tools included; works offline."""
+        if self.custom_get_token_ids is not None:
+            return sum(len(self.custom_get_token_ids(message.text)) for message in messages)
+        return count_tokens_approximately(
+            messages, tools=None if tools is None else [_tool(t, strict=None) for t in tools]
+        )
+
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((output for output in llm_outputs if output), {})
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> ChatRequest:
-        call = kwargs if stop is None else {**kwargs, "stop": stop}
+        # LangChain hands on its own switch between invoke and stream.
+        call = {name: value for name, value in kwargs.items() if name != "stream"}
+        if stop is not None:
+            call["stop"] = stop
         return self.request(to_wire(messages), stream=stream, defaults=self.model_kwargs, call=call)
 
     def _generate(

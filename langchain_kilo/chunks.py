@@ -36,6 +36,7 @@ def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
             response_metadata={"model_provider": PROVIDER},
             tool_call_chunks=calls,
         )
+    calls += _spoilers(delta.ending)
     return AIMessageChunk(
         content=delta.text,
         additional_kwargs=extra | _extras(delta.ending),
@@ -71,6 +72,37 @@ def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
         tool_calls=valid,
         invalid_tool_calls=invalid,
     )
+
+
+def _spoilers(ending: Ending) -> list[ToolCallChunk]:
+    """Return the fragments that keep calls with broken arguments from looking valid.
+
+    A summed stream is parsed leniently: `{"city": "Par`, cut at max_tokens, would become a call with
+    {"city": "Par"} and be executed. Nothing but a closing bracket that nothing opened makes the parser refuse.
+    """
+    return [
+        make_tool_call_chunk(name=None, args=spoiler(call.arguments), id=None, index=position)
+        for position, call in enumerate(ending.tool_calls)
+        if call.parsed() is None
+    ]
+
+
+def spoiler(arguments: str) -> str:
+    """Return the shortest text after which no parser takes broken `arguments` for a JSON object."""
+    inside = escaped = False
+    opened: list[str] = []
+    for character in arguments:
+        if inside:
+            inside = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == '"':
+            inside = True
+        elif character in "{[":
+            opened.append(character)
+        elif character in "}]" and opened:
+            opened.pop()
+    ends_the_string = ("\\" if escaped else "") + '"' if inside else ""
+    return ends_the_string + ("]" if opened and opened[-1] == "{" else "}")
 
 
 def usage_metadata(usage: Usage | None) -> UsageMetadata | None:

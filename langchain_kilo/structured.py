@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
-from langchain_core.output_parsers.base import OutputParserLike
-from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.output_parsers.base import BaseOutputParser, OutputParserLike
+from langchain_core.output_parsers.openai_tools import (
+    JsonOutputKeyToolsParser,
+    JsonOutputToolsParser,
+    PydanticToolsParser,
+)
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
@@ -18,6 +25,41 @@ if TYPE_CHECKING:
     from langchain_kilo.chat_models import ChatKilo
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
+
+
+class _Complete(BaseOutputParser[Any]):
+    """Refuses answers that LangChain's parsers would turn into None or into an unrelated complaint."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        message = result[0].message if isinstance(result[0], ChatGeneration) else None
+        # A stream is parsed as partial to its end, which only the last chunk tells.
+        whole = not partial or getattr(message, "chunk_position", None) == "last"
+        if isinstance(message, AIMessage) and whole:
+            _check(message, calls=isinstance(self, JsonOutputToolsParser))
+        return super().parse_result(result, partial=partial)
+
+
+def _complete(parser: type[Any]) -> type[Any]:
+    return type(f"_{parser.__name__}", (_Complete, parser), {})
+
+
+_PydanticToolsParser = _complete(PydanticToolsParser)
+_JsonOutputKeyToolsParser = _complete(JsonOutputKeyToolsParser)
+_PydanticOutputParser = _complete(PydanticOutputParser)
+_JsonOutputParser = _complete(JsonOutputParser)
+
+
+def _check(message: AIMessage, *, calls: bool) -> None:
+    if refusal := message.additional_kwargs.get("refusal"):
+        raise OutputParserException(f"The model refused: {refusal}", llm_output=refusal)
+    cut = message.response_metadata.get("finish_reason") == "length"
+    remedy = "it was cut at the output limit: raise max_tokens" if cut else "ask again, or try another method or model"
+    if message.invalid_tool_calls:
+        broken = message.invalid_tool_calls[0]["args"] or ""
+        raise OutputParserException(f"The arguments are not a JSON object: {broken!r}; {remedy}", llm_output=broken)
+    if calls and not message.tool_calls:
+        text = message.text
+        raise OutputParserException(f"The model answered in text: {text[:500]!r}; {remedy}", llm_output=text)
 
 
 def build(
@@ -50,15 +92,15 @@ def build(
             **kwargs,
         )
         parser = (
-            PydanticToolsParser(tools=[schema], first_tool_only=True)
+            _PydanticToolsParser(tools=[schema], first_tool_only=True)
             if is_pydantic
-            else JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+            else _JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
         )
     else:
         response_format = {"type": "json_object"} if method == "json_mode" else json_schema_format(schema, strict)
         call = {"response_format": response_format, "ls_structured_output_format": traced, **kwargs}
         bound = llm.bind_tools(tools, strict=strict, **call) if tools else llm.bind(**call)
-        parser = PydanticOutputParser(pydantic_object=schema) if is_pydantic else JsonOutputParser()
+        parser = _PydanticOutputParser(pydantic_object=schema) if is_pydantic else _JsonOutputParser()
     if not include_raw:
         return bound | parser
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)

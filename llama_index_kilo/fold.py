@@ -10,12 +10,14 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ContentBlock,
     ImageBlock,
+    LogProb,
     MessageRole,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
 )
 
+from kilo_gateway.plain import dicts, number, string
 from kilo_gateway.reply import Delta, Reply
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) ->
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply), additional_kwargs=extra),
         raw=raw,
+        logprobs=_logprobs(ending.logprobs) if complete else None,
         additional_kwargs=_additional(reply, request) if complete else {},
     )
 
@@ -61,6 +64,7 @@ def completion(response: ChatResponse) -> CompletionResponse:
         text=response.message.content or "",
         delta=response.delta,
         raw=response.raw,
+        logprobs=response.logprobs,
         additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
     )
 
@@ -80,13 +84,25 @@ def _blocks(reply: Reply) -> list[ContentBlock]:
         )
     if reply.text or not reply.tool_calls:
         blocks.append(TextBlock(text=reply.text))
-    urls = ((image.get("image_url") or {}).get("url") for image in ending.images)
-    blocks.extend(ImageBlock(url=url) for url in urls if isinstance(url, str))
+    blocks.extend(ImageBlock(url=url) for url in ending.image_urls())
     blocks.extend(
         ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
         for call in reply.tool_calls
     )
     return blocks
+
+
+def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
+    """Return for each token the candidates that were told, or the token itself."""
+    if logprobs is None:
+        return None
+    return [
+        [
+            LogProb(token=string(c.get("token")), logprob=number(c.get("logprob")) or 0.0, bytes=c.get("bytes") or [])
+            for c in (list(dicts(token.get("top_logprobs"))) or [token])
+        ]
+        for token in dicts(logprobs.get("content"))
+    ]
 
 
 def _additional(reply: Reply, request: ChatRequest) -> dict[str, Any]:

@@ -178,12 +178,15 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
             kwargs.pop("tool_choice", None)
             return {"messages": messages, **kwargs}
         offered = [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools]
-        choice = kwargs.pop("tool_choice", None) or ("required" if tool_required else "auto")
+        choice = kwargs.pop("tool_choice", None)
+        if choice is None:
+            choice = "required" if tool_required else "auto"
+        parallel = allow_parallel_tool_calls if self.parallel_tool_calls is None else self.parallel_tool_calls
         return {
             "messages": messages,
             "tools": offered,
             "tool_choice": parts.tool_choice(choice, [tool["function"]["name"] for tool in offered]),
-            "parallel_tool_calls": allow_parallel_tool_calls,
+            "parallel_tool_calls": parallel,
             **kwargs,
         }
 
@@ -208,12 +211,17 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
     ) -> list[ToolSelection]:
         """Return the calls in a response, also of one that is still streaming.
 
-        Arguments that are no JSON object (yet) appear as `{}`; the block keeps their text. Raises
-        ValueError when there is no call and `error_on_no_tool_call` is set.
+        While a response streams, arguments that are no JSON object yet appear as `{}`. If they are none
+        when it is complete, they appear as what they are, under names that no tool has: the tool is not run
+        on guessed arguments, and the model is told. Raises ValueError when there is no call and
+        `error_on_no_tool_call` is set.
         """
+        complete = "finish_reason" in response.additional_kwargs
         calls = [
             ToolSelection(
-                tool_id=block.tool_call_id or "", tool_name=block.tool_name, tool_kwargs=_arguments(block) or {}
+                tool_id=block.tool_call_id or "",
+                tool_name=block.tool_name,
+                tool_kwargs=_arguments(block, complete=complete),
             )
             for block in response.message.blocks
             if isinstance(block, ToolCallBlock)
@@ -226,10 +234,14 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
         return calls
 
 
-def _arguments(block: ToolCallBlock) -> dict[str, Any] | None:
+def _arguments(block: ToolCallBlock, *, complete: bool) -> dict[str, Any]:
     if isinstance(block.tool_kwargs, dict):
         return block.tool_kwargs
-    return ToolCall("", "", block.tool_kwargs).parsed()
+    parsed = ToolCall("", "", block.tool_kwargs).parsed()
+    if parsed is None and complete:
+        # Two names, because LlamaIndex calls a tool of one parameter with the value of a single one, whatever its name.
+        return {"invalid_arguments": block.tool_kwargs, "problem": "the arguments are not a JSON object"}
+    return parsed or {}
 
 
 def _as_messages(prompt: str) -> list[ChatMessage]:

@@ -1,5 +1,6 @@
 """Every test starts with no Kilo or proxy settings in its environment and no notice given."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("KILO", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     notices.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_loop_of_the_main_thread() -> None:
+    """LlamaIndex asks for the main thread's event loop, which would be made for it and never closed."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session")

@@ -179,15 +179,49 @@ def test_the_last_usage_and_the_first_finish_reason_count() -> None:
     assert ending.finish_reason == "stop"
 
 
-def test_done_is_not_required_and_ends_nothing() -> None:
+def test_done_is_not_required() -> None:
     decoder = StreamDecoder()
-    body = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-    body += b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
-    deltas = [*decoder.feed(body), *decoder.finish()]
+    finish = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+    deltas = [*decoder.feed(finish + usage), *decoder.finish()]
     assert "".join(d.text for d in deltas) == "a"
     assert deltas[-1].ending is not None
     assert deltas[-1].ending.usage is not None
     assert [d.ending for d in deltas[:-1]] == [None, None]
+
+
+def test_done_ends_a_complete_answer_at_once_and_no_other() -> None:
+    decoder = StreamDecoder()
+    body = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    assert [d.ending is not None for d in decoder.feed(body)] == [False, True]
+    assert decoder.ended
+    assert [*decoder.feed(b'data: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: x\n\n'), *decoder.finish()] == []
+    cut = StreamDecoder()
+    assert len(list(cut.feed(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'))) == 1
+    with pytest.raises(KiloStreamInterruptedError):
+        list(cut.finish())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        (["a\ud83d", "\ude00b"], "a\U0001f600b"),
+        (["\ud83d", "", "\ude00"], "\U0001f600"),
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["\ude00a"], "\ufffda"),
+        (["a\ud83d"], "a\ufffd"),
+        (["e\u0301", "\u2028"], "e\u0301\u2028"),
+    ],
+)
+def test_characters_that_were_cut_in_two(pieces: list[str], whole: str) -> None:
+    fields = ("content", "reasoning", "refusal")
+    frames = [frame(dict.fromkeys(fields, piece)) for piece in pieces]
+    reply = decode_frames(*frames, FINISH)
+    assert (reply.text, reply.reasoning, reply.refusal) == (whole, whole, whole)
+    arguments = [calls(call(0, "i", "f", piece)) for piece in ['{"x": "', *pieces, '"}']]
+    assert decode_frames(*arguments, FINISH).tool_calls[0].parsed() == {"x": whole}
+    body = {"choices": [{"message": {"content": "".join(pieces)}, "finish_reason": "stop"}]}
+    assert decode_body(json.dumps(body).encode()).text == whole
 
 
 @pytest.mark.parametrize(
@@ -230,7 +264,13 @@ def test_an_event_stream_in_place_of_a_body() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["stop", "error"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([10**400, float("inf"), "\ud83d"])
+    | st.text(max_size=5)
+    | st.sampled_from(["stop", "error"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -214,10 +214,18 @@ def test_a_call_is_checked_like_the_constructor() -> None:
     settings = GatewaySettings()
     with pytest.raises(ValueError, match=r"temperature: .*3\.0.*between 0 and 2"):
         request(settings, temperature=3)
-    with pytest.raises(ValueError, match="'api_key' is fixed at construction"):
+    with pytest.raises(ValueError, match="'api_key' is no keyword of a call"):
         request(settings, api_key="k")
-    with pytest.raises(ValueError, match="n=2"):
-        request(settings, n=2)
+    for call in ({"n": 2}, {"extra_body": {"n": 2}}):
+        with pytest.raises(ValueError, match="n=2"):
+            request(settings, **call)
+    with pytest.raises(ValueError, match="n=3"):
+        request(GatewaySettings(extra_body={"n": 3}))
+    for name in ("stream", "messages"):
+        with pytest.raises(ValueError, match="no keyword of a call"):
+            settings.request([], stream=False, call={name: True})
+    with pytest.warns(UserWarning, match="'temprature' is sent as it is; did you mean 'temperature'"):
+        assert request(settings, temprature=1).payload["temprature"] == 1
     assert request(settings, reasoning="low").payload["reasoning"] == {"effort": "low"}
     assert request(settings, stop="END").payload["stop"] == ["END"]
     assert request(settings, anything="else").payload["anything"] == "else"

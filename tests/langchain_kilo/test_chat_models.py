@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps, load
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
@@ -227,6 +228,68 @@ def test_structured_output_with_the_raw_message(llm: ChatKilo) -> None:
     assert "when" in str(result["parsing_error"])
 
 
+@pytest.mark.parametrize(
+    ("scenario", "told"),
+    [
+        ("tool-args-truncated", "raise max_tokens"),
+        ("tool-args-invalid", "not a JSON object"),
+        ("refusal", "The model refused: "),
+    ],
+)
+@pytest.mark.parametrize("way", ["invoke", "stream", "raw"])
+def test_structured_output_that_is_none_raises(kilo_sandbox: Sandbox, scenario: str, told: str, way: str) -> None:
+    llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url)
+    structured = llm.with_structured_output(Person, include_raw=way == "raw")
+    if way == "raw":
+        result = structured.invoke(QUESTION)
+        assert (result["parsed"], told in str(result["parsing_error"])) == (None, True)
+        return
+    with pytest.raises(OutputParserException, match=told):
+        structured.invoke(QUESTION) if way == "invoke" else list(structured.stream(QUESTION))
+
+
+def test_a_refusal_of_structured_output_without_tools_raises(kilo_sandbox: Sandbox) -> None:
+    llm = ChatKilo(model="sandbox/refusal", base_url=kilo_sandbox.base_url)
+    for schema in (Person, PERSON_SCHEMA):
+        with pytest.raises(OutputParserException, match="The model refused: "):
+            llm.with_structured_output(schema, method="json_schema").invoke(QUESTION)
+
+
+@pytest.mark.parametrize("scenario", ["tool-args-truncated", "tool-args-invalid"])
+def test_broken_arguments_are_not_executed_when_streamed(kilo_sandbox: Sandbox, scenario: str) -> None:
+    llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url).bind_tools([weather])
+    total: Any = None
+    for chunk in llm.stream("What is the weather in 'Oslo'?"):
+        total = chunk if total is None else total + chunk
+    invoked = llm.invoke("What is the weather in 'Oslo'?")
+    for message in (total, invoked):
+        assert message.tool_calls == []
+        assert [call["name"] for call in message.invalid_tool_calls] == ["weather"]
+    assert total.invalid_tool_calls[0]["args"].startswith(invoked.invalid_tool_calls[0]["args"])
+
+
+def test_tokens_are_counted_offline(llm: ChatKilo) -> None:
+    assert 0 < llm.get_num_tokens("hello world") < 10
+    messages = [HumanMessage("hello world")]
+    assert llm.get_num_tokens_from_messages(messages) < llm.get_num_tokens_from_messages(messages, tools=[weather])
+    own = ChatKilo(custom_get_token_ids=lambda text: list(range(len(text))))
+    assert (own.get_num_tokens("abc"), own.get_num_tokens_from_messages([HumanMessage("abcd")])) == (3, 4)
+
+
+def test_headers_of_a_call_do_not_reach_callbacks(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
+    class Start(BaseCallbackHandler):
+        seen = ""
+
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            self.seen += repr((args, kwargs))
+
+    handler = Start()
+    llm.invoke("hi", extra_headers={"x-secret": "hush"}, config={"callbacks": [handler]})
+    assert kilo_sandbox.last.headers["x-secret"] == "hush"
+    assert handler.seen
+    assert "hush" not in handler.seen
+
+
 def test_structured_output_arguments_that_cannot_work(llm: ChatKilo) -> None:
     with pytest.raises(ValueError, match="methods: function_calling"):
         llm.with_structured_output(Person, method="magic")
@@ -296,5 +359,6 @@ def test_what_traces_see(llm: ChatKilo) -> None:
         "ls_temperature": 0.3,
         "ls_stop": ["x"],
     }
-    assert llm._get_ls_params(tier="small")["ls_model_name"] == "kilo-auto/small"
+    for call in ({"tier": "small"}, {"auto_tier": "Small"}, {"tier": "kilo-auto/small"}):
+        assert llm._get_ls_params(**call)["ls_model_name"] == "kilo-auto/small"
     assert "sandbox-key" not in repr(llm._get_invocation_params())

@@ -13,6 +13,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.tools import FunctionTool
+from llama_index.core.tools.calling import call_tool_with_selection
 
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
@@ -176,18 +177,53 @@ def test_no_call_is_an_error_that_says_what_was_answered(llm: KiloLLM) -> None:
     assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
 
 
-def test_broken_arguments_keep_their_text_and_go_back_as_json(kilo_sandbox: Sandbox) -> None:
-    llm = KiloLLM(model="sandbox/tool-args-invalid", base_url=kilo_sandbox.base_url)
-    response = llm.chat_with_tools(TOOLS, "add(2, 3)")
+@pytest.mark.parametrize("scenario", ["tool-args-invalid", "tool-args-truncated"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_broken_arguments_are_not_executed_and_go_back_as_json(
+    kilo_sandbox: Sandbox, scenario: str, streaming: bool
+) -> None:
+    llm = KiloLLM(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url)
+    if streaming:
+        *partial, response = llm.stream_chat_with_tools(TOOLS[:1], "add(2, 3)")
+        seen = [c.tool_kwargs for r in partial for c in llm.get_tool_calls_from_response(r, False)]
+        assert all(kwargs == {} for kwargs in seen)
+    else:
+        response = llm.chat_with_tools(TOOLS[:1], "add(2, 3)")
     [block] = [b for b in response.message.blocks if b.block_type == "tool_call"]
-    assert block.tool_kwargs.startswith("{")
     with pytest.raises(json.JSONDecodeError):
         json.loads(block.tool_kwargs)
-    assert calls(llm, response)[0][1] == {}
+    [(name, kwargs)] = calls(llm, response)
+    assert kwargs["invalid_arguments"] == block.tool_kwargs
+    executed: list[Any] = []
+
+    def collect(value: str = "") -> None:
+        executed.append(value)
+
+    selection = llm.get_tool_calls_from_response(response)[0].model_copy(update={"tool_name": "collect"})
+    outcome = call_tool_with_selection(selection, [FunctionTool.from_defaults(collect)])
+    assert (name, executed, outcome.is_error) == ("add", [], True)
+    assert "invalid_arguments" in outcome.content
     result = ChatMessage(role="tool", content="no", additional_kwargs={"tool_call_id": block.tool_call_id})
     llm.chat([*USER, response.message, result])
     sent = kilo_sandbox.last.json["messages"][1]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"invalid_arguments": block.tool_kwargs}
+
+
+def test_logprobs(kilo_sandbox: Sandbox) -> None:
+    llm = KiloLLM(base_url=kilo_sandbox.base_url, logprobs=True, top_logprobs=2)
+    for response in (llm.chat(USER), list(llm.stream_chat(USER))[-1], llm.complete("rivers")):
+        assert response.logprobs
+        assert [len(candidates) for candidates in response.logprobs] == [2] * len(response.logprobs)
+        assert all(candidate.logprob <= 0 for token in response.logprobs for candidate in token)
+
+
+@pytest.mark.parametrize(("field", "allowed", "sent"), [(None, True, True), (False, True, False), (True, False, True)])
+def test_the_field_parallel_tool_calls_wins(
+    kilo_sandbox: Sandbox, field: bool | None, allowed: bool, sent: bool
+) -> None:
+    llm = KiloLLM(base_url=kilo_sandbox.base_url, parallel_tool_calls=field)
+    llm.chat_with_tools(TOOLS, "hi", allow_parallel_tool_calls=allowed)
+    assert kilo_sandbox.last.json["parallel_tool_calls"] is sent
 
 
 # FunctionAgent's own base class looks at itself through pydantic's old attributes.

@@ -51,7 +51,10 @@ def test_blocks(block: Any, part: dict[str, Any]) -> None:
 
 
 def test_text_is_a_plain_string() -> None:
-    assert content_of(TextBlock(text="a"), TextBlock(text="b")) == "ab"
+    assert content_of(TextBlock(text="a")) == "a"
+    assert content_of(TextBlock(text="a"), TextBlock(text="b"), role="assistant") == "ab"
+    both = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert content_of(TextBlock(text="a"), TextBlock(text="b")) == both
     assert content_of(CitableBlock(title="t", source="s", content=[TextBlock(text="c")])) == "c"
 
 

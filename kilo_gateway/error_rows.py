@@ -1,0 +1,141 @@
+"""The rows of the error table: which class and which remedy belong to a type, a code or a status.
+
+See docs/gateway.md, "Errors". In a remedy, {url}, {wait} and {location} stand for what the answer tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from kilo_gateway.errors import (
+    KiloAuthenticationError,
+    KiloConflictError,
+    KiloContextLengthError,
+    KiloCreditsError,
+    KiloDataCollectionError,
+    KiloError,
+    KiloInvalidRequestError,
+    KiloModelNotFoundError,
+    KiloNotFoundError,
+    KiloPermissionError,
+    KiloRateLimitError,
+    KiloServerError,
+    KiloSignInRequiredError,
+    KiloStatusError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A class of exception and what its text tells to do."""
+
+    cls: type[KiloError]
+    remedy: str
+
+
+_TRY_LATER: Final = "Try again later, or use another model."
+OWN_KEY: Final = "The provider refused your own (BYOK) key: check that key and its account at the provider."
+OWN_KEY_WAIT: Final = "The provider of your own (BYOK) key limits its requests: wait, or raise the limit there."
+_DIFFERENT_MODEL: Final = "Choose a model from GET /models, or leave the choice to the gateway with a tier."
+
+BY_TYPE: Final[dict[str, Row]] = {
+    "invalid_path": Row(KiloInvalidRequestError, "Check base_url: it must end in /api/gateway."),
+    "invalid_request": Row(KiloInvalidRequestError, "Check the messages and the extra_body fields."),
+    "unsupported_field": Row(KiloInvalidRequestError, "Remove the field from extra_body."),
+    "missing_client_ip": Row(KiloInvalidRequestError, "A proxy in between hides your address: call without it."),
+    "api_kind_not_supported": Row(KiloInvalidRequestError, _DIFFERENT_MODEL),
+    "data_collection_required": Row(
+        KiloDataCollectionError,
+        'Choose a model that does not train on prompts, or drop provider={"data_collection": "deny"}.',
+    ),
+    "organization_auto_configuration": Row(
+        KiloInvalidRequestError, "Ask an administrator of the organisation, or choose another tier."
+    ),
+    "context_length_exceeded": Row(
+        KiloContextLengthError,
+        "Shorten the conversation, lower max_tokens, or choose a model with a larger window.",
+    ),
+    "authentication_required": Row(
+        KiloAuthenticationError,
+        "Check api_key / KILO_API_KEY; make a new key at https://app.kilo.ai if it has expired.",
+    ),
+    "paid_model_auth_required": Row(
+        KiloSignInRequiredError,
+        'Set api_key / KILO_API_KEY (sign in at https://app.kilo.ai), or use tier="free", which needs no key.',
+    ),
+    "promotion_limit_reached": Row(
+        KiloRateLimitError, "The daily limit without an account is used up: sign in at https://app.kilo.ai."
+    ),
+    "usage_limit_exceeded": Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
+    "insufficient_credits": Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
+    "top_up_in_progress": Row(KiloServerError, "Your top-up is being booked: try again in a few seconds."),
+    "account_restricted": Row(KiloPermissionError, "Contact Kilo's support about your account."),
+    "abuse_blocked": Row(KiloPermissionError, "Contact Kilo's support about your account."),
+    "provider_not_allowed": Row(
+        KiloPermissionError, "Relax the provider preferences (only, ignore), or choose another model."
+    ),
+    "feature_exclusive_model": Row(KiloPermissionError, _DIFFERENT_MODEL),
+    "model_not_allowed": Row(
+        KiloPermissionError,
+        "Your organisation does not permit it: ask its administrator, or choose another model.",
+    ),
+    "model_not_found": Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
+    "unavailable_model": Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
+    "discontinued_free_model": Row(KiloModelNotFoundError, 'Choose another model, or use tier="free".'),
+    "upgrade_required": Row(KiloStatusError, "Update this package: pip install -U kilo-gateway."),
+    "rate_limit_exceeded": Row(KiloRateLimitError, "{wait}"),
+    "refusal_cooldown": Row(KiloRateLimitError, "{wait}"),
+    "no_free_models_available": Row(KiloServerError, 'No free model is up: try tier="balanced", or come back later.'),
+    "temporarily_unavailable": Row(KiloServerError, _TRY_LATER),
+    "upstream_error": Row(KiloServerError, _TRY_LATER),
+    "stealth_model_error": Row(KiloServerError, _TRY_LATER),
+    "upstream_disconnect": Row(KiloServerError, _TRY_LATER),
+    "timeout": Row(KiloServerError, "The provider took too long: try again, or lower the reasoning effort."),
+    "invalid_response": Row(KiloServerError, _TRY_LATER),
+}
+
+BY_CODE: Final[dict[str, str]] = {
+    "INVALID_TOKEN": "authentication_required",
+    "PAID_MODEL_AUTH_REQUIRED": "paid_model_auth_required",
+    "PROMOTION_MODEL_LIMIT_REACHED": "promotion_limit_reached",
+}
+"""The oldest servers send these codes and no `error_type`."""
+
+_REDIRECT: Final = Row(
+    KiloStatusError, "The gateway moved{location}: set base_url to where it is now, if you trust that address."
+)
+BY_STATUS: Final[dict[int, Row]] = {
+    400: Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),
+    401: BY_TYPE["authentication_required"],
+    402: BY_TYPE["usage_limit_exceeded"],
+    403: Row(KiloPermissionError, "The provider refuses this request: change it, or choose another model."),
+    404: Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
+    301: _REDIRECT,
+    302: _REDIRECT,
+    307: _REDIRECT,
+    308: _REDIRECT,
+    405: Row(KiloStatusError, "Nothing is served there: check base_url; it must end in /api/gateway."),
+    408: Row(KiloServerError, _TRY_LATER),
+    409: Row(KiloConflictError, _TRY_LATER),
+    413: Row(KiloInvalidRequestError, "The request is too large: shorten the conversation or its attachments."),
+    422: Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),
+    429: BY_TYPE["rate_limit_exceeded"],
+}
+
+SERVER: Final = Row(KiloServerError, _TRY_LATER)
+OTHER: Final = Row(KiloStatusError, "Check the request and base_url.")
+IN_BODY: Final = Row(KiloServerError, _TRY_LATER)
+NOTHING_THERE: Final = Row(
+    KiloNotFoundError, "Nothing of the gateway is served there: check base_url; it must end in /api/gateway."
+)
+
+HTTP_LIBRARIES: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "h2"})
+
+CONTEXT_PHRASES: Final = (
+    "maximum context length",
+    "context_length_exceeded",
+    "prompt is too long",
+    "exceeds the context window",
+)
+CREDITS_URL: Final = "https://app.kilo.ai/profile"

@@ -1,0 +1,69 @@
+"""Reading JSON that may hold anything anywhere. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def string(value: Any) -> str:
+    """Return a string as it is, anything else as ""."""
+    return value if isinstance(value, str) else ""
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping as it is, anything else as {}."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the dicts of a list, if it is one."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, also one written as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def mend(text: str) -> str:
+    """Join surrogate pairs and replace lone surrogates, which no encoder takes.
+
+    A server written in JavaScript may cut a character in two, and JSON lets it send the halves.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class Mender:
+    """Mends a text that arrives in pieces: half a character at the end of one waits for the next."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return the next piece, whole characters only."""
+        if self._held:
+            text, self._held = self._held + text, ""
+        if not text or text.isascii():
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._held = text[:-1], text[-1]
+        return mend(text)
+
+    def finish(self) -> str:
+        """Return the replacement of a half that never found its other one."""
+        held, self._held = self._held, ""
+        return mend(held) if held else ""
