@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -105,29 +106,38 @@ def _text(block: TextBlock) -> Part:
 
 
 def _image(block: ImageBlock) -> Part:
-    return parts.image_part(str(block.url) if block.url else block.inline_url(), block.detail)
+    url = (
+        str(block.url)
+        if block.url
+        else _data_url(block.resolve_image(as_base64=True), block.image_mimetype, "image/png")
+    )
+    return parts.image_part(url, block.detail)
 
 
 def _audio(block: AudioBlock) -> Part:
-    data = block.resolve_audio(as_base64=True).read()
-    return parts.audio_part(_ascii(data), block.format or "wav")
+    return parts.audio_part(_base64(block.resolve_audio(as_base64=True)), block.format or "wav")
 
 
 def _video(block: VideoBlock) -> Part:
-    return parts.video_part(str(block.url) if block.url else block.inline_url())
+    if block.url:
+        return parts.video_part(str(block.url))
+    return parts.video_part(_data_url(block.resolve_video(as_base64=True), block.video_mimetype, "video/mp4"))
 
 
 def _document(block: DocumentBlock) -> Part:
     if block.url:
         return parts.file_part(str(block.url), filename=block.title)
-    data = block.resolve_document().read()
-    encoded = base64.b64encode(data).decode("ascii")
-    mime_type = block.document_mimetype or "application/octet-stream"
-    return parts.file_part(parts.data_url(encoded, mime_type), filename=block.title)
+    encoded = io.BytesIO(base64.b64encode(block.resolve_document().read()))
+    url = _data_url(encoded, block.document_mimetype, "application/octet-stream")
+    return parts.file_part(url, filename=block.title)
 
 
-def _ascii(data: bytes | str) -> str:
-    return data.decode("ascii") if isinstance(data, bytes) else data
+def _data_url(data: Any, mime_type: str | None, otherwise: str) -> str:
+    return parts.data_url(_base64(data), mime_type or otherwise)
+
+
+def _base64(data: Any) -> str:
+    return str(data.read(), "ascii")
 
 
 _CONVERTERS: Final[dict[type, Callable[[Any], Part]]] = {
