@@ -20,7 +20,7 @@ import kilo_gateway as kilo
 from kilo_gateway import parts
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.settings import ChatRequest, GatewaySettings
-from langchain_kilo import chunks, structured
+from langchain_kilo import chunks, errors, structured
 from langchain_kilo.messages import to_wire
 
 
@@ -34,7 +34,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     Answers carry `usage_metadata` and, in `response_metadata`, the served model, the requested model,
     tier, mode, provider, generation id, finish reason and, where the gateway tells it, `cost` in USD.
-    Errors are `kilo_gateway.KiloError`s and also the openai package's classes.
+    Errors are `kilo_gateway.KiloError`s, and also the openai package's classes and LangChain's `ModelError`s.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
@@ -127,7 +127,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs, stream=False)
-        return _result(chunks.to_message(kilo.chat.create(self, request), request))
+        try:
+            reply = kilo.chat.create(self, request)
+        except Exception as error:
+            errors.classify(error)
+            raise
+        return _result(chunks.to_message(reply, request))
 
     async def _agenerate(
         self,
@@ -137,7 +142,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, kwargs, stream=False)
-        return _result(chunks.to_message(await kilo.chat.acreate(self, request), request))
+        try:
+            reply = await kilo.chat.acreate(self, request)
+        except Exception as error:
+            errors.classify(error)
+            raise
+        return _result(chunks.to_message(reply, request))
 
     def _stream(
         self,
@@ -154,6 +164,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
                 if run_manager:
                     run_manager.on_llm_new_token(delta.text, chunk=chunk)
                 yield chunk
+        except Exception as error:
+            errors.classify(error)
+            raise
         finally:
             deltas.close()
 
@@ -172,6 +185,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
                 if run_manager:
                     await run_manager.on_llm_new_token(delta.text, chunk=chunk)
                 yield chunk
+        except Exception as error:
+            errors.classify(error)
+            raise
         finally:
             await deltas.aclose()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.tools import FunctionTool
@@ -39,6 +40,9 @@ ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
 TEXT = "Add 2 and 3 with add(2, 3), and greet 'Zoë' with greet."
 
 
+BROKEN = "no JSON object"
+
+
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
@@ -62,15 +66,12 @@ class Outcome:
 
 def from_langchain(message: AIMessage | AIMessageChunk) -> Outcome:
     usage = message.usage_metadata
-    # A summed stream parses partial JSON leniently, so broken arguments are compared as text.
-    if isinstance(message, AIMessageChunk):
-        calls = [(c["name"], parsed(c["args"])) for c in message.tool_call_chunks]
-    else:
-        calls = [(c["name"], c["args"]) for c in [*message.tool_calls, *message.invalid_tool_calls]]
+    calls = [(c["name"], c["args"]) for c in message.tool_calls]
+    calls += [(c["name"] or "", BROKEN) for c in message.invalid_tool_calls]
     return Outcome(
         text=message.text,
         reasoning=message.additional_kwargs.get("reasoning_content", ""),
-        calls=calls,
+        calls=sorted(calls, key=repr),
         usage=(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) if usage else None,
         cost=message.response_metadata.get("cost"),
         finish_reason=message.response_metadata.get("finish_reason"),
@@ -85,7 +86,7 @@ def from_llama_index(response: ChatResponse) -> Outcome:
     return Outcome(
         text=response.message.content or "",
         reasoning="".join(b.content or "" for b in thoughts),
-        calls=[(b.tool_name, parsed(b.tool_kwargs)) for b in blocks if b.block_type == "tool_call"],
+        calls=sorted(((b.tool_name, parsed(b.tool_kwargs)) for b in blocks if b.block_type == "tool_call"), key=repr),
         usage=None if None in tokens else tokens,
         cost=extra.get("cost"),
         finish_reason=extra.get("finish_reason"),
@@ -97,8 +98,8 @@ def parsed(arguments: str) -> Any:
     try:
         value = json.loads(arguments or "{}")
     except ValueError:
-        return arguments
-    return value if isinstance(value, dict) else arguments
+        return BROKEN
+    return value if isinstance(value, dict) else BROKEN
 
 
 def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
@@ -296,7 +297,10 @@ def test_errors(kilo_sandbox: Sandbox, model: str, run: str) -> None:
         RUNS[run](kilo_sandbox, model, False)
     error = caught.value
     streamed = "stream" in run
-    assert type(error) is (CLASSES[name] if streamed else NOT_STREAMED.get(name, CLASSES[name]))
+    expected = CLASSES[name] if streamed else NOT_STREAMED.get(name, CLASSES[name])
+    assert isinstance(error, expected)
+    assert type(error).__name__ == expected.__name__
+    assert isinstance(error, ModelError) == run.startswith("langchain")
     assert str(error).endswith((".", ". "))
     assert kilo_sandbox.api_key not in str(error)
     if scenario.status >= 400:

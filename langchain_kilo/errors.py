@@ -1,0 +1,66 @@
+"""The errors of `ChatKilo`: `kilo_gateway`'s classes, each also the `langchain_core` kind that fits.
+
+LangChain's retry and fallback middlewares decide by `ModelError` and `is_retryable`. The classes carry the
+names of `kilo_gateway.errors` and are subclasses of those.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+
+# The first name that is a class of the error decides.
+_KINDS: dict[str, type[ModelError]] = {
+    "KiloContextLengthError": ContextOverflowError,
+    "KiloInvalidRequestError": ModelInvalidRequestError,
+    "KiloAuthenticationError": ModelAuthenticationError,
+    "KiloCreditsError": ModelPermissionDeniedError,
+    "KiloPermissionError": ModelPermissionDeniedError,
+    "KiloNotFoundError": ModelNotFoundError,
+    "KiloRateLimitError": ModelRateLimitError,
+    "KiloTimeoutError": ModelTimeoutError,
+    "KiloConnectionError": ModelConnectionError,
+    "KiloStatusError": ModelInvalidRequestError,
+    "KiloError": ModelAPIError,
+}
+
+
+def classify(error: Any) -> None:
+    """Make a `KiloError` the `ModelError` kind that fits, in place, so that its traceback stays."""
+    from kilo_gateway.errors import KiloError  # deferred: it imports the openai package
+
+    if isinstance(error, KiloError) and not isinstance(error, ModelError):
+        error.__class__ = _combined(type(error).__name__)
+
+
+@cache
+def _combined(name: str) -> Any:
+    from kilo_gateway import errors  # deferred: it imports the openai package
+
+    cls = getattr(errors, name)
+    names = {base.__name__ for base in cls.__mro__}
+    kind = next(kind for base, kind in _KINDS.items() if base in names)
+    told = {"__module__": __name__, "__doc__": cls.__doc__, "is_retryable": property(lambda self: self.retryable)}
+    return type(name, (cls, kind), told)
+
+
+def __getattr__(name: str) -> Any:
+    from kilo_gateway import errors  # deferred: it imports the openai package
+
+    found = getattr(errors, name, None)
+    if isinstance(found, type) and issubclass(found, errors.KiloError):
+        return _combined(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
