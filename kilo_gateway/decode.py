@@ -8,7 +8,7 @@ from typing import Any
 
 from kilo_gateway import error_table
 from kilo_gateway.errors import KiloError
-from kilo_gateway.plain import Mender, dicts
+from kilo_gateway.plain import Mender, dicts, mend
 from kilo_gateway.reply import (
     Delta,
     Ending,
@@ -120,7 +120,7 @@ def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = 
     if not answer.has_choice:
         raise error_table.unreadable("it has no choices", response=response, body=body)
     last = answer.finish()
-    empty = not (delta.text or delta.reasoning or delta.refusal or delta.tool_calls)
+    empty = not (delta.text or delta.reasoning or last.refusal or delta.tool_calls)
     if empty and not (answer.ending.finish_reason or answer.ending.images or answer.ending.audio):
         raise error_table.unreadable("it has neither content nor a finish_reason", response=response, body=body)
     yield delta
@@ -136,7 +136,8 @@ class _Answer:
         self.has_choice = False
         self._sent = sent
         self._text: list[str] = []
-        self._text_mender, self._reasoning_mender, self._refusal_mender = Mender(), Mender(), Mender()
+        self._text_mender, self._reasoning_mender = Mender(), Mender()
+        self._refusal: list[str] = []
         self._calls = ToolCallRepair()
         self._usage: Any = None
         self._metadata: Any = None
@@ -178,7 +179,7 @@ class _Answer:
         return Delta(
             text=self._text_mender.finish(),
             reasoning=self._reasoning_mender.finish(),
-            refusal=self._refusal_mender.finish(),
+            refusal=mend("".join(self._refusal)),
             tool_calls=rest,
             ending=ending,
         )
@@ -221,7 +222,8 @@ class _Answer:
         if calls := message.get("tool_calls"):
             delta.tool_calls = self._calls.feed(calls) if part == "delta" else self._calls.whole(calls)
         if isinstance(refusal := message.get("refusal"), str):
-            delta.refusal = self._refusal_mender.feed(refusal)
+            # Told at the end, in one piece: LangChain's blocks have no way to add to a refusal.
+            self._refusal.append(refusal)
         self._extras(message, part)
 
     def _extras(self, message: dict[str, Any], part: str) -> None:

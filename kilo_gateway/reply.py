@@ -117,6 +117,7 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
+    """Whole, in the last delta."""
     tool_calls: Sequence[ToolCallDelta] = ()
     ending: Ending | None = None
     raw: dict[str, Any] | None = None

@@ -6,6 +6,7 @@ except ImportError as error:
     raise ImportError('langchain_kilo needs langchain-core: pip install "kilo-gateway[langchain]"') from error
 
 from kilo_gateway import __version__
+from langchain_kilo import blocks as _blocks  # noqa: F401 -- registers the translator of our messages
 from langchain_kilo.chat_models import ChatKilo
 
 __all__ = ["ChatKilo", "__version__"]

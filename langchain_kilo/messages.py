@@ -102,7 +102,8 @@ def _block_parts(block: Any) -> list[Part]:
     if isinstance(block, str):
         return [parts.text_part(block)]
     kind = block.get("type")
-    if kind in _ELSEWHERE:
+    inner = block.get("value") if kind == "non_standard" else None
+    if kind in _ELSEWHERE or (isinstance(inner, Mapping) and inner.get("type") in _ELSEWHERE):
         return []
     if kind not in _CONVERTERS:
         raise ValueError(
