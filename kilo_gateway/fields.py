@@ -127,8 +127,8 @@ def _feature(value: str) -> str | None:
     return feature or None
 
 
-def _header_text(limit: int) -> Callable[[str], str | None]:
-    return lambda value: routing.check_header_value(value.strip(), limit) or None
+def _header_text(limit: int) -> Callable[[str], str]:
+    return lambda value: routing.check_header_value(value.strip(), limit)
 
 
 def base_url_from_env() -> str:

@@ -73,7 +73,7 @@ class GatewaySettings(BaseModel):
     )
     """UUID of the organisation that pays; default `KILO_ORG_ID`."""
     task_id: fields.TaskId | None = None
-    """Conversation id: keeps prompt cache and free-tier model stable over a conversation."""
+    """Conversation id: keeps prompt cache and free-tier model stable over a conversation; "" for none at all."""
     project_id: fields.ProjectId | None = None
     """Project label for the gateway's statistics."""
     feature: fields.Feature | None = None
@@ -218,7 +218,7 @@ class GatewaySettings(BaseModel):
                 (routing.PROJECT_HEADER, options.pop("project_id", self.project_id)),
                 (routing.FEATURE_HEADER, options.pop("feature", self.feature)),
             )
-            if value is not None
+            if value
         }
         headers |= fields.check_headers(dict(options.pop("extra_headers", None) or {}))
         return ChatRequest(

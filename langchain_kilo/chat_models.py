@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import TypeBaseModel
@@ -31,6 +33,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     gateway choose the model; `ChatKilo(model="anthropic/claude-sonnet-4.6")` names one. Every field of
     `kilo_gateway.GatewaySettings` is an argument here, and routing and sampling fields are also call
     keywords: `llm.invoke(text, mode="code", temperature=0)`.
+
+    In a LangGraph run with a `thread_id`, a digest of it is the `task_id`, so that the gateway's prompt
+    cache and free-tier model follow the conversation; `task_id=""` turns that off.
 
     Answers carry `usage_metadata` and, in `response_metadata`, the served model, the requested model,
     tier, mode, provider, generation id, finish reason and, where the gateway tells it, `cost` in USD.
@@ -117,6 +122,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         call = {name: value for name, value in kwargs.items() if name != "stream"}
         if stop is not None:
             call["stop"] = stop
+        if self.task_id is None and "task_id" not in call and (thread := _thread_id()):
+            call["task_id"] = thread
         return self.request(to_wire(messages), stream=stream, defaults=self.model_kwargs, call=call)
 
     def _generate(
@@ -231,6 +238,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return structured.build(
             self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
         )
+
+
+def _thread_id() -> str | None:
+    """Return a digest of LangGraph's thread id, if a graph is running; the id itself stays in this process."""
+    thread = ensure_config().get("configurable", {}).get("thread_id")
+    return None if thread is None else hashlib.sha256(f"thread {thread}".encode()).hexdigest()[:32]
 
 
 def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
