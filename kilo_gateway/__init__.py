@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         KiloStreamInterruptedError,
         KiloTimeoutError,
     )
+    from kilo_gateway.ledger import Ledger, Spent
     from kilo_gateway.notices import KiloDataPolicyWarning
     from kilo_gateway.reply import Delta, Ending, Reply, ToolCall, ToolCallDelta
     from kilo_gateway.routing import MODES, TIERS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "KiloDataPolicyWarning": "notices",
+    **dict.fromkeys(("Ledger", "Spent"), "ledger"),
     **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCall", "ToolCallDelta"), "reply"),
     **dict.fromkeys(("MODES", "TIERS"), "routing"),
     **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings"),
@@ -73,7 +75,9 @@ __all__ = [
     "KiloStatusError",
     "KiloStreamInterruptedError",
     "KiloTimeoutError",
+    "Ledger",
     "Reply",
+    "Spent",
     "ToolCall",
     "ToolCallDelta",
     "Usage",

@@ -7,6 +7,7 @@ except ImportError as error:
 
 from kilo_gateway import __version__
 from langchain_kilo import blocks as _blocks  # noqa: F401 -- registers the translator of our messages
+from langchain_kilo.callbacks import KiloUsageCallback
 from langchain_kilo.chat_models import ChatKilo
 
-__all__ = ["ChatKilo", "__version__"]
+__all__ = ["ChatKilo", "KiloUsageCallback", "__version__"]

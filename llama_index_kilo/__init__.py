@@ -7,5 +7,6 @@ except ImportError as error:
 
 from kilo_gateway import __version__
 from llama_index_kilo.llm import KiloLLM
+from llama_index_kilo.usage import KiloUsageHandler
 
-__all__ = ["KiloLLM", "__version__"]
+__all__ = ["KiloLLM", "KiloUsageHandler", "__version__"]

@@ -1,0 +1,69 @@
+"""Tokens and cost of many calls, by the model that served. Pure, and safe among threads and tasks."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(slots=True)
+class Spent:
+    """What calls have used; `cost` is USD, of the calls whose cost was told."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+    """Calls whose cost the gateway did not tell."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def add(self, other: Spent) -> None:
+        """Add `other` to this one."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass
+class Ledger:
+    """The sum of calls; `str()` is a table."""
+
+    _by_model: dict[str, Spent] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, model: str, spent: Spent) -> None:
+        """Add one call that `model` served."""
+        with self._lock:
+            self._by_model.setdefault(model, Spent()).add(spent)
+
+    @property
+    def by_model(self) -> dict[str, Spent]:
+        """A copy of the sums, by served model."""
+        with self._lock:
+            return {model: replace(spent) for model, spent in self._by_model.items()}
+
+    @property
+    def total(self) -> Spent:
+        """The sum over all models."""
+        total = Spent()
+        for spent in self.by_model.values():
+            total.add(spent)
+        return total
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [("model", "calls", "prompt", "completion", "USD")]
+        for model, spent in [*sorted(self.by_model.items()), ("total", self.total)]:
+            price = f"{spent.cost:.6f}" + (f" ({spent.unpriced} not told)" if spent.unpriced else "")
+            counts = (spent.calls, spent.prompt_tokens, spent.completion_tokens)
+            rows.append((model, *(f"{count:,}" for count in counts), price))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        return "\n".join(
+            f"{row[0]:<{widths[0]}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))
+            for row in rows
+        )
