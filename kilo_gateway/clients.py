@@ -167,8 +167,19 @@ class _LoopClients:
         return client
 
 
-_LOCK: Final = threading.Lock()
+_LOCK = threading.Lock()
 _LOOPS: Final[dict[AbstractEventLoop, _LoopClients]] = {}
+
+
+def _start_anew() -> None:
+    """Give a forked child its own lock, which a thread of the parent may have held, and no loops."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    _LOOPS.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 async def async_client(settings: GatewaySettings) -> openai.AsyncOpenAI:

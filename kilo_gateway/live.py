@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NoReturn, Self
 
 
@@ -14,9 +15,24 @@ class Live:
         self.value = value
 
     @classmethod
-    def wrap(cls, value: Any) -> Live | None:
-        """Wrap a client; None and wrapped clients stay as they are."""
-        return value if value is None or isinstance(value, cls) else cls(value)
+    def sync_client(cls, value: Any) -> Live | None:
+        """Wrap an HTTP client; None and wrapped ones stay as they are. Raises ValueError for anything else."""
+        return cls._client(value, asynchronous=False)
+
+    @classmethod
+    def async_client(cls, value: Any) -> Live | None:
+        """Wrap an async HTTP client; None and wrapped ones stay as they are. Raises ValueError for anything else."""
+        return cls._client(value, asynchronous=True)
+
+    @classmethod
+    def _client(cls, value: Any, *, asynchronous: bool) -> Live | None:
+        if value is None or isinstance(value, cls):
+            return value
+        send = getattr(value, "send", None)
+        if not hasattr(value, "build_request") or inspect.iscoroutinefunction(send) != asynchronous:
+            kind = "AsyncClient" if asynchronous else "Client"
+            raise ValueError(f"is a {type(value).__name__}; it must be an httpx.{kind} or httpx2.{kind}")
+        return cls(value)
 
     def __copy__(self) -> Self:
         return self

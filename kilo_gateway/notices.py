@@ -59,5 +59,5 @@ def warn_once(model: str, payload: Mapping[str, Any], *, keyed: bool) -> None:
 
 
 def forget() -> None:
-    """Issue every notice anew; for tests and notebooks."""
+    """Let every notice be issued anew, for example in a notebook that shows them."""
     _SEEN.clear()

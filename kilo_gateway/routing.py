@@ -58,7 +58,14 @@ def normalize_model(model: str) -> str:
             stacklevel=user_stacklevel(),
         )
         return replacement
-    return lowered if lowered.startswith(AUTO_PREFIX) else model
+    tier = lowered.removeprefix(AUTO_PREFIX)
+    is_auto = tier != lowered
+    near = tier if tier in TIERS else nearest_name(tier, TIERS)
+    if (is_auto and tier not in TIERS) or (not is_auto and tier in TIERS):
+        hint = f"; did you mean tier={near!r}?" if near else ""
+        told = f"model {model!r} is none that the gateway documents{hint}"
+        warnings.warn(told, UserWarning, stacklevel=user_stacklevel())
+    return lowered if is_auto else model
 
 
 def normalize_tier(tier: str) -> str:

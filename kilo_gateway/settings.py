@@ -6,24 +6,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from kilo_gateway import fields, routing
+from kilo_gateway import fields, names, routing
 from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.live import Live
-
-ALIASES: Final = {
-    "auto_tier": "tier",
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "api_base": "base_url",
-}
-"""Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
-
-FROM_ENVIRONMENT: Final = frozenset({"api_key", "base_url", "organization_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +101,11 @@ class GatewaySettings(BaseModel):
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
     max_retries: fields.MaxRetries = 2
     """Retries of the openai client, before the first byte only."""
-    http_client: Annotated[Any, BeforeValidator(Live.wrap)] = Field(default=None, repr=False, exclude=True)
+    http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
-    http_async_client: Annotated[Any, BeforeValidator(Live.wrap)] = Field(default=None, repr=False, exclude=True)
+    http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
+        default=None, repr=False, exclude=True
+    )
     """The same for async calls."""
 
     @model_validator(mode="before")
@@ -125,13 +116,11 @@ class GatewaySettings(BaseModel):
         known = _names(cls)
         renamed: dict[str, Any] = {}
         for name, value in values.items():
-            target = ALIASES.get(name, name) if name not in known else name
-            if value is None and target in FROM_ENVIRONMENT:
+            target = names.ALIASES.get(name, name) if name not in known else name
+            if value is None and target in names.FROM_ENVIRONMENT:
                 continue
             if target not in known:
-                near = routing.nearest_name(name, [*known, *ALIASES])
-                hint = f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"
-                raise ValueError(f"{cls.__name__} has no argument {name!r}; {hint}")
+                raise ValueError(f"{cls.__name__} has no argument {name!r}; {names.hint(name, known)}")
             if target in renamed and renamed[target] != value:
                 raise ValueError(f"{name!r} is another name of {target!r}, which is given too: give one of them")
             renamed[target] = value
@@ -144,8 +133,10 @@ class GatewaySettings(BaseModel):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in GatewaySettings.model_fields:
+        if name in _own_fields(type(self)):
             value = _checked(type(self), name, value)
+        if name in ("model", "tier"):
+            routing.resolve_model(**{"model": self.model, "tier": self.tier, name: value})
         super().__setattr__(name, value)
 
     @property
@@ -164,11 +155,11 @@ class GatewaySettings(BaseModel):
 
         Tools that are bound to a model are not part of it: call this first, or use `.bind(mode=...)`.
         """
-        return self._copy(mode=None if mode is None else routing.normalize_mode(mode))
+        return self._copy(mode=_checked(type(self), "mode", mode))
 
     def with_tier(self, tier: str) -> Self:
         """Return a copy that asks another auto tier and shares the connections; see `with_mode`."""
-        return self._copy(tier=routing.normalize_tier(tier), model=None)
+        return self._copy(tier=_checked(type(self), "tier", tier), model=None)
 
     def _copy(self, **update: Any) -> Self:
         copy = self.model_copy(update=update)
@@ -185,7 +176,7 @@ class GatewaySettings(BaseModel):
 
     def requested_model(self, call: Mapping[str, Any]) -> str:
         """Return the model id that a call with these keywords asks for."""
-        routed = {ALIASES.get(name, name): value for name, value in call.items()}
+        routed = {names.ALIASES.get(name, name): value for name, value in call.items()}
         return self._pop_model(_checked_call(type(self), {k: v for k, v in routed.items() if k in ("model", "tier")}))
 
     def _pop_model(self, options: dict[str, Any]) -> str:
@@ -220,13 +211,13 @@ class GatewaySettings(BaseModel):
             )
             if value
         }
-        headers |= fields.check_headers(dict(options.pop("extra_headers", None) or {}))
+        headers |= options.pop("extra_headers", None) or {}
         return ChatRequest(
             headers=headers,
             query={**(self.default_query or {}), **(options.pop("extra_query", None) or {})},
             timeout=options.pop("timeout", self.timeout),
             stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
-            max_retries=options.pop("max_retries", self.max_retries),
+            max_retries=self.max_retries if (retries := options.pop("max_retries", None)) is None else retries,
             model=model,
             tier=routing.tier_of(model),
             mode=mode,
@@ -243,7 +234,7 @@ class GatewaySettings(BaseModel):
         call: dict[str, Any],
     ) -> dict[str, Any]:
         body = dict(fields.check_extra_body(dict(defaults)))
-        for name in BODY_FIELDS:
+        for name in names.BODY_FIELDS:
             if (value := getattr(self, name)) is not None:
                 body[name] = _merged(body.get(name), value) if name == "provider" else value
         body = _merged(body, self.extra_body or {})
@@ -264,40 +255,11 @@ class GatewaySettings(BaseModel):
         return {**body, "model": model, "messages": messages, "stream": stream}
 
 
-BODY_FIELDS: Final = (
-    "temperature",
-    "max_tokens",
-    "top_p",
-    "stop",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "parallel_tool_calls",
-    "reasoning",
-    "verbosity",
-    "provider",
-    "plugins",
-    "transforms",
-)
-
-CALL_FIELDS: Final = frozenset(
-    {*BODY_FIELDS, "model", "tier", "mode", "task_id", "project_id", "feature", "extra_body"}
-    | {"timeout", "stream_idle_timeout", "max_retries"}
-)
-"""Fields that are also keywords of a call."""
-
-RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
-
-REQUEST_FIELDS: Final = frozenset(
-    {"tools", "tool_choice", "response_format", "extra_headers", "extra_query", "stream_options", "n", "user"}
-    | {"max_completion_tokens", "reasoning_effort", "include_reasoning", "thinking", "enable_thinking", "modalities"}
-    | {"audio", "prediction", "metadata", "service_tier", "store", "prompt_cache_key", "safety_identifier", "models"}
-    | {"top_k", "top_a", "min_p", "repetition_penalty", "web_search_options", "route", "usage", "structured_outputs"}
-)
-"""Further request fields that the gateway or its providers know, so that they are no typing errors."""
+@cache
+def _own_fields(cls: type[GatewaySettings]) -> frozenset[str]:
+    """Return the fields that this class and the adapter's declare; the framework's are its own to check."""
+    ours = (base for base in cls.__mro__ if issubclass(base, GatewaySettings))
+    return frozenset(name for base in ours for name in base.__annotations__ if name in cls.model_fields)
 
 
 @cache
@@ -314,23 +276,27 @@ def _field_adapter(cls: type[GatewaySettings], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True))
 
 
-def _checked(cls: type[GatewaySettings], name: str, value: Any) -> Any:
+def _checked(cls: type[GatewaySettings], name: str, value: Any, *, told_as: str | None = None) -> Any:
     try:
         return _field_adapter(cls, name).validate_python(value)
     except ValueError as error:
-        raise ValueError(f"{name}: {_first_message(error)}") from None
+        raise ValueError(f"{told_as or name}: {_first_message(error)}") from None
 
 
 def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for given, value in call.items():
-        name = ALIASES.get(given, given)
-        if name in CALL_FIELDS:
-            checked[name] = value if value is None else _checked(cls, name, value)
+        name = names.ALIASES.get(given, given)
+        # Headers of a call obey the rules of the field for headers of all calls.
+        field = "default_headers" if name == "extra_headers" else name
+        if field in names.CALL_FIELDS or name == "extra_headers":
+            checked[name] = value if value is None else _checked(cls, field, value, told_as=given)
             continue
-        if name in RESERVED_CALL_NAMES or name in cls.model_fields:
+        if name in names.RESERVED_CALL_NAMES or name in cls.model_fields:
             raise ValueError(f"{given!r} is no keyword of a call: set it on the model, or call the method for it")
-        if name not in REQUEST_FIELDS and (near := routing.nearest_name(name, [*CALL_FIELDS, *REQUEST_FIELDS])):
+        if name not in names.REQUEST_FIELDS and (
+            near := routing.nearest_name(name, [*names.CALL_FIELDS, *names.REQUEST_FIELDS])
+        ):
             warnings.warn(
                 f"{given!r} is sent as it is; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel()
             )
@@ -340,7 +306,7 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
 
 def _first_message(error: ValueError) -> str:
     details = error.errors() if hasattr(error, "errors") else []
-    return str(details[0]["msg"]) if details else str(error)
+    return str(details[0]["msg"] if details else error).removeprefix("Value error, ")
 
 
 def _merged(base: Any, over: Any) -> Any:

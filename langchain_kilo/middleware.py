@@ -12,6 +12,8 @@ try:
 except ImportError as error:
     raise ImportError("langchain_kilo.middleware needs langchain: pip install langchain") from error
 
+from langchain_kilo.chat_models import ChatKilo
+
 Rule = Callable[[ModelRequest[Any]], str | None]
 """From the coming model call to its mode; None leaves the model's own mode."""
 
@@ -29,7 +31,8 @@ def plan_then_code(request: ModelRequest[Any]) -> str:
 class KiloModeMiddleware(AgentMiddleware):
     """Sets the mode of each call that an agent makes to a `ChatKilo`.
 
-    Modes choose the model on tier `frontier`. The rule is by default `plan_then_code`; give a function
+    Modes choose the model on tier `frontier`; other models know no mode and are left alone, so a
+    ModelFallbackMiddleware belongs before this one. The rule is by default `plan_then_code`; give a function
     of the model request, or the name of a field of the agent's state that holds the mode:
 
         create_agent(ChatKilo(tier="frontier"), tools, middleware=[KiloModeMiddleware()])
@@ -58,5 +61,5 @@ class KiloModeMiddleware(AgentMiddleware):
         return await handler(self._in_mode(request))
 
     def _in_mode(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        mode = self._rule(request)
+        mode = self._rule(request) if isinstance(request.model, ChatKilo) else None
         return request if mode is None else request.override(model_settings={**request.model_settings, "mode": mode})

@@ -40,7 +40,7 @@ class _Complete(BaseOutputParser[Any]):
 
 
 def _complete(parser: type[Any]) -> type[Any]:
-    return type(f"_{parser.__name__}", (_Complete, parser), {})
+    return type(f"_{parser.__name__}", (_Complete, parser), {"__module__": __name__})
 
 
 _PydanticToolsParser = _complete(PydanticToolsParser)
@@ -57,6 +57,9 @@ def _check(message: AIMessage, *, calls: bool) -> None:
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0]["args"] or ""
         raise OutputParserException(f"The arguments are not a JSON object: {broken!r}; {remedy}", llm_output=broken)
+    if cut and not calls:
+        # The JSON parsers of LangChain would complete what is missing.
+        raise OutputParserException(f"The answer is not complete: {remedy}", llm_output=message.text)
     if calls and not message.tool_calls:
         text = message.text
         raise OutputParserException(f"The model answered in text: {text[:500]!r}; {remedy}", llm_output=text)

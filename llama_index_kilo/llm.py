@@ -217,7 +217,7 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
         on guessed arguments, and the model is told. Raises ValueError when there is no call and
         `error_on_no_tool_call` is set.
         """
-        complete = "finish_reason" in response.additional_kwargs
+        complete = "requested_model" in response.additional_kwargs  # fold.py tells it of whole answers only
         calls = [
             ToolSelection(
                 tool_id=block.tool_call_id or "",

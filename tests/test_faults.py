@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -202,11 +204,29 @@ def test_assignment_is_checked(cls: Any) -> None:
         llm.temperature = "hot"
     with pytest.raises(ValueError, match="no tier"):
         llm.tier = "gold"
+    with pytest.raises(ValueError, match="exclude each other"):
+        cls(tier="free").model = "a/b"
+    extras = "additional_kwargs" if cls is KiloLLM else "model_kwargs"
+    with pytest.raises(ValueError, match=extras):
+        setattr(llm, extras, {"model": "z"})
     llm.api_key = "other"
     assert llm.bearer == "other"
     llm.base_url = "http://far.example/x"
     with pytest.raises(ValueError, match="travel in clear"):
         llm.complete("hi") if cls is KiloLLM else llm.invoke("hi")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_a_client_is_built_can_call(kilo_sandbox: Sandbox) -> None:
+    llm = ChatKilo(base_url=kilo_sandbox.base_url)
+    llm.invoke("before")
+    with clients._LOCK:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(0 if "after" in llm.invoke("after").text else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_traceback_with_locals_shows_no_key() -> None:

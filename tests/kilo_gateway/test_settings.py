@@ -4,6 +4,7 @@ import pickle
 import warnings
 from typing import Any
 
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,13 @@ def request(settings: GatewaySettings, **call: Any) -> Any:
         ({"temprature": 1}, ["temprature", "did you mean 'temperature'"]),
         ({"max_token": 1}, ["max_token", "did you mean 'max_tokens'"]),
         ({"zzz": 1}, ["zzz", "extra_body"]),
+        ({"openai_api_key": "x"}, ["openai_api_key", "did you mean 'api_key'"]),
+        ({"max_completion_tokens": 5}, ["max_completion_tokens", "did you mean 'max_tokens'"]),
+        ({"top_k": 5}, ["top_k", "extra_body={'top_k': ...}"]),
+        ({"n": 2}, ["'n'", "batch"]),
+        ({"http_client": 5}, ["http_client", "is a int", "httpx.Client"]),
+        ({"http_client": openai.DefaultAsyncHttpxClient()}, ["http_client", "AsyncHttpxClient", "httpx.Client"]),
+        ({"http_async_client": 5}, ["http_async_client", "httpx.AsyncClient"]),
         ({"model": "a/b", "tier": "frontier"}, ["model='a/b'", "tier='frontier'", "give one of the two"]),
         ({"model": ""}, ["model", "blank", "anthropic/claude-sonnet-4.6"]),
         ({"model": "  "}, ["model", "blank"]),
@@ -122,6 +130,12 @@ def test_legacy_ids_are_mapped_with_a_deprecation_warning(legacy: str, current: 
     assert settings.model_id == current
 
 
+@pytest.mark.parametrize("model", ["frontier", "Frontier", "kilo-auto/frontie"])
+def test_a_model_that_is_meant_as_a_tier_warns(model: str) -> None:
+    with pytest.warns(UserWarning, match="did you mean tier='frontier'"):
+        assert GatewaySettings(model=model).model_id == model
+
+
 def test_a_near_miss_of_a_mode_warns_and_is_sent() -> None:
     with pytest.warns(UserWarning, match="did you mean 'architect'"):
         settings = GatewaySettings(mode="architct")
@@ -212,8 +226,12 @@ def test_routing_per_call() -> None:
 
 def test_a_call_is_checked_like_the_constructor() -> None:
     settings = GatewaySettings()
-    with pytest.raises(ValueError, match=r"temperature: .*3\.0.*between 0 and 2"):
+    with pytest.raises(ValueError, match=r"^temperature: is 3\.0; it must lie between 0 and 2$"):
         request(settings, temperature=3)
+    with pytest.raises(ValueError, match="extra_headers"):
+        request(settings, extra_headers={"a": 5})
+    assert request(settings, max_retries=None).max_retries == 2
+    assert request(settings, max_retries=0).max_retries == 0
     with pytest.raises(ValueError, match="'api_key' is no keyword of a call"):
         request(settings, api_key="k")
     for call in ({"n": 2}, {"extra_body": {"n": 2}}):
@@ -238,6 +256,8 @@ def test_copies_with_another_mode_or_tier() -> None:
     assert (settings.model_id, settings.mode) == ("a/b", None)
     with pytest.raises(ValueError, match="no tier"):
         settings.with_tier("gold")
+    with pytest.raises(ValueError, match="mode: Input should be a valid string"):
+        settings.with_mode(5)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -249,7 +269,7 @@ def test_pickle_keeps_everything(cls: type) -> None:
 
 
 def test_a_model_with_its_own_client_refuses_to_be_pickled() -> None:
-    model = ChatKilo(http_client=object())
+    model = ChatKilo(http_client=openai.DefaultHttpxClient())
     with pytest.raises(TypeError, match="http_client"):
         pickle.dumps(model)
     assert model.model_copy(deep=True).http_client is model.http_client

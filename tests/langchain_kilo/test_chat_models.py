@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -246,6 +247,24 @@ def test_structured_output_that_is_none_raises(kilo_sandbox: Sandbox, scenario: 
         return
     with pytest.raises(OutputParserException, match=told):
         structured.invoke(QUESTION) if way == "invoke" else list(structured.stream(QUESTION))
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+@pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
+def test_structured_output_that_is_cut_is_not_completed(llm: ChatKilo, method: Any, schema: Any) -> None:
+    structured = llm.model_copy(update={"max_tokens": 2}).with_structured_output(schema, method=method)
+    with pytest.raises(OutputParserException, match="raise max_tokens"):
+        structured.invoke(JSON_QUESTION)
+    with pytest.raises(OutputParserException, match="raise max_tokens"):
+        list(structured.stream(JSON_QUESTION))
+
+
+@pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+def test_structured_chains_travel_to_other_processes(llm: ChatKilo, method: Any, schema: Any) -> None:
+    chain = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own
+    answer = chain.invoke(JSON_QUESTION if method == "json_mode" else QUESTION)
+    assert (answer.name if schema is Person else answer["name"]) == "Ada"
 
 
 def test_a_refusal_of_structured_output_without_tools_raises(kilo_sandbox: Sandbox) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from langchain.agents import AgentState, create_agent
+from langchain.agents.middleware import ModelFallbackMiddleware
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -61,6 +63,19 @@ def test_a_rule_and_a_field_of_the_state(kilo_sandbox: Sandbox) -> None:
     assert modes(kilo_sandbox) == ["debug", "architect", "ask"]
     with pytest.raises(ValueError, match="give one of the two"):
         KiloModeMiddleware(lambda request: "debug", field="mode")
+
+
+def test_other_models_know_no_mode(kilo_sandbox: Sandbox) -> None:
+    class Other(GenericFakeChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            assert "mode" not in kwargs
+            return super()._generate(*args, **kwargs)
+
+    other = Other(messages=iter(["fine"]))
+    failing = ChatKilo(model="sandbox/error-502", base_url=kilo_sandbox.base_url, max_retries=0)
+    agent = create_agent(failing, middleware=[ModelFallbackMiddleware(other), KiloModeMiddleware()])
+    assert agent.invoke(QUESTION)["messages"][-1].text == "fine"
+    assert modes(kilo_sandbox) == ["plan"]
 
 
 def test_the_task_follows_the_thread(kilo_sandbox: Sandbox) -> None:

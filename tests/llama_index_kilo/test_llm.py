@@ -15,8 +15,9 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.calling import call_tool_with_selection
 
+from kilo_gateway.decode import decode_body
 from kilo_gateway.sandbox import Sandbox
-from llama_index_kilo import KiloLLM
+from llama_index_kilo import KiloLLM, fold
 
 PAID = "anthropic/claude-sonnet-4.6"
 
@@ -207,6 +208,15 @@ def test_broken_arguments_are_not_executed_and_go_back_as_json(
     llm.chat([*USER, response.message, result])
     sent = kilo_sandbox.last.json["messages"][1]["tool_calls"][0]["function"]["arguments"]
     assert json.loads(sent) == {"invalid_arguments": block.tool_kwargs}
+
+
+def test_broken_arguments_without_a_finish_reason_are_not_executed(kilo_sandbox: Sandbox) -> None:
+    body = {"choices": [{"message": {"tool_calls": [{"function": {"name": "add", "arguments": '{"a": 1'}}]}}]}
+    llm = KiloLLM(base_url=kilo_sandbox.base_url)
+    request = llm.request([], stream=False)
+    response = fold.response_of(decode_body(json.dumps(body).encode()), request)
+    assert "finish_reason" not in response.additional_kwargs
+    assert calls(llm, response)[0][1]["invalid_arguments"] == '{"a": 1'
 
 
 def test_logprobs(kilo_sandbox: Sandbox) -> None:

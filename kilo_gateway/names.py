@@ -1,0 +1,67 @@
+"""The names of fields, call keywords and request fields, and what is meant by the ones nobody knows. No I/O."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kilo_gateway import routing
+
+ALIASES: Final = {
+    "auto_tier": "tier",
+    "model_name": "model",
+    "stop_sequences": "stop",
+    "request_timeout": "timeout",
+    "api_base": "base_url",
+}
+"""Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
+
+FROM_ENVIRONMENT: Final = frozenset({"api_key", "base_url", "organization_id"})
+
+BODY_FIELDS: Final = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "stop",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "parallel_tool_calls",
+    "reasoning",
+    "verbosity",
+    "provider",
+    "plugins",
+    "transforms",
+)
+
+CALL_FIELDS: Final = frozenset(
+    {*BODY_FIELDS, "model", "tier", "mode", "task_id", "project_id", "feature", "extra_body"}
+    | {"timeout", "stream_idle_timeout", "max_retries"}
+)
+"""Fields that are also keywords of a call."""
+
+RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
+
+REQUEST_FIELDS: Final = frozenset(
+    {"tools", "tool_choice", "response_format", "extra_headers", "extra_query", "stream_options", "n", "user"}
+    | {"max_completion_tokens", "reasoning_effort", "include_reasoning", "thinking", "enable_thinking", "modalities"}
+    | {"audio", "prediction", "metadata", "service_tier", "store", "prompt_cache_key", "safety_identifier", "models"}
+    | {"top_k", "top_a", "min_p", "repetition_penalty", "web_search_options", "route", "usage", "structured_outputs"}
+)
+"""Further request fields that the gateway or its providers know, so that they are no typing errors."""
+
+
+def hint(name: str, known: frozenset[str]) -> str:
+    """Return what to do about a constructor argument that no field has."""
+    if name.endswith("api_key"):
+        return "did you mean 'api_key'?"
+    if name == "max_completion_tokens":
+        return "did you mean 'max_tokens'?"
+    if name == "n":
+        return "one answer is asked for at a time: send the call that often, for example with batch"
+    if name in REQUEST_FIELDS:
+        return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
+    near = routing.nearest_name(name, [*known, *ALIASES])
+    return f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"
