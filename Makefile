@@ -33,7 +33,7 @@ test: $(VENV)/.installed ## Run the tests with the newest versions
 test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
 	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
 
-record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or live with KILO_API_KEY set
+record: $(VENV)/.installed ## Record the cassettes anew, from the sandbox
 	rm -rf tests/cassettes
 	$(BIN)/python $(PYTEST) -W default --record-mode=once -m vcr $(ARGS)
 

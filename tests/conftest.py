@@ -10,8 +10,6 @@ import pytest
 from kilo_gateway import notices
 from tests import vcr_settings
 
-LIVE_KEY = os.environ.get("KILO_API_KEY")
-
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,8 +27,7 @@ def _no_loop_of_the_main_thread() -> None:
 
 @pytest.fixture(scope="session")
 def vcr_config() -> dict[str, Any]:
-    """Cassettes are recorded from the sandbox, or from the live gateway when a key is in the environment."""
-    return vcr_settings.config("live gateway" if LIVE_KEY else "kilo-gateway sandbox")
+    return vcr_settings.config("kilo-gateway sandbox")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ try:
     import uvicorn
 
     from kilo_gateway.sandbox.app import Gateway
-except ImportError as error:  # pragma: no cover - depends on the installation
+except ImportError as error:
     raise ImportError('the sandbox needs its extra: pip install "kilo-gateway[sandbox]"') from error
 
 from kilo_gateway.sandbox.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
@@ -195,5 +195,5 @@ class _Server(uvicorn.Server):
         if loop is not None and not loop.is_closed():
             try:
                 loop.call_soon_threadsafe(self._stop.set)
-            except RuntimeError:  # pragma: no cover - closed between the check and the call
+            except RuntimeError:  # closed between the check and the call
                 return

@@ -69,7 +69,7 @@ def test_a_token_adds_a_key(gw: Sandbox) -> None:
     ],
 )
 def test_the_switches_show_in_the_list(switches: dict[str, str], present: str, absent: str) -> None:
-    with Sandbox(**switches) as gateway:  # type: ignore[arg-type]
+    with Sandbox(**switches) as gateway:
         ids = [item["id"] for item in request(gateway, "GET", "/api/gateway/models").json["data"]]
     assert present in ids
     assert absent not in ids

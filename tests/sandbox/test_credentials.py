@@ -62,7 +62,7 @@ def test_a_bad_token_is_anonymous_when_lenient(lenient: Sandbox, token: str) -> 
 
 @pytest.mark.parametrize(("era", "status"), [("E1", 200), ("E2", 200), ("E3", 401)])
 def test_the_era_sets_the_policy(era: str, status: int) -> None:
-    with Sandbox(era=era) as gateway:  # type: ignore[arg-type]
+    with Sandbox(era=era) as gateway:
         assert chat(gateway, "openrouter/free", key="public").status == status
 
 

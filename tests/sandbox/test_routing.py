@@ -146,7 +146,7 @@ ERAS = [
 
 @pytest.mark.parametrize(("era", "model", "mode", "status", "answered"), ERAS)
 def test_eras(era: str, model: str, mode: str | None, status: int, answered: str | None) -> None:
-    with Sandbox(era=era) as gateway:  # type: ignore[arg-type]
+    with Sandbox(era=era) as gateway:
         answer = chat(gateway, model, headers={"x-kilocode-mode": mode} if mode else {})
     assert answer.status == status
     assert answer.json.get("model") == answered

@@ -106,7 +106,7 @@ async def test_it_is_an_async_context_manager() -> None:
 )
 def test_unknown_switches_are_refused(switch: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(switch))):
-        Sandbox(**switch)  # type: ignore[arg-type]
+        Sandbox(**switch)
 
 
 def test_a_missing_extra_names_the_pip_line() -> None:
