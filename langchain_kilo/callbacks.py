@@ -29,18 +29,22 @@ class KiloUsageCallback(BaseCallbackHandler):
     def __init__(self) -> None:
         super().__init__()
         self.usage = Ledger()
-        self._tokens: list[Token[KiloUsageCallback | None]] = []
+        self._token: Token[KiloUsageCallback | None] | None = None
         self._outer: KiloUsageCallback | None = None
 
     def __enter__(self) -> Self:
-        """Count all calls of this context, also those that an outer block counts."""
+        """Count all calls of this context, which an outer block then counts too."""
+        if self._token is not None:
+            raise RuntimeError("this KiloUsageCallback counts already: use another one for the inner block")
         self._outer = _CURRENT.get()
-        self._tokens.append(_CURRENT.set(self))
+        self._token = _CURRENT.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop counting."""
-        _CURRENT.reset(self._tokens.pop())
+        if self._token is not None:
+            _CURRENT.reset(self._token)
+        self._token = self._outer = None
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Count an answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
@@ -48,8 +48,6 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     """Let `invoke` stream internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
     """Further request fields; weaker than any field or call keyword."""
-
-    lc_provider: ClassVar[str] = chunks.PROVIDER
 
     @property
     def _llm_type(self) -> str:

@@ -55,6 +55,11 @@ def test_langchain(kilo_sandbox: Sandbox) -> None:
     assert used.usage.by_model == {PAID: used.usage.total}
     same(used.usage.total, expected(*map(of_message, answers)))
     assert inner.usage.total.calls == 1
+    with inner:
+        with pytest.raises(RuntimeError, match="use another one"), inner:
+            pass
+        llm.invoke("eight")
+    assert (inner.usage.total.calls, used.usage.total.calls) == (2, 7)
     as_callback = KiloUsageCallback()
     llm.invoke("hi", config={"callbacks": [as_callback]})
     assert as_callback.usage.total.calls == 1
