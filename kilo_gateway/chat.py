@@ -109,6 +109,7 @@ class _Call:
             keyed=keyed,
             organization=settings.organization_id is not None,
             timeout=request.timeout,
+            several=request.payload.get("n") not in (None, 1),
         )
         headers: dict[str, Any] = {**_UNSENT, **request.headers}
         if not keyed:

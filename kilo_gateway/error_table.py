@@ -37,6 +37,8 @@ class Sent:
     keyed: bool = False
     organization: bool = False
     timeout: float | None = None
+    several: bool = False
+    """Whether more than one choice was asked for."""
 
 
 UNKNOWN: Final = Sent()

@@ -59,8 +59,6 @@ def hint(name: str, known: frozenset[str]) -> str:
         return "did you mean 'api_key'?"
     if name == "max_completion_tokens":
         return "did you mean 'max_tokens'?"
-    if name == "n":
-        return "one answer is asked for at a time: send the call that often, for example with batch"
     if name in REQUEST_FIELDS:
         return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
     near = routing.nearest_name(name, [*known, *ALIASES])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kilo_gateway.plain import Mender, dicts, mapping, mend, string
@@ -112,7 +112,7 @@ class Ending:
 
 @dataclass(slots=True)
 class Delta:
-    """One repaired step of an answer; the last one alone carries `ending`."""
+    """One repaired step of an answer; the last one of each choice alone carries `ending`."""
 
     text: str = ""
     reasoning: str = ""
@@ -122,11 +122,13 @@ class Delta:
     ending: Ending | None = None
     raw: dict[str, Any] | None = None
     """The gateway's own JSON frame."""
+    choice: int = 0
+    """Which of several answers this belongs to; 0 unless n > 1 was asked for."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: the sum of its deltas."""
+    """An answer: the sum of its deltas. `others` are the further choices, by index, when n > 1 was asked for."""
 
     text: str = ""
     reasoning: str = ""
@@ -134,9 +136,15 @@ class Reply:
     tool_calls: list[ToolCall] = field(default_factory=list)
     ending: Ending = field(default_factory=Ending)
     raw: dict[str, Any] = field(default_factory=dict)
+    others: dict[int, Reply] = field(default_factory=dict)
 
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""
+        if delta.choice:
+            if delta.choice not in self.others:
+                self.others[delta.choice] = Reply()
+            self.others[delta.choice].add(replace(delta, choice=0))
+            return
         if delta.text:
             self.text += delta.text
         if delta.reasoning:

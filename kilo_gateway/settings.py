@@ -242,8 +242,6 @@ class GatewaySettings(BaseModel):
         for name, value in call.items():
             body[name] = _merged(body.get(name), value) if name == "provider" else value
         body = {name: value for name, value in _merged(body, extra).items() if value is not None}
-        if body.get("n", 1) != 1:
-            raise ValueError(f"n={body['n']!r} is not supported: send the call that often, for example with batch")
         if not body.get("stop", True):
             del body["stop"]
         if not body.get("tools"):

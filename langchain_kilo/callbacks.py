@@ -48,7 +48,8 @@ class KiloUsageCallback(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Count an answer."""
-        for generation in (g for choices in response.generations for g in choices):
+        for generation in (choices[0] for choices in response.generations if choices):
+            # The first of several choices carries the usage of all.
             message = generation.message if isinstance(generation, ChatGeneration) else None
             if isinstance(message, AIMessage) and message.response_metadata.get("model_provider") == PROVIDER:
                 self._count(message)

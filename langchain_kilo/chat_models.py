@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field
 import kilo_gateway as kilo
 from kilo_gateway import parts
 from kilo_gateway.fields import ExtraBody
+from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from langchain_kilo import chunks, errors, structured
 from langchain_kilo.messages import to_wire
@@ -36,6 +37,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     In a LangGraph run with a `thread_id`, a digest of it is the `task_id`, so that the gateway's prompt
     cache and free-tier model follow the conversation; `task_id=""` turns that off.
+
+    With `n=2`, `generate` returns each answer as a generation of its own; `invoke` and streams return the
+    first, with the others apart in `additional_kwargs["choices"]`.
 
     Answers carry `usage_metadata` and, in `response_metadata`, the served model, the requested model,
     tier, mode, provider, generation id, finish reason and, where the gateway tells it, `cost` in USD.
@@ -137,7 +141,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         except Exception as error:
             errors.classify(error)
             raise
-        return _result(chunks.to_message(reply, request))
+        return _result(reply, request)
 
     async def _agenerate(
         self,
@@ -152,7 +156,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         except Exception as error:
             errors.classify(error)
             raise
-        return _result(chunks.to_message(reply, request))
+        return _result(reply, request)
 
     def _stream(
         self,
@@ -167,7 +171,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
             for delta in deltas:
                 chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
                 if run_manager:
-                    run_manager.on_llm_new_token(delta.text, chunk=chunk)
+                    run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
         except Exception as error:
             errors.classify(error)
@@ -254,9 +258,15 @@ def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
     return converted
 
 
-def _result(message: AIMessage) -> ChatResult:
-    metadata = message.response_metadata
+def _result(reply: Reply, request: ChatRequest) -> ChatResult:
+    choices = [reply, *(other for _, other in sorted(reply.others.items()))]
+    messages = [chunks.to_message(choice, request) for choice in choices]
     return ChatResult(
-        generations=[ChatGeneration(message=message, generation_info={"finish_reason": metadata.get("finish_reason")})],
-        llm_output={"model_name": metadata["model_name"]},
+        generations=[
+            ChatGeneration(
+                message=message, generation_info={"finish_reason": message.response_metadata.get("finish_reason")}
+            )
+            for message in messages
+        ],
+        llm_output={"model_name": messages[0].response_metadata["model_name"]},
     )

@@ -20,6 +20,8 @@ PROVIDER: Final = "kilo"
 
 def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
     """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
+    if delta.choice:
+        return _other_chunk(delta)
     calls: list[ToolCallChunk] = [
         make_tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.position)
         for call in delta.tool_calls
@@ -64,6 +66,8 @@ def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
         extra["reasoning_content"] = reply.reasoning
     if reply.refusal:
         extra["refusal"] = reply.refusal
+    if reply.others:
+        extra["choices"] = [_choice(index, other, other.ending) for index, other in sorted(reply.others.items())]
     return AIMessage(
         content=reply.text,
         additional_kwargs=extra,
@@ -72,6 +76,36 @@ def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
         tool_calls=valid,
         invalid_tool_calls=invalid,
     )
+
+
+def _other_chunk(delta: Delta) -> AIMessageChunk:
+    """Return what belongs to another choice than the first: it must not mix with the text of the message."""
+    return AIMessageChunk(
+        content="",
+        additional_kwargs={"choices": [_choice(delta.choice, delta, delta.ending)]},
+        response_metadata={"model_provider": PROVIDER},
+    )
+
+
+def _choice(index: int, told: Delta | Reply, ending: Ending | None) -> dict[str, Any]:
+    """Return a choice, or the next piece of it, as LangChain's adder of chunks joins it: by its index."""
+    choice: dict[str, Any] = {"index": index}
+    if told.text:
+        choice["content"] = told.text
+    if told.reasoning:
+        choice["reasoning_content"] = told.reasoning
+    if told.refusal:
+        choice["refusal"] = told.refusal
+    if ending is None:
+        return choice
+    choice |= _extras(ending)
+    if ending.tool_calls:
+        choice["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in ending.tool_calls
+        ]
+    facts = ("finish_reason", "native_finish_reason", "logprobs")
+    return choice | {name: value for name in facts if (value := getattr(ending, name)) is not None}
 
 
 def _spoilers(ending: Ending) -> list[ToolCallChunk]:

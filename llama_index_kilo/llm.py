@@ -132,7 +132,10 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
     # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
 
     def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> ChatRequest:
-        return self.request(to_wire(messages), stream=stream, defaults=self.additional_kwargs, call=kwargs)
+        request = self.request(to_wire(messages), stream=stream, defaults=self.additional_kwargs, call=kwargs)
+        if (n := request.payload.get("n", 1)) != 1:
+            raise ValueError(f"n={n!r}: a response of LlamaIndex holds one answer; send the call that often instead")
+        return request
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
         request = self._request(messages, kwargs, stream=False)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, KiloResponseError, KiloStreamInterruptedError, Reply
 from kilo_gateway.decode import StreamDecoder, decode_body
+from kilo_gateway.error_table import Sent
 
 FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
@@ -329,3 +330,30 @@ def test_any_body_decodes_or_is_a_kilo_error(body: Any) -> None:
     except KiloError:
         return
     assert isinstance(reply.text, str)
+
+
+def choices(*entries: tuple[int, str, str | None]) -> bytes:
+    told = [{"index": i, "delta": {"content": text}, "finish_reason": finish} for i, text, finish in entries]
+    return b"data: " + json.dumps({"choices": told}).encode() + b"\n\n"
+
+
+def decode_choices(stream: bytes, *, several: bool) -> Reply:
+    decoder, reply = StreamDecoder(sent=Sent(several=several)), Reply()
+    for delta in [*decoder.feed(stream), *decoder.finish()]:
+        reply.add(delta)
+    return reply
+
+
+def test_choices_are_kept_apart_and_each_must_end() -> None:
+    interleaved = choices((0, "a", None), (1, "x", None)) + choices((1, "y", None)) + choices((0, "b", "stop"))
+    with pytest.raises(KiloStreamInterruptedError) as caught:
+        decode_choices(interleaved + b"data: [DONE]\n\n", several=True)
+    assert caught.value.partial_text == "ab"
+    reply = decode_choices(interleaved + choices((1, "z", "length")) + b"data: [DONE]\n\n", several=True)
+    assert (reply.text, reply.ending.finish_reason) == ("ab", "stop")
+    assert {i: (r.text, r.ending.finish_reason) for i, r in reply.others.items()} == {1: ("xyz", "length")}
+
+
+def test_choices_nobody_asked_for_are_left_out() -> None:
+    reply = decode_choices(choices((0, "a", "stop"), (1, "x", None)), several=False)
+    assert (reply.text, reply.others) == ("a", {})
