@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from kilo_gateway import fields, names, routing
+from kilo_gateway import fields, names, quirks, routing
 from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.live import Live
 
@@ -250,7 +250,7 @@ class GatewaySettings(BaseModel):
                 body.pop(name, None)
         if stream:
             body.setdefault("stream_options", {"include_usage": True})
-        return {**body, "model": model, "messages": messages, "stream": stream}
+        return {**quirks.adapt(body, model), "model": model, "messages": messages, "stream": stream}
 
 
 @cache
