@@ -30,7 +30,7 @@ class Answer:
     def __init__(self, response: Any, sent: error_table.Sent) -> None:
         self.response = response
         self._sent = sent
-        self._first = _Choice(0, Ending(request_id=error_table.request_id_of(response)))
+        self._first = _Choice(0, _opened(response))
         self._others: dict[int, _Choice] = {}
         self._usage: Any = None
         self._metadata: Any = None
@@ -186,6 +186,10 @@ class _Choice:
             ending=self.ending,
             choice=self._index,
         )
+
+
+def _opened(response: Any) -> Ending:
+    return Ending(request_id=error_table.request_id_of(response), headers=getattr(response, "headers", {}))
 
 
 def _joined_logprobs(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,8 @@ class Ending:
     system_fingerprint: str | None = None
     service_tier: str | None = None
     request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The HTTP headers of the answer."""
     reasoning_details: list[dict[str, Any]] = field(default_factory=list)
     """To be sent back unchanged with the assistant message."""
     images: list[dict[str, Any]] = field(default_factory=list)
@@ -107,6 +109,8 @@ class Ending:
             "cost_details": usage.cost_details if usage else None,
             "is_byok": usage.is_byok if usage else None,
         }
+        if request.include_response_headers:
+            found["headers"] = {k: v for k, v in self.headers.items() if k.lower() != "set-cookie"}
         return {name: value for name, value in found.items() if value is not None}
 
 

@@ -28,6 +28,7 @@ class ChatRequest:
     timeout: float | None
     stream_idle_timeout: float | None
     max_retries: int
+    include_response_headers: bool
 
 
 class GatewaySettings(BaseModel):
@@ -101,6 +102,8 @@ class GatewaySettings(BaseModel):
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
     max_retries: fields.MaxRetries = 2
     """Retries of the openai client, before the first byte only."""
+    include_response_headers: bool = False
+    """Tell the HTTP headers of an answer, cookies left out, beside its other metadata, as `headers`."""
     http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
     http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
@@ -218,6 +221,7 @@ class GatewaySettings(BaseModel):
             timeout=options.pop("timeout", self.timeout),
             stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
             max_retries=self.max_retries if (retries := options.pop("max_retries", None)) is None else retries,
+            include_response_headers=self.include_response_headers,
             model=model,
             tier=routing.tier_of(model),
             mode=mode,

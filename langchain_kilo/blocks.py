@@ -7,7 +7,7 @@ message, so each block has an index of its own kind: numbers alone would merge r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
@@ -18,6 +18,8 @@ from kilo_gateway.plain import mapping, string
 from langchain_kilo.chunks import PROVIDER
 
 Block = dict[str, Any]
+
+_REFUSAL_IS_A_BLOCK: Final = "refusal" in types.KNOWN_BLOCK_TYPES  # since langchain-core 1.7.5
 
 
 def translate(message: AIMessage) -> list[types.ContentBlock]:
@@ -58,7 +60,8 @@ def _said(message: AIMessage) -> Iterator[Block]:
         text: Block = {"type": "text", "text": message.content, "index": "lc_txt_0"}
         yield {**text, "annotations": annotations} if annotations else text
     if refusal := extra.get("refusal"):
-        yield {"type": "non_standard", "value": {"type": "refusal", "refusal": refusal}, "index": "lc_ref_0"}
+        told: Block = {"type": "refusal", "refusal": refusal}
+        yield {**(told if _REFUSAL_IS_A_BLOCK else {"type": "non_standard", "value": told}), "index": "lc_ref_0"}
     for position, image in enumerate(extra.get("images") or ()):
         yield {**_image(image), "index": f"lc_img_{position}"}
     if audio := extra.get("audio"):

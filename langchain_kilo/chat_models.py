@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
@@ -16,7 +17,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import TypeBaseModel
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
 from kilo_gateway import parts
@@ -52,6 +53,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     """Let `invoke` stream internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
     """Further request fields; weaker than any field or call keyword."""
+
+    @model_validator(mode="after")
+    def _set_kilo_version(self) -> Self:
+        self._add_version("kilo-gateway", kilo.__version__)
+        return self
 
     @property
     def _llm_type(self) -> str:
@@ -99,6 +105,15 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
         params: dict[str, Any] = super()._get_invocation_params(stop=stop, **shown)
         return params
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Return the cache key: core's, and a digest of what may be secret and yet decides the answer."""
+        # Core keeps the serialized model from its first use on, whatever is assigned or copied later.
+        self.__dict__.pop("_serialized", None)
+        shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
+        key: str = super()._get_llm_string(stop=stop, **shown)
+        unseen = [self.private_headers(), self.default_query, kwargs.get("extra_headers"), kwargs.get("extra_query")]
+        return f"{key}---{_digest(json.dumps(unseen, sort_keys=True, default=str))}"
 
     def get_num_tokens(self, text: str) -> int:
         """Return an estimate of the tokens of `text`, or the count of `custom_get_token_ids`; works offline."""
@@ -245,7 +260,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 def _thread_id() -> str | None:
     """Return a digest of LangGraph's thread id, if a graph is running; the id itself stays in this process."""
     thread = ensure_config().get("configurable", {}).get("thread_id")
-    return None if thread is None else hashlib.sha256(f"thread {thread}".encode()).hexdigest()[:32]
+    return None if thread is None else _digest(f"thread {thread}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ names of `kilo_gateway.errors` and are subclasses of those.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from langchain_core import exceptions
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -20,7 +21,28 @@ from langchain_core.exceptions import (
     ModelPermissionDeniedError,
     ModelRateLimitError,
     ModelTimeoutError,
+    OutputParserException,
 )
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+    _ModelRefusalError = ModelError
+else:
+    # ModelRefusalError came with langchain-core 1.7.5.
+    _ModelRefusalError = getattr(exceptions, "ModelRefusalError", ModelError)
+
+
+class KiloRefusalError(OutputParserException, _ModelRefusalError):
+    """The model refused to give structured output; `raw_message` is its answer, `llm_output` what it said."""
+
+    def __init__(self, refusal: str, raw_message: AIMessage) -> None:
+        super().__init__(f"The model refused: {refusal}", llm_output=refusal)
+        self.raw_message = raw_message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.llm_output, self.raw_message)
+
 
 # The first name that is a class of the error decides.
 _KINDS: dict[str, type[ModelError]] = {

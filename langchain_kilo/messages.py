@@ -17,6 +17,7 @@ from langchain_core.messages import (
 )
 
 from kilo_gateway import parts
+from langchain_kilo.chunks import PROVIDER
 
 Part = dict[str, Any]
 Block = Mapping[str, Any]
@@ -82,14 +83,22 @@ def _assistant(message: AIMessage) -> dict[str, Any]:
         parts.tool_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls
     ]
     extra = message.additional_kwargs
+    thought, refused = _block_of(message, "reasoning"), _block_of(message, "refusal")
+    # Another provider's reasoning would be taken for the gateway's own; its details alone say whose they are.
+    ours = message.response_metadata.get("model_provider") == PROVIDER
     return parts.assistant_message(
         _parts(message.content),
         calls or extra.get("tool_calls") or [],
-        reasoning=extra.get("reasoning_content"),
-        reasoning_details=extra.get("reasoning_details"),
-        refusal=extra.get("refusal"),
+        reasoning=extra.get("reasoning_content") or (thought.get("reasoning") if ours else None),
+        reasoning_details=extra.get("reasoning_details") or _extra(thought, "reasoning_details"),
+        refusal=extra.get("refusal") or refused.get("refusal"),
         name=message.name,
     )
+
+
+def _block_of(message: AIMessage, kind: str) -> Block:
+    blocks = message.content if isinstance(message.content, list) else ()
+    return next((block for block in blocks if isinstance(block, Mapping) and block.get("type") == kind), {})
 
 
 def _parts(content: str | Sequence[Any]) -> list[Part]:

@@ -21,6 +21,8 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from langchain_kilo.errors import KiloRefusalError
+
 if TYPE_CHECKING:
     from langchain_kilo.chat_models import ChatKilo
 
@@ -51,7 +53,7 @@ _JsonOutputParser = _complete(JsonOutputParser)
 
 def _check(message: AIMessage, *, calls: bool) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
-        raise OutputParserException(f"The model refused: {refusal}", llm_output=refusal)
+        raise KiloRefusalError(refusal, message)
     cut = message.response_metadata.get("finish_reason") == "length"
     remedy = "it was cut at the output limit: raise max_tokens" if cut else "ask again, or try another method or model"
     if message.invalid_tool_calls:

@@ -2,21 +2,18 @@
 
 import asyncio
 import json
-import pickle
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps, load
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
@@ -170,110 +167,6 @@ def test_no_tools_are_not_sent(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
     assert set(kilo_sandbox.last.json) == {"model", "messages", "stream"}
 
 
-class Person(BaseModel):
-    """A person."""
-
-    name: str
-    age: int
-
-
-class PersonDict(TypedDict):
-    """A person."""
-
-    name: str
-    age: int
-
-
-PERSON_SCHEMA = {
-    "title": "Person",
-    "description": "A person.",
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-    "required": ["name", "age"],
-}
-QUESTION = "The person is called 'Ada' and is 36 years old."
-JSON_QUESTION = f"{QUESTION} Answer as JSON that fits this JSON schema: {json.dumps(PERSON_SCHEMA)}"
-
-
-@pytest.mark.parametrize("schema", [Person, PersonDict, PERSON_SCHEMA], ids=["pydantic", "typeddict", "schema"])
-@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
-def test_structured_output(llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, schema: Any) -> None:
-    structured = llm.with_structured_output(schema, method=method)
-    expected = Person if schema is Person else dict
-    question = JSON_QUESTION if method == "json_mode" else QUESTION
-    for answer in (structured.invoke(question), asyncio.run(structured.ainvoke(question))):
-        assert isinstance(answer, expected)
-        assert (answer.name if schema is Person else answer["name"]) == "Ada"
-    body = kilo_sandbox.last.json
-    if method == "function_calling":
-        assert body["tool_choice"]["function"]["name"] == body["tools"][0]["function"]["name"]
-        assert body["parallel_tool_calls"] is False
-    else:
-        assert body["response_format"]["type"] == ("json_object" if method == "json_mode" else "json_schema")
-    assert "ls_structured_output_format" not in body
-    assert list(structured.stream(question))[-1] == answer
-
-
-def test_structured_output_with_the_raw_message(llm: ChatKilo) -> None:
-    result = llm.with_structured_output(Person, include_raw=True).invoke(QUESTION)
-    assert isinstance(result["raw"], AIMessage)
-    assert (result["parsed"].name, result["parsing_error"]) == ("Ada", None)
-
-    class Impossible(BaseModel):
-        """Needs what the model cannot know."""
-
-        when: str = Field(pattern="^never$", json_schema_extra={"pattern": "^.*$"})
-
-    result = llm.with_structured_output(Impossible, include_raw=True).invoke("hi")
-    assert result["parsed"] is None
-    assert "when" in str(result["parsing_error"])
-
-
-@pytest.mark.parametrize(
-    ("scenario", "told"),
-    [
-        ("tool-args-truncated", "raise max_tokens"),
-        ("tool-args-invalid", "not a JSON object"),
-        ("refusal", "The model refused: "),
-    ],
-)
-@pytest.mark.parametrize("way", ["invoke", "stream", "raw"])
-def test_structured_output_that_is_none_raises(kilo_sandbox: Sandbox, scenario: str, told: str, way: str) -> None:
-    llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url)
-    structured = llm.with_structured_output(Person, include_raw=way == "raw")
-    if way == "raw":
-        result = structured.invoke(QUESTION)
-        assert (result["parsed"], told in str(result["parsing_error"])) == (None, True)
-        return
-    with pytest.raises(OutputParserException, match=told):
-        structured.invoke(QUESTION) if way == "invoke" else list(structured.stream(QUESTION))
-
-
-@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-@pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
-def test_structured_output_that_is_cut_is_not_completed(llm: ChatKilo, method: Any, schema: Any) -> None:
-    structured = llm.model_copy(update={"max_tokens": 2}).with_structured_output(schema, method=method)
-    with pytest.raises(OutputParserException, match="raise max_tokens"):
-        structured.invoke(JSON_QUESTION)
-    with pytest.raises(OutputParserException, match="raise max_tokens"):
-        list(structured.stream(JSON_QUESTION))
-
-
-@pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
-@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
-def test_structured_chains_travel_to_other_processes(llm: ChatKilo, method: Any, schema: Any) -> None:
-    chain = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own
-    answer = chain.invoke(JSON_QUESTION if method == "json_mode" else QUESTION)
-    assert (answer.name if schema is Person else answer["name"]) == "Ada"
-
-
-def test_a_refusal_of_structured_output_without_tools_raises(kilo_sandbox: Sandbox) -> None:
-    llm = ChatKilo(model="sandbox/refusal", base_url=kilo_sandbox.base_url)
-    for schema in (Person, PERSON_SCHEMA):
-        with pytest.raises(OutputParserException, match="The model refused: "):
-            llm.with_structured_output(schema, method="json_schema").invoke(QUESTION)
-
-
 @pytest.mark.parametrize("scenario", ["tool-args-truncated", "tool-args-invalid"])
 def test_broken_arguments_are_not_executed_when_streamed(kilo_sandbox: Sandbox, scenario: str) -> None:
     llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url).bind_tools([weather])
@@ -307,13 +200,6 @@ def test_headers_of_a_call_do_not_reach_callbacks(llm: ChatKilo, kilo_sandbox: S
     assert kilo_sandbox.last.headers["x-secret"] == "hush"
     assert handler.seen
     assert "hush" not in handler.seen
-
-
-def test_structured_output_arguments_that_cannot_work(llm: ChatKilo) -> None:
-    with pytest.raises(ValueError, match="methods: function_calling"):
-        llm.with_structured_output(Person, method="magic")
-    with pytest.raises(ValueError, match="needs a schema"):
-        llm.with_structured_output(None)
 
 
 def test_routing_fields_per_call(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
