@@ -80,9 +80,11 @@ def _combined(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    from kilo_gateway import errors  # deferred: it imports the openai package
+    # Python itself asks for `__path__`.
+    if name.startswith("Kilo"):
+        from kilo_gateway import errors  # deferred: it imports the openai package
 
-    found = getattr(errors, name, None)
-    if isinstance(found, type) and issubclass(found, errors.KiloError):
-        return _combined(name)
+        found = getattr(errors, name, None)
+        if isinstance(found, type) and issubclass(found, errors.KiloError):
+            return _combined(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
