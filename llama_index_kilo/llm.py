@@ -23,7 +23,7 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
-from kilo_gateway import models, parts
+from kilo_gateway import known_models, parts
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.reply import Reply, ToolCall
 from kilo_gateway.settings import ChatRequest, GatewaySettings
@@ -71,7 +71,7 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
     def metadata(self) -> LLMMetadata:
         """What LlamaIndex plans prompts with; never asks the network."""
         return LLMMetadata(
-            context_window=self.context_window or models.context_window(self.model_id),
+            context_window=self.context_window or known_models.context_window(self.model_id, base_url=self.base_url),
             num_output=self.max_tokens or -1,
             is_chat_model=True,
             is_function_calling_model=self.is_function_calling_model,

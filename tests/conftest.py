@@ -1,21 +1,25 @@
-"""Every test starts with no Kilo or proxy settings in its environment and no notice given."""
+"""Every test starts with no Kilo or proxy settings in its environment, no list of models and no notice given."""
 
 import asyncio
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kilo_gateway import notices
+from kilo_gateway import known_models, notices
 from tests import vcr_settings
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in list(os.environ):
         if name.startswith(("KILO", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    # The folder is made when a list is kept, which few tests do.
+    monkeypatch.setenv("KILO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / uuid.uuid4().hex))
+    known_models.forget()
     notices.forget()
 
 

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -139,6 +141,14 @@ def test_every_package_is_typed_and_has_one_version() -> None:
     assert all((ROOT / package / "py.typed").exists() for package in PACKAGES)
     assert kilo_gateway.__version__ == langchain_kilo.__version__ == llama_index_kilo.__version__
     assert f"## {kilo_gateway.__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_wheel_holds_the_packages_their_types_and_the_table_of_models(tmp_path: Path) -> None:
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path))
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert "kilo_gateway/data/models.json" in names
 
 
 def test_every_public_name_of_the_core_is_there() -> None:

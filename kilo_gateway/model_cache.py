@@ -1,0 +1,97 @@
+"""The lists of models that were fetched before, as files: one for each gateway and account.
+
+A file is written whole or not at all, so that any number of processes may read and write it at once.
+A file or folder that cannot be read counts as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Final
+
+FORMAT: Final = 1
+
+
+def folder() -> Path:
+    """Return the folder of the lists: `KILO_CACHE_DIR`, else the platform's cache folder of this package."""
+    if own := os.environ.get("KILO_CACHE_DIR"):
+        return Path(own)
+    import platformdirs  # 4 ms, which no import of the package has to pay
+
+    return Path(platformdirs.user_cache_dir("kilo-gateway", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A list as it was received at `fetched_at` (seconds since 1970)."""
+
+    fetched_at: float
+    entries: list[Any]
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was received; negative when the clock was set back."""
+        return time.time() - self.fetched_at
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """The file of one gateway and one account; of both, its name holds digests only."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, base_url: str, account: str) -> ListFile:
+        """Return the file of the account that the secret text `account` describes."""
+        return cls(folder() / f"{gateway_prefix(base_url)}{_digest(account)}.json")
+
+    def read(self) -> Stored | None:
+        """Return what the file holds, or None when there is no file or it cannot be used."""
+        try:
+            held = json.loads(self.path.read_bytes())
+            if held["format"] == FORMAT and isinstance(held["entries"], list):
+                return Stored(float(held["fetched_at"]), held["entries"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            pass
+        return None
+
+    def write(self, stored: Stored) -> None:
+        """Replace the file in one step. Raises OSError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        held = {"format": FORMAT, "fetched_at": stored.fetched_at, "entries": stored.entries}
+        with NamedTemporaryFile(
+            "w", encoding="ascii", dir=self.path.parent, prefix=".", suffix=".tmp", delete=False
+        ) as file:
+            try:
+                json.dump(held, file, separators=(",", ":"))
+                file.close()  # Windows moves no open file
+                os.replace(file.name, self.path)
+            except BaseException:
+                file.close()
+                with suppress(OSError):
+                    os.unlink(file.name)
+                raise
+
+
+def newest(base_url: str) -> ListFile | None:
+    """Return the file of the gateway at `base_url` that was written last, whatever the account. Raises OSError."""
+    prefix = gateway_prefix(base_url)
+    with os.scandir(folder()) as found:
+        files = [file for file in found if file.name.startswith(prefix) and file.name.endswith(".json")]
+    return ListFile(Path(max(files, key=lambda file: file.stat().st_mtime_ns).path)) if files else None
+
+
+def gateway_prefix(base_url: str) -> str:
+    """Return how the names of a gateway's files begin."""
+    return f"models-{_digest(base_url)}-"
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
