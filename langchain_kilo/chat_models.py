@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -20,12 +20,13 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway import parts
+from kilo_gateway import known_models, parts
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from langchain_kilo import chunks, errors, structured
 from langchain_kilo.messages import to_wire
+from langchain_kilo.profiles import profile_of
 
 
 class ChatKilo(BaseChatModel, GatewaySettings):
@@ -58,6 +59,16 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     def _set_kilo_version(self) -> Self:
         self._add_version("kilo-gateway", kilo.__version__)
         return self
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        info = known_models.known(self.model_id, base_url=self.base_url)
+        return None if info is None else profile_of(info)
+
+    def _copy(self, **update: Any) -> Self:
+        copy = super()._copy(**update)
+        if self.profile == self._resolve_model_profile():  # none that the user gave
+            copy.profile = copy._resolve_model_profile()
+        return copy
 
     @property
     def _llm_type(self) -> str:
@@ -239,7 +250,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         self,
         schema: dict[str, Any] | TypeBaseModel | type | None = None,
         *,
-        method: structured.Method = "function_calling",
+        method: structured.Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
         tools: Sequence[Any] | None = None,
@@ -248,10 +259,13 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         """Make the model answer with data that fits `schema`.
 
         `schema` is a pydantic class, TypedDict, JSON schema or OpenAI tool dict. `method`:
-        "function_calling" forces a tool call, "json_schema" uses the model's own structured output,
-        "json_mode" only asks for JSON (say in the prompt what it must hold). With `include_raw` the
+        "function_calling" forces a tool call, "json_schema" uses the model's own structured output (and is
+        the default where `profile` tells of it), "json_mode" only asks for JSON (say in the prompt what it
+        must hold). With `include_raw` the
         result is {"raw", "parsed", "parsing_error"} and parsing problems do not raise.
         """
+        if method is None:
+            method = "json_schema" if (self.profile or {}).get("structured_output") else "function_calling"
         return structured.build(
             self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
         )

@@ -1,0 +1,43 @@
+"""What is known of a model, as LangChain's model profile. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from langchain_core.language_models import ModelProfile
+
+from kilo_gateway.plain import mapping
+
+if TYPE_CHECKING:
+    from kilo_gateway.model_info import ModelInfo
+
+# Keys came to profiles over time, and core warns of those it does not know.
+_KEYS: Final = frozenset(ModelProfile.__annotations__)
+
+
+def profile_of(info: ModelInfo) -> ModelProfile:
+    """Return the profile of a model; what the gateway does not tell of it is left out."""
+    takes, gives = info.input_modalities, info.output_modalities
+    found: dict[str, Any] = {
+        "name": info.name,
+        "max_input_tokens": info.context_length,
+        "max_output_tokens": info.max_output_tokens,
+        "reasoning_output": info.supports_reasoning,
+        "reasoning_effort_levels": _effort_levels(info),
+        "tool_calling": info.supports_tools,
+        "structured_output": info.supports_structured_outputs,
+    }
+    if takes:
+        found |= {f"{kind}_inputs": kind in takes for kind in ("text", "image", "audio", "video")}
+        found |= {"image_url_inputs": "image" in takes, "pdf_inputs": not {"file", "pdf"}.isdisjoint(takes)}
+    if gives:
+        found |= {f"{kind}_outputs": kind in gives for kind in ("text", "image", "audio", "video")}
+    known = {name: value for name, value in found.items() if value is not None and name in _KEYS}
+    return cast("ModelProfile", known)
+
+
+def _effort_levels(info: ModelInfo) -> list[str] | None:
+    """Return the reasoning efforts among the variants that the gateway lists for coding clients."""
+    variants = mapping((info.opencode or {}).get("variants")).values()
+    levels = [mapping(mapping(variant).get("reasoning")).get("effort") for variant in variants]
+    return list(dict.fromkeys(level for level in levels if isinstance(level, str))) or None
