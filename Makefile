@@ -1,13 +1,15 @@
-# Two environments, made on first use and re-used: .venv (newest versions) and .venv-lowest (oldest allowed).
+# Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed) and
+# .venv-bench (with the packages we compare with, which hold some versions back).
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,sandbox]
 PYTEST := -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest record lint types format clean
+.PHONY: help demo test test-lowest record bench lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,12 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(LOWEST)/bin/python -m pip install -q --disable-pip-version-check -c constraints-lowest.txt -e '$(EXTRAS)' --group test
 	@touch $@
 
+$(BENCH)/.installed: pyproject.toml constraints-bench.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt pip
+	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt -e '.[langchain,llama-index]' --group bench
+	@touch $@
+
 demo: $(VENV)/.installed ## Run the main job: a chain, an agent and a query engine, with their cost
 	@$(BIN)/python notebooks/demo.py
 
@@ -37,6 +45,9 @@ record: $(VENV)/.installed ## Record the cassettes anew, from the sandbox
 	rm -rf tests/cassettes
 	$(BIN)/python $(PYTEST) -W default --record-mode=once -m vcr $(ARGS)
 
+bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client and the peers; writes benchmarks/RESULTS.md
+	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
+
 lint: $(VENV)/.installed ## Check style with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +60,4 @@ format: $(VENV)/.installed ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) $(LOWEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info

@@ -1,0 +1,235 @@
+"""Measure every rival that is installed, interleaved, and print the figures as JSON.
+
+CPU figures are CPU time of this process alone; the server is another process. Run by benchmarks/run.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW, Rival, installed
+
+CHUNKS = 500
+CALLS = 60
+STREAMS = 500
+STREAM_CHUNKS = 60
+FLOORS = (FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX)
+PACKAGES = ("openai", "langchain-core", "llama-index-core", "pydantic", "langchain-openai", "langchain-openrouter")
+PACKAGES += ("llama-index-llms-openai-like", "langgraph")
+
+# Async clients keep their connections for one event loop, so all passes share one.
+LOOP = asyncio.new_event_loop()
+
+# One pass of work; returns the units that it did.
+Pass = Callable[[], int]
+
+
+def streamed(rival: Rival, url: str) -> Pass:
+    """Return a pass over one stream."""
+    model = rival.make(url)
+    return lambda: sum(1 for _ in rival.stream(model))
+
+
+def astreamed(rival: Rival, url: str, *, at_once: int = 1) -> Pass:
+    """Return a pass over one async stream, or over many at once."""
+    model = rival.make(url)
+
+    async def one() -> int:
+        return sum([1 async for _ in rival.astream(model)]) if rival.astream else 0
+
+    async def all_of_them() -> int:
+        return sum(await asyncio.gather(*(one() for _ in range(at_once))))
+
+    return lambda: LOOP.run_until_complete(all_of_them())
+
+
+def invoked(rival: Rival, url: str) -> Pass:
+    """Return a pass of calls that are not streamed."""
+    model = rival.make(url)
+    return lambda: sum(rival.invoke(model) is not None for _ in range(CALLS)) if rival.invoke else 0
+
+
+def ainvoked(rival: Rival, url: str) -> Pass:
+    """Return a pass of async calls that are not streamed."""
+    model = rival.make(url)
+
+    async def calls() -> int:
+        return sum([await rival.ainvoke(model) is not None for _ in range(CALLS)]) if rival.ainvoke else 0
+
+    return lambda: LOOP.run_until_complete(calls())
+
+
+def interleaved(passes: dict[str, Pass], rounds: int) -> dict[str, list[float]]:
+    """Return the CPU microseconds per unit of each pass, one figure a round; rounds take turns."""
+    found: dict[str, list[float]] = {name: [] for name in passes}
+    for run in passes.values():
+        run()
+    for _ in range(rounds):
+        for name, run in passes.items():
+            gc.collect()
+            before = time.process_time()
+            units = run()
+            found[name].append((time.process_time() - before) / units * 1e6)
+    return found
+
+
+def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]:
+    """Return, for ours and the floors, the cost per chunk of 8,000 chunks over that of 500, one figure a round."""
+    from benchmarks.agents import function_agent, graph_agent
+
+    agents = {"ChatKilo in a LangGraph agent": graph_agent, "KiloLLM in a FunctionAgent": function_agent}
+    passes: dict[str, tuple[Pass, Pass]] = {}
+    for kind in ("text", "reasoning", "tools"):
+        for rival in rivals:
+            if rival.name in ("ChatKilo", "KiloLLM") or (rival.name in FLOORS and kind == "text"):
+                passes[f"{rival.name}, {kind}"] = (
+                    streamed(rival, f"{url}/{kind}/{CHUNKS}"),
+                    streamed(rival, f"{url}/{kind}/{16 * CHUNKS}"),
+                )
+    for kind in ("text", "tools"):
+        for name, agent in agents.items():
+            passes[f"{name}, {kind}"] = (agent(f"{url}/{kind}/{CHUNKS}"), agent(f"{url}/{kind}/{16 * CHUNKS}"))
+    found: dict[str, list[float]] = {}
+    for collecting in (True, False):
+        for name, (short, long) in passes.items():
+            # LangChain keeps the chunks of a stream, so that Python's garbage collector walks ever more of them.
+            (gc.enable if collecting else gc.disable)()
+            turns: dict[str, Pass] = {"short": partial(repeated, short), "long": long}
+            both = interleaved(turns, rounds)
+            ratios = [many / few for few, many in zip(both["short"], both["long"], strict=True)]
+            found[name if collecting else f"{name}, garbage collector off"] = ratios
+    gc.enable()
+    return found
+
+
+def repeated(run: Pass) -> int:
+    """Do a short pass often enough to be measured."""
+    return sum(run() for _ in range(4))
+
+
+def first_token(rivals: list[Rival], url: str) -> dict[str, list[float]]:
+    """Return the milliseconds from the call to the first chunk, on a warm connection pool."""
+    found: dict[str, list[float]] = {rival.name: [] for rival in rivals}
+    models = [(rival, rival.make(f"{url}/trickle/1")) for rival in rivals]
+    for turn in range(60):
+        for rival, model in models:
+            before = time.perf_counter()
+            stream: Any = rival.stream(model)
+            next(iter(stream))
+            if turn > 5:
+                found[rival.name].append((time.perf_counter() - before) * 1e3)
+            stream.close()
+    return found
+
+
+def peak_memory(url: str, name: str) -> float:
+    """Return by how many MB a fresh process grows while it reads many streams at once."""
+    code = (
+        "import asyncio, json, sys, warnings; warnings.simplefilter('ignore')\n"
+        "from benchmarks.measure import memory_pass\n"
+        "print(memory_pass(sys.argv[1], sys.argv[2]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url, name], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def memory_pass(url: str, name: str) -> float:
+    """Measure the growth of this process; for `peak_memory`."""
+    rival = next(rival for rival in installed() if rival.name == name)
+    astreamed(rival, f"{url}/text/{STREAM_CHUNKS}")()
+    gc.collect()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    astreamed(rival, f"{url}/text/{STREAM_CHUNKS}", at_once=STREAMS)()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+START = {
+    "ChatKilo": (
+        "import langchain_core.language_models.chat_models",
+        "from langchain_kilo import ChatKilo; ChatKilo()",
+    ),
+    "KiloLLM": ("from llama_index.core.llms import LLM", "from llama_index_kilo import KiloLLM; KiloLLM()"),
+}
+
+
+def start() -> dict[str, list[float]]:
+    """Return the milliseconds that import and first construction take on top of the framework's own import."""
+    found: dict[str, list[float]] = {}
+    for name, (framework, ours) in START.items():
+        code = f"import time\n{framework}\nb = time.perf_counter()\n{ours}\nprint((time.perf_counter() - b) * 1e3)"
+        found[name] = [
+            float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+            for _ in range(7)
+        ]
+    return found
+
+
+def construction(rounds: int) -> dict[str, list[float]]:
+    """Return the CPU microseconds of one construction."""
+    from langchain_kilo import ChatKilo
+    from llama_index_kilo import KiloLLM
+
+    def many(cls: Any) -> Pass:
+        return lambda: len([cls(model="openai/gpt-5.4", api_key="x", mode="code") for _ in range(1000)])
+
+    return interleaved({"ChatKilo": many(ChatKilo), "KiloLLM": many(KiloLLM)}, rounds)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the figures belong to."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="*")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    url, rounds = chosen.url, chosen.rounds
+    rivals = installed()
+    full = [rival for rival in rivals if rival.name not in FLOORS]
+    ours = [rival for rival in full if rival.name in (RAW, "ChatKilo", "KiloLLM")]
+    parts: dict[str, Callable[[], dict[str, list[float]]]] = {
+        "text": lambda: interleaved({r.name: streamed(r, f"{url}/text/{CHUNKS}") for r in rivals}, rounds),
+        "text_async": lambda: interleaved({r.name: astreamed(r, f"{url}/text/{CHUNKS}") for r in full}, rounds),
+        "reasoning": lambda: interleaved({r.name: streamed(r, f"{url}/reasoning/{CHUNKS}") for r in full}, rounds),
+        "tools": lambda: interleaved({r.name: streamed(r, f"{url}/tools/{CHUNKS}") for r in full}, rounds),
+        "invoke": lambda: interleaved({r.name: invoked(r, f"{url}/text/1") for r in full}, rounds),
+        "ainvoke": lambda: interleaved({r.name: ainvoked(r, f"{url}/text/1") for r in full}, rounds),
+        "crowd": lambda: interleaved(
+            {r.name: astreamed(r, f"{url}/text/{STREAM_CHUNKS}", at_once=STREAMS) for r in ours}, rounds
+        ),
+        "memory": lambda: {r.name: [peak_memory(url, r.name) for _ in range(5)] for r in ours},
+        "growth": lambda: growth(rivals, url, rounds),
+        "first_token": lambda: first_token(ours, url),
+        "start": start,
+        "construction": lambda: construction(rounds),
+    }
+    figures = {name: part() for name, part in parts.items() if not chosen.only or name in chosen.only}
+    print(json.dumps({"versions": versions(), "figures": figures}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The same work in the words of each package: raw client, the two floors, ours, and the peers where installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.server import MODEL
+
+PROMPT = "Say something."
+RAW = "openai, typed stream"
+FLOOR_LANGCHAIN = "floor: plain JSON + LangChain's stream()"
+FLOOR_LLAMA_INDEX = "floor: plain JSON + LlamaIndex chunks"
+_WIRE = [{"role": "user", "content": PROMPT}]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A package under test: `make` builds its model for a URL, the other functions do one whole call with it."""
+
+    name: str
+    make: Callable[[str], Any]
+    stream: Callable[[Any], Iterator[Any]]
+    astream: Callable[[Any], AsyncIterator[Any]] | None = None
+    invoke: Callable[[Any], Any] | None = None
+    ainvoke: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
+
+
+def installed() -> list[Rival]:
+    """Return the rivals whose packages are there, the raw client first."""
+    found = [_raw(), _langchain_floor(), _chat("ChatKilo", "langchain_kilo"), _llama_index_floor()]
+    found.append(_llm("KiloLLM", "llama_index_kilo"))
+    if importlib.util.find_spec("langchain_openai"):
+        found.append(_chat("ChatOpenAI", "langchain_openai", stream_usage=True))
+    if importlib.util.find_spec("langchain_openrouter"):
+        found.append(_chat("ChatOpenRouter", "langchain_openrouter"))
+    if importlib.util.find_spec("llama_index.llms") and importlib.util.find_spec("llama_index.llms.openai_like"):
+        found.append(_llm("OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True))
+    return found
+
+
+def _raw() -> Rival:
+    import openai
+
+    async def astream(clients: Any) -> AsyncIterator[Any]:
+        async for chunk in await clients[1].create(model=MODEL, messages=_WIRE, stream=True):
+            yield chunk
+
+    return Rival(
+        RAW,
+        make=lambda url: (
+            openai.OpenAI(api_key="x", base_url=url).chat.completions,
+            openai.AsyncOpenAI(api_key="x", base_url=url).chat.completions,
+        ),
+        stream=lambda clients: clients[0].create(model=MODEL, messages=_WIRE, stream=True),
+        astream=astream,
+        invoke=lambda clients: clients[0].create(model=MODEL, messages=_WIRE),
+        ainvoke=lambda clients: clients[1].create(model=MODEL, messages=_WIRE),
+    )
+
+
+def _frames(url: str) -> Callable[[], Iterator[dict[str, Any]]]:
+    import openai
+
+    client = openai.OpenAI(api_key="x", base_url=url)
+    body = {"model": MODEL, "messages": _WIRE, "stream": True}
+    plain: dict[str, Any] = {"body": body, "cast_to": object, "stream": True, "stream_cls": openai.Stream[object]}
+    return lambda: client.post("/chat/completions", **plain)
+
+
+def _langchain_floor() -> Rival:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessageChunk
+    from langchain_core.outputs import ChatGenerationChunk
+
+    class Floor(BaseChatModel):
+        """The least that a chat model can do."""
+
+        frames: Any
+
+        @property
+        def _llm_type(self) -> str:
+            return "floor"
+
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError
+
+        def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+            for frame in self.frames():
+                text = frame["choices"][0]["delta"].get("content") or ""
+                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+    return Rival(FLOOR_LANGCHAIN, lambda url: Floor(frames=_frames(url)), lambda model: model.stream(PROMPT))
+
+
+def _llama_index_floor() -> Rival:
+    from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+
+    def stream(frames: Any) -> Iterator[ChatResponse]:
+        text = ""
+        for frame in frames():
+            delta = frame["choices"][0]["delta"].get("content") or ""
+            text += delta
+            message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+            yield ChatResponse(message=message, delta=delta, raw=frame)
+
+    return Rival(FLOOR_LLAMA_INDEX, _frames, stream)
+
+
+def _chat(name: str, module: str, **options: Any) -> Rival:
+    cls = getattr(importlib.import_module(module), name)
+    return Rival(
+        name,
+        make=lambda url: cls(model=MODEL, base_url=url, api_key="x", **options),
+        stream=lambda model: model.stream(PROMPT),
+        astream=lambda model: model.astream(PROMPT),
+        invoke=lambda model: model.invoke(PROMPT),
+        ainvoke=lambda model: model.ainvoke(PROMPT),
+    )
+
+
+def _llm(name: str, module: str, *, url_name: str = "base_url", **options: Any) -> Rival:
+    from llama_index.core.base.llms.types import ChatMessage
+
+    cls = getattr(importlib.import_module(module), name)
+    messages = [ChatMessage(content=PROMPT)]
+
+    async def astream(llm: Any) -> AsyncIterator[Any]:
+        async for response in await llm.astream_chat(messages):
+            yield response
+
+    return Rival(
+        name,
+        make=lambda url: cls(model=MODEL, api_key="x", **{url_name: url}, **options),
+        stream=lambda llm: llm.stream_chat(messages),
+        astream=astream,
+        invoke=lambda llm: llm.chat(messages),
+        ainvoke=lambda llm: llm.achat(messages),
+    )

@@ -1,0 +1,187 @@
+"""`make bench`: start the server, measure in each environment, write RESULTS.md and the chart.
+
+Run with the Python of the environment that has the peers and matplotlib; further Pythons, with other versions
+of the openai package, are arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW
+
+HERE = Path(__file__).parent
+Figures = dict[str, dict[str, list[float]]]
+
+# (part of the figures, what is measured, ours, against, at most); openai 2.x and 3.x alike.
+TARGETS = [
+    ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", RAW, 0.45),
+    ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", "ChatOpenAI", 0.33),
+    ("text_async", "`ChatKilo.astream`, per chunk", "ChatKilo", RAW, 0.45),
+    ("text_async", "`ChatKilo.astream`, per chunk", "ChatKilo", "ChatOpenAI", 0.33),
+    ("tools", "`ChatKilo.stream`, tool-call fragments", "ChatKilo", "ChatOpenAI", 0.60),
+    ("text", "`KiloLLM.stream_chat`, per chunk", "KiloLLM", RAW, 0.40),
+    ("text_async", "`KiloLLM.astream_chat`, per chunk", "KiloLLM", RAW, 0.40),
+    ("tools", "`KiloLLM.stream_chat`, tool-call fragments", "KiloLLM", "OpenAILike", 0.60),
+    ("invoke", "`ChatKilo.invoke`", "ChatKilo", RAW, 1.0),
+    ("invoke", "`KiloLLM.chat`", "KiloLLM", RAW, 1.0),
+    ("ainvoke", "`ChatKilo.ainvoke`", "ChatKilo", RAW, 1.0),
+    ("ainvoke", "`KiloLLM.achat`", "KiloLLM", RAW, 1.0),
+    ("crowd", "500 concurrent `astream`s, per chunk", "ChatKilo", RAW, 0.5),
+    ("crowd", "500 concurrent `astream_chat`s, per chunk", "KiloLLM", RAW, 0.5),
+    ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
+    ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
+]
+# (part, what, ours, unit, at most)
+LIMITS = [
+    ("start", "import and first `ChatKilo()`, over LangChain's own import", "ChatKilo", "ms", 40.0),
+    ("start", "import and first `KiloLLM()`, over LlamaIndex's own import", "KiloLLM", "ms", 40.0),
+    ("construction", "one more `ChatKilo(...)`", "ChatKilo", "us", 60.0),
+    ("construction", "one more `KiloLLM(...)`", "KiloLLM", "us", 60.0),
+]
+COSTS = {"text": "text, per chunk", "tools": "tool call, per chunk", "reasoning": "reasoning, per chunk"}
+COSTS |= {"text_async": "text, async, per chunk", "invoke": "one call", "ainvoke": "one async call"}
+
+
+def measured(python: str, url: str, options: list[str]) -> dict[str, Any]:
+    """Return the versions and figures of one environment."""
+    command = [python, "-m", "benchmarks.measure", url, *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
+    """Return the median ratio, and the least and the greatest ratio of one round."""
+    rounds = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return median(ours) / median(theirs), min(rounds), max(rounds)
+
+
+def against_targets(figures: Figures) -> str:
+    """Return the table of targets that this environment can tell of."""
+    rows = []
+    for part, what, ours, theirs, limit in TARGETS:
+        if theirs in figures.get(part, {}):
+            middle, least, most = ratio(figures[part][ours], figures[part][theirs])
+            spread = f"{least:.2f} to {most:.2f}"
+            rows.append([what, theirs, f"{middle:.2f}", spread, f"{limit:.2f}", "yes" if middle <= limit else "**no**"])
+    for part, what, ours, unit, limit in LIMITS:
+        if part in figures:
+            found = figures[part][ours]
+            spread = f"{min(found):.0f} to {max(found):.0f}"
+            good = "yes" if median(found) <= limit else "**no**"
+            rows.append([what, "", f"{median(found):.0f} {unit}", spread, f"{limit:.0f} {unit}", good])
+    if first := figures.get("first_token"):
+        for ours in ("ChatKilo", "KiloLLM"):
+            later = median(first[ours]) - median(first[RAW])
+            good = "yes" if later <= 1 else "**no**"
+            rows.append([f"time to first chunk, {ours}", RAW, f"{later:+.2f} ms", "", "+1 ms", good])
+    return table(["what", "against", "median", "rounds", "at most", "met"], rows)
+
+
+def costs(figures: Figures) -> str:
+    """Return the table of CPU microseconds, one row a rival."""
+    parts = [part for part in COSTS if part in figures]
+    names = list(dict.fromkeys(name for part in parts for name in figures[part]))
+    cells = [
+        [f"{median(figures[part][name]):,.1f}" if name in figures[part] else "" for part in parts] for name in names
+    ]
+    return table(
+        ["CPU us", *(COSTS[part] for part in parts)], [[name, *row] for name, row in zip(names, cells, strict=True)]
+    )
+
+
+def growth(figures: Figures) -> str:
+    """Return the table of long answers against short ones."""
+    rows = [
+        [name, *(f"{value:.2f}" for value in (median(found), min(found), max(found)))]
+        for name, found in figures["growth"].items()
+    ]
+    return table(["8,000 chunks against 500, cost per chunk", "median", "least", "most"], rows)
+
+
+def report(environments: list[dict[str, Any]], rounds: str) -> str:
+    """Return RESULTS.md."""
+    now = datetime.now(UTC).date().isoformat()
+    parts = [
+        "# Benchmark results",
+        "",
+        f"Made by `make bench` on {now}: {platform.machine()}, {platform.system()}, {rounds} rounds. CPU time of the client's process alone; all "
+        "rivals of an environment take turns in one process, against one local server. Ratios and medians count, not microseconds: those belong to the machine.",
+    ]
+    for found in environments:
+        named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        figures = found["figures"]
+        parts += ["", f"## openai {found['versions']['openai']}", "", named, "", against_targets(figures)]
+        parts += ["", costs(figures)]
+        if "growth" in figures:
+            parts += ["", growth(figures)]
+    return "\n".join(parts) + "\n"
+
+
+def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
+    """Draw the cost of a streamed chunk, next to the peers."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    text = {name: median(found) for name, found in figures["text"].items()}
+    text.pop(FLOOR_LANGCHAIN)
+    text.pop(FLOOR_LLAMA_INDEX)
+    order = sorted(text, key=lambda name: text[name], reverse=True)
+    slowest = text.pop("ChatOpenRouter", None)
+    order = [name for name in order if name in text]
+    figure, axes = plt.subplots(figsize=(8, 2.8), layout="constrained")
+    colors = ["#2563eb" if name in ("ChatKilo", "KiloLLM") else "#9ca3af" for name in order]
+    bars = axes.barh(order, [text[name] for name in order], color=colors)
+    axes.bar_label(bars, fmt="%.0f us", padding=3)
+    axes.set_xlabel("CPU microseconds per streamed chunk (less is better)")
+    axes.set_title(f"Cost of a streamed chunk, openai {versions['openai']}")
+    axes.spines[["top", "right"]].set_visible(False)
+    if slowest:
+        axes.annotate(
+            f"ChatOpenRouter: {slowest:.0f} us", (0.98, 0.06), xycoords="axes fraction", ha="right", color="#6b7280"
+        )
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure everywhere and write down what was found."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pythons", nargs="*", help="Pythons of further environments")
+    parser.add_argument("--rounds", default="7")
+    parser.add_argument("--only", nargs="*", help="parts to measure; then nothing is written")
+    chosen = parser.parse_args()
+    options = ["--rounds", chosen.rounds, *(["--only", *chosen.only] if chosen.only else [])]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
+    try:
+        port = server.stdout.readline().strip() if server.stdout else ""
+        found = [measured(python, f"http://127.0.0.1:{port}", options) for python in (sys.executable, *chosen.pythons)]
+    finally:
+        server.terminate()
+    text = report(found, chosen.rounds)
+    print(text)
+    if not chosen.only:
+        (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
+        chart(found[0]["figures"], found[0]["versions"], HERE / "chunk-cost.png")
+
+
+if __name__ == "__main__":
+    main()
