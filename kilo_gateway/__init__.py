@@ -13,6 +13,7 @@ from kilo_gateway._version import __version__
 
 if TYPE_CHECKING:
     from kilo_gateway import chat as chat
+    from kilo_gateway.catalog import ModelCatalog, UnknownModelError
     from kilo_gateway.errors import (
         KiloAuthenticationError,
         KiloConflictError,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         KiloTimeoutError,
     )
     from kilo_gateway.ledger import Ledger, Spent
+    from kilo_gateway.listing import alist_models, list_models
+    from kilo_gateway.model_info import ModelInfo
     from kilo_gateway.notices import KiloDataPolicyWarning
     from kilo_gateway.reply import Delta, Ending, Reply, ToolCall, ToolCallDelta
     from kilo_gateway.routing import MODES, TIERS
@@ -42,7 +45,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "KiloDataPolicyWarning": "notices",
+    **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "catalog"),
     **dict.fromkeys(("Ledger", "Spent"), "ledger"),
+    **dict.fromkeys(("alist_models", "list_models"), "listing"),
+    "ModelInfo": "model_info",
     **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCall", "ToolCallDelta"), "reply"),
     **dict.fromkeys(("MODES", "TIERS"), "routing"),
     **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings"),
@@ -76,13 +82,18 @@ __all__ = [
     "KiloStreamInterruptedError",
     "KiloTimeoutError",
     "Ledger",
+    "ModelCatalog",
+    "ModelInfo",
     "Reply",
     "Spent",
     "ToolCall",
     "ToolCallDelta",
+    "UnknownModelError",
     "Usage",
     "__version__",
+    "alist_models",
     "chat",
+    "list_models",
 ]
 
 

@@ -20,9 +20,6 @@ from kilo_gateway.settings import ChatRequest, GatewaySettings
 
 PATH: Final = "/chat/completions"
 
-# What the official client would tell about itself; nobody asked for it.
-_UNSENT: Final = {"x-stainless-retry-count": openai.Omit(), "x-stainless-read-timeout": openai.Omit()}
-
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
@@ -111,11 +108,8 @@ class _Call:
             timeout=request.timeout,
             several=request.payload.get("n") not in (None, 1),
         )
-        headers: dict[str, Any] = {**_UNSENT, **request.headers}
-        if not keyed:
-            headers["Authorization"] = openai.Omit()
         options: dict[str, Any] = {
-            "headers": headers,
+            "headers": {**clients.request_headers(settings), **request.headers},
             "max_retries": request.max_retries,
             "params": request.query,
         }
@@ -130,16 +124,12 @@ class _Call:
         }
 
     def translated(self, error: Exception) -> Exception:
-        if isinstance(error, openai.APIStatusError):
-            return error_table.from_status(error, self.sent)
-        if isinstance(error, openai.APIConnectionError) or error_table.is_transport(error):
-            return error_table.from_transport(error, self.sent)
         if isinstance(error, UnicodeEncodeError):
             return ValueError(
                 f"the request holds {error.object[error.start]!r}, half of a character that was cut in two: "
                 'remove it, for example with text.encode("utf-8", "replace").decode()'
             )
-        return error
+        return error_table.from_exception(error, self.sent)
 
     def reader(self, response: Any) -> _Reader:
         if self.idle_limit is not None and (timeout := response.request.extensions.get("timeout")):

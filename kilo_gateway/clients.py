@@ -24,12 +24,15 @@ from kilo_gateway.settings import GatewaySettings
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 NO_KEY: Final = "anonymous"
-"""The client refuses an empty key; chat.py leaves the header out of anonymous requests."""
+"""The client refuses an empty key; `request_headers` leaves the header out of anonymous requests."""
 
 CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
+
+# What the official client would tell about itself; nobody asked for it.
+_UNSENT: Final = {"x-stainless-retry-count": openai.Omit(), "x-stainless-read-timeout": openai.Omit()}
 
 # openai 2.x stands on httpx, 3.x on httpx2: its own client class tells which.
 _HTTP: Final[Any] = sys.modules[openai.DefaultHttpxClient.__mro__[1].__module__]
@@ -133,6 +136,11 @@ def sync_client(settings: GatewaySettings) -> openai.OpenAI:
     account = _account(settings)
     with _LOCK:  # lru_cache would let each thread of a batch build its own
         return _sync(account, own.value if own else None)
+
+
+def request_headers(settings: GatewaySettings) -> dict[str, Any]:
+    """Return the headers of each request: nothing about this computer, and no Authorization without a key."""
+    return dict(_UNSENT) if settings.bearer else {**_UNSENT, "Authorization": openai.Omit()}
 
 
 class _LoopClients:

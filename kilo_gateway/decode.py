@@ -90,13 +90,8 @@ def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = e
     return reply
 
 
-def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Iterator[Delta]:
-    """Yield the deltas of a body that is there as a whole, be it JSON or an event stream in disguise."""
-    if looks_like_events(content):
-        decoder = StreamDecoder(response, sent)
-        yield from decoder.feed(content)
-        yield from decoder.finish()
-        return
+def json_object(content: bytes, response: Any = None) -> dict[str, Any]:
+    """Parse the body of a 200 answer; raises KiloResponseError for anything but a JSON object."""
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
@@ -105,6 +100,17 @@ def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = 
         raise error_table.unreadable(why, response=response, body=text) from None
     if not isinstance(body, dict):
         raise error_table.unreadable("it is not a JSON object", response=response, body=body)
+    return body
+
+
+def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Iterator[Delta]:
+    """Yield the deltas of a body that is there as a whole, be it JSON or an event stream in disguise."""
+    if looks_like_events(content):
+        decoder = StreamDecoder(response, sent)
+        yield from decoder.feed(content)
+        yield from decoder.finish()
+        return
+    body = json_object(content, response)
     answer = Answer(response, sent)
     deltas = answer.frame(body, "message")
     if not answer.told:

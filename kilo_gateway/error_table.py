@@ -107,6 +107,15 @@ def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
     return from_body(body, status=error.status_code, response=response, sent=sent)
 
 
+def from_exception(error: Exception, sent: Sent) -> Exception:
+    """Turn what sending a request raised into ours; what comes from neither gateway nor network stays as it is."""
+    if isinstance(error, openai.APIStatusError):
+        return from_status(error, sent)
+    if isinstance(error, openai.APIConnectionError) or is_transport(error):
+        return from_transport(error, sent)
+    return error
+
+
 def request_id_of(response: Any) -> str | None:
     """Return the id under which the gateway logs a request."""
     headers = getattr(response, "headers", {})

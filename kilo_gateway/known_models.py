@@ -12,7 +12,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kilo_gateway import fields, model_cache, plain
+from kilo_gateway import fields, plain
 
 if TYPE_CHECKING:
     from kilo_gateway.model_info import ModelInfo
@@ -85,10 +85,12 @@ _VIEWS: Final[dict[str | None, _View]] = {}
 
 
 def _refreshed(view: _View | None, base_url: str | None) -> _View:
+    from kilo_gateway import model_cache  # 4 ms, which no import of an adapter has to pay
+
     entries: dict[str, Entry] = {}
     stamp: object = None
     try:
-        file = model_cache.newest(base_url or fields.base_url_from_env().strip().rstrip("/"))
+        file = model_cache.newest((base_url or fields.base_url_from_env()).strip().rstrip("/"))
         if file is not None:
             stamp = (file.path, file.path.stat().st_mtime_ns)
             if view is None or view.stamp != stamp:

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from kilo_gateway.sandbox import catalog, embeddings, model, sse, wire
+from kilo_gateway.sandbox import catalog, embeddings, model, odd_lists, sse, wire
 from kilo_gateway.sandbox.answers import Answer, deliver, json_answer
 from kilo_gateway.sandbox.call import Call
 from kilo_gateway.sandbox.checks import admit, parse
@@ -95,7 +95,7 @@ class Gateway:
         identity = identify(record.headers, lenient=self.options.lenient_tokens)
         record.update(account=identity.account.name, organization_id=identity.organization_id)
         if record.method == "GET":
-            return self._get(path or "", signed_in=not identity.anonymous)
+            return self._get(path or "", record.headers, signed_in=not identity.anonymous)
         if record.method != "POST":
             return Answer(405, (b"",))
         if path is None:
@@ -119,8 +119,10 @@ class Gateway:
             raise Refusal("invalid-path")
         return self._chat(record, Call(record.headers, self.options, record.body, ip or None, number))
 
-    def _get(self, path: str, *, signed_in: bool) -> Answer:
+    def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
+        if bare == "/models" and (odd := odd_lists.LISTS.get(headers.get(odd_lists.HEADER, ""))):
+            return odd(catalog.models(self.options, signed_in=signed_in))
         pages: dict[str, Callable[[], object]] = {
             "/models": lambda: catalog.models(self.options, signed_in=signed_in),
             "/providers": catalog.providers,

@@ -1,6 +1,7 @@
 """One entry of the list of models, well formed and odd; and what is known of a model offline."""
 
 import json
+import os
 import pickle
 import time
 import timeit
@@ -260,11 +261,23 @@ def test_a_kept_list_wins_over_the_table_and_is_read_again_when_it_changes() -> 
     assert context_window("kilo-auto/free") == 256_000
 
 
+def test_a_list_that_another_process_writes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_models, "RECHECK_SECONDS", 0)
+    file = ListFile.of(GATEWAY, "")
+    assert context_window("kilo-auto/free") == 256_000
+    for tokens in (11, 12):
+        file.write(Stored(time.time(), [{"id": "kilo-auto/free", "context_length": tokens}]))
+        os.utime(file.path, (tokens, tokens))
+        assert context_window("kilo-auto/free") == tokens
+    assert known("kilo-auto/free") is known("kilo-auto/free")  # not read again while the file stays the same
+
+
 def test_the_list_of_another_gateway_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     other = "http://127.0.0.1:1/api/gateway"
     keep(other, {"id": "kilo-auto/free", "context_length": 11})
     assert context_window("kilo-auto/free") == 256_000
     assert context_window("kilo-auto/free", base_url=other) == 11
+    assert context_window("kilo-auto/free", base_url=other + "/") == 11
     monkeypatch.setenv("KILO_BASE_URL", other + "/")
     known_models.forget()
     assert context_window("kilo-auto/free") == 11

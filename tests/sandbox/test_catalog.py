@@ -7,7 +7,7 @@ from decimal import Decimal
 import openai
 import pytest
 
-from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox import Sandbox, odd_lists
 
 from .support import request
 
@@ -86,3 +86,13 @@ def test_endpoints_of_a_model(gw: Sandbox) -> None:
 def test_the_official_client_lists(gw: Sandbox) -> None:
     with openai.OpenAI(base_url=gw.base_url, api_key="whatever") as client:
         assert "openai/gpt-5.4" in [model.id for model in client.models.list()]
+
+
+@pytest.mark.parametrize(("name", "status"), [(name, 500 if name == "failing" else 200) for name in odd_lists.LISTS])
+def test_a_header_asks_for_an_odd_list(gw: Sandbox, name: str, status: int) -> None:
+    plain = request(gw, "GET", "/api/gateway/models")
+    odd = request(gw, "GET", "/api/gateway/models", headers={odd_lists.HEADER: name})
+    assert odd.status == status
+    assert odd.data != plain.data
+    unknown = request(gw, "GET", "/api/gateway/models", headers={odd_lists.HEADER: "no-such"})
+    assert unknown.data == plain.data

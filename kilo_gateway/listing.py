@@ -1,0 +1,166 @@
+"""`GET /models`: asks the gateway, keeps the answer on disk, and serves the kept one while it is fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import warnings
+from typing import Any, Final, TypedDict, Unpack
+
+from pydantic import SecretStr
+
+from kilo_gateway import clients, error_table, known_models, model_cache, routing
+from kilo_gateway.callers import user_stacklevel
+from kilo_gateway.catalog import ModelCatalog
+from kilo_gateway.catalog_view import ago
+from kilo_gateway.decode import json_object
+from kilo_gateway.errors import KiloError
+from kilo_gateway.settings import GatewaySettings
+
+PATH: Final = "/models"
+TIMEOUT: Final = 10.0
+"""Seconds; what the official client allows this call (docs/gateway.md, "Models")."""
+MAX_AGE: Final = 3600.0
+
+_WARNED: Final[set[str]] = set()
+
+
+class Account(TypedDict, total=False):
+    """Which gateway is asked, and as whom; each means what it means for ChatKilo and KiloLLM."""
+
+    api_key: SecretStr | str | None
+    base_url: str | None
+    organization_id: SecretStr | str | None
+    allow_insecure: bool
+    default_headers: dict[str, str] | None
+    default_query: dict[str, Any] | None
+    timeout: float | None
+    """Seconds; default 10, None for the official client's default."""
+    max_retries: int
+    http_client: Any
+    http_async_client: Any
+
+
+def list_models(*, refresh: bool = False, max_age: float = MAX_AGE, **account: Unpack[Account]) -> ModelCatalog:
+    """Return the gateway's models as this account sees them; no key is needed.
+
+    A list that was fetched at most `max_age` seconds ago is read from disk (`KILO_CACHE_DIR`, else the
+    platform's cache folder); `refresh=True` always asks. When the gateway cannot be asked, an older list is
+    returned with a warning, unless `refresh=True`. Raises KiloError, and ValueError for arguments that
+    cannot work. A list tells nothing about a key: the gateway ignores a bad one here.
+    """
+    listing = _Listing(account, refresh=refresh, max_age=max_age)
+    if (fresh := listing.kept_and_fresh()) is not None:
+        return fresh
+    try:
+        response = clients.sync_client(listing.settings).get(PATH, **listing.arguments)
+        catalog = listing.received(response)
+    except Exception as error:
+        return listing.instead(error)
+    return listing.checked(catalog)
+
+
+async def alist_models(*, refresh: bool = False, max_age: float = MAX_AGE, **account: Unpack[Account]) -> ModelCatalog:
+    """Return the gateway's models as this account sees them; see `list_models`."""
+    listing = _Listing(account, refresh=refresh, max_age=max_age)
+    if (fresh := await asyncio.to_thread(listing.kept_and_fresh)) is not None:
+        return fresh
+    try:
+        client = await clients.async_client(listing.settings)
+        response = await client.get(PATH, **listing.arguments)
+        catalog = await asyncio.to_thread(listing.received, response)
+    except Exception as error:
+        return listing.instead(error)
+    return listing.checked(catalog)
+
+
+class _Listing:
+    """What sync and async have in common about one listing."""
+
+    def __init__(self, account: Account, *, refresh: bool, max_age: float) -> None:
+        for name in sorted(account.keys() - Account.__annotations__.keys()):
+            near = routing.nearest_name(name, [*Account.__annotations__, "refresh", "max_age"])
+            hint = f"did you mean {near!r}?" if near else "choose among the models with list_models().filter(...)"
+            raise ValueError(f"list_models has no argument {name!r}; {hint}")
+        if not max_age >= 0:
+            raise ValueError(f"max_age={max_age!r} must be a number of seconds, 0 or more")
+        account.setdefault("timeout", TIMEOUT)
+        self.settings = settings = GatewaySettings(**account)
+        self.refresh = refresh
+        self.max_age = max_age
+        self.sent = error_table.Sent(
+            keyed=settings.bearer is not None,
+            organization=settings.organization_id is not None,
+            timeout=settings.timeout,
+        )
+        query = settings.default_query or {}
+        seen_by = [settings.bearer, sorted(settings.private_headers().items()), sorted(query.items())]
+        self.file = model_cache.ListFile.of(settings.base_url, json.dumps(seen_by, default=repr))
+        self.stored: model_cache.Stored | None = None
+        self.unwritable: OSError | None = None
+        options: dict[str, Any] = {
+            "headers": clients.request_headers(settings),
+            "max_retries": settings.max_retries,
+            "params": query,
+        }
+        if settings.timeout is not None:
+            options["timeout"] = settings.timeout
+        self.arguments: dict[str, Any] = {"cast_to": clients.HTTP_RESPONSE, "options": options}
+
+    def kept_and_fresh(self) -> ModelCatalog | None:
+        self.stored = None if self.refresh else self.file.read()
+        if self.stored is None or not 0 <= self.stored.age <= self.max_age:
+            return None
+        return self._kept(self.stored)
+
+    def received(self, response: Any) -> ModelCatalog:
+        entries = _entries(response, self.sent)
+        stored = model_cache.Stored(time.time(), entries)
+        catalog = ModelCatalog.read(entries, fetched_at=stored.fetched_at)
+        if entries and not catalog:
+            raise error_table.unreadable("no entry of its list is a model", response=response, body=entries)
+        if catalog:
+            try:
+                self.file.write(stored)
+            except OSError as error:
+                self.unwritable = error
+            known_models.forget()
+        return catalog
+
+    def instead(self, error: Exception) -> ModelCatalog:
+        """Return the old list where the gateway cannot be asked. Raises the error otherwise."""
+        translated = error_table.from_exception(error, self.sent)
+        if self.stored is None or not (isinstance(translated, KiloError) and translated.retryable):
+            raise translated from error.__cause__
+        catalog = self._kept(self.stored)
+        warnings.warn(
+            f"the list of models is old ({ago(catalog.age or 0)}): {translated.message}",
+            UserWarning,
+            stacklevel=user_stacklevel(),
+        )
+        return catalog
+
+    def checked(self, catalog: ModelCatalog) -> ModelCatalog:
+        folder = str(self.file.path.parent)
+        if self.unwritable and folder not in _WARNED:
+            _WARNED.add(folder)
+            warnings.warn(
+                f"the list of models cannot be kept in {folder} ({self.unwritable.strerror}), so each call asks the "
+                "gateway: set KILO_CACHE_DIR to a folder that can be written",
+                UserWarning,
+                stacklevel=user_stacklevel(),
+            )
+        return catalog
+
+    def _kept(self, stored: model_cache.Stored) -> ModelCatalog:
+        return ModelCatalog.read(stored.entries, fetched_at=stored.fetched_at, from_cache=True)
+
+
+def _entries(response: Any, sent: error_table.Sent) -> list[Any]:
+    body = json_object(response.content, response)
+    if isinstance(body.get("data"), list):
+        return list(body["data"])
+    if body.get("error"):
+        raise error_table.from_body(body, status=None, response=response, sent=sent)
+    raise error_table.unreadable("it holds no list named 'data'", response=response, body=body)
