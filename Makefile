@@ -41,9 +41,8 @@ test: $(VENV)/.installed ## Run the tests with the newest versions
 test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
 	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
 
-record: $(VENV)/.installed ## Record the cassettes anew, from the sandbox
-	rm -rf tests/cassettes
-	$(BIN)/python $(PYTEST) -W default --record-mode=once -m vcr $(ARGS)
+record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or with KILO_API_KEY from the live gateway
+	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
 
 bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client and the peers; writes benchmarks/RESULTS.md
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)

@@ -30,10 +30,18 @@ def _no_loop_of_the_main_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def vcr_config() -> dict[str, Any]:
-    return vcr_settings.config("kilo-gateway sandbox")
+def recorded_gateway(request: pytest.FixtureRequest, record_mode: str) -> vcr_settings.Source:
+    """The gateway of tests with cassettes: the live one needs a key in the environment the run was started with."""
+    if record_mode == "none":
+        return vcr_settings.NOBODY
+    return vcr_settings.live() or vcr_settings.sandbox(request.getfixturevalue("_kilo_sandbox_server"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def vcr_config(recorded_gateway: vcr_settings.Source) -> dict[str, Any]:
+    return vcr_settings.config(recorded_gateway)
+
+
+@pytest.fixture(scope="session")
 def vcr_cassette_dir() -> str:
-    return str(Path(__file__).parent / "cassettes")
+    return os.environ.get("CASSETTES") or str(Path(__file__).parent / "cassettes")

@@ -1,26 +1,101 @@
-"""How cassettes are recorded and replayed: no secrets in them, and no port that changes from run to run."""
+"""How cassettes are recorded and replayed: from the sandbox or the live gateway, and with no secrets in them."""
 
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-RECORDED_FROM = "x-recorded-from"
+from kilo_gateway import GatewaySettings
+from kilo_gateway.sandbox import Sandbox
+
+RECORDED_FROM = "Recorded-From"
+"""Capitals sort before the other headers, so it stands first in a cassette."""
+KEPT_REQUEST_HEADERS = ("content-type", "x-kilocode-mode")
+KEPT_RESPONSE_HEADERS = ("content-type", "request-id")
+REPLAY_URL = "https://gateway.invalid/api/gateway"
+HIDDEN = "HIDDEN"
+
+# An account's id, which the gateway tells in the bodies of some errors (docs/gateway.md, "Errors").
+_ACCOUNT = re.compile(rb'("user_id"\s*:\s*)"[^"]*"')
 
 
-def config(source: str) -> dict[str, Any]:
-    """Return the settings for vcrpy; `source` is written into the first header of each recorded answer."""
+@dataclass(frozen=True)
+class Source:
+    """A gateway that answers, and what the first header of each recorded answer says of it."""
 
-    def label(response: dict[str, Any]) -> dict[str, Any]:
-        kept = {k: v for k, v in response["headers"].items() if k.lower() in ("content-type", "request-id")}
-        return {**response, "headers": {RECORDED_FROM: [source], **kept}}
+    label: str
+    base_url: str
+    api_key: str | None = field(repr=False)
+    organization_id: str | None = field(default=None, repr=False)
 
-    def anonymous(request: Any) -> Any:
-        request.uri = f"http://gateway.invalid/api/gateway{request.path.partition('/gateway')[2]}"
-        request.headers = {k: v for k, v in request.headers.items() if k.lower() in ("content-type", "x-kilocode-mode")}
+    @property
+    def params(self) -> dict[str, Any]:
+        """The arguments of `ChatKilo` that reach this gateway."""
+        told = {"base_url": self.base_url, "api_key": self.api_key, "organization_id": self.organization_id}
+        return {name: value for name, value in told.items() if value}
+
+
+NOBODY = Source("nobody", REPLAY_URL, "replayed")
+
+
+def sandbox(gateway: Sandbox) -> Source:
+    return Source("kilo-gateway sandbox", gateway.base_url, gateway.api_key)
+
+
+def live() -> Source | None:
+    """Return the gateway that the environment has a key for."""
+    settings = GatewaySettings()
+    if settings.bearer is None:
+        return None
+    payer = settings.organization_id
+    label = f"Kilo AI Gateway, live, {datetime.now(UTC):%Y-%m-%d}"
+    return Source(label, settings.base_url, settings.bearer, payer.get_secret_value() if payer else None)
+
+
+def config(source: Source) -> dict[str, Any]:
+    """Return the settings for vcrpy."""
+    secrets = [secret.encode() for secret in (source.api_key, source.organization_id) if secret]
+
+    def hidden(body: bytes) -> bytes:
+        for secret in secrets:
+            body = body.replace(secret, HIDDEN.encode())
+        return _ACCOUNT.sub(rf'\1"{HIDDEN}"'.encode(), body)
+
+    def anonymous_request(request: Any) -> Any:
+        # Whatever the base URL was, what follows it is `/chat/completions`.
+        request.uri = f"{REPLAY_URL}/{'/'.join(request.path.split('/')[-2:])}"
+        request.headers = _kept(request.headers, KEPT_REQUEST_HEADERS)
+        request.body = hidden(_numbered(request.body))
         return request
 
+    def anonymous_response(response: dict[str, Any]) -> dict[str, Any]:
+        kept = _kept(response["headers"], KEPT_RESPONSE_HEADERS)
+        body = {"string": hidden(response["body"]["string"])}
+        return {**response, "headers": {RECORDED_FROM: [source.label], **kept}, "body": body}
+
     return {
-        "match_on": ["method", "path", "body"],
-        "before_record_request": anonymous,
-        "before_record_response": label,
+        "match_on": ["method", "uri", "body"],
+        "before_record_request": anonymous_request,
+        "before_record_response": anonymous_response,
         "allow_playback_repeats": True,
         "decode_compressed_response": True,
     }
+
+
+def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in headers.items() if name.lower() in names}
+
+
+def _numbered(body: bytes) -> bytes:
+    """Return a request's body with its tool calls numbered: langchain-tests makes up new ids in every run."""
+    sent = json.loads(body)
+    calls = [call for message in sent["messages"] for call in message.get("tool_calls") or ()]
+    found = [call["id"] for call in calls] + [message.get("tool_call_id") for message in sent["messages"]]
+    numbers = {name: f"call_{n}" for n, name in enumerate(dict.fromkeys(filter(None, found)))}
+    for call in calls:
+        call["id"] = numbers.get(call["id"], call["id"])
+    for message in sent["messages"]:
+        if "tool_call_id" in message:
+            message["tool_call_id"] = numbers[message["tool_call_id"]]
+    return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,22 +1,15 @@
-"""Serves the files that langchain-tests downloads, so that its multimodal tests run without a network."""
+"""For langchain-tests: the files that it downloads, and one cassette per test, whichever class runs it."""
 
+import base64
 import io
-import struct
 import wave
-import zlib
 from typing import Any
 
 import httpx
 import pytest
+from pytest_recording.plugin import get_default_cassette_name
 
-
-def _png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0\xff\xff\xff")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+from kilo_gateway.sandbox.scenarios.chunks import PNG
 
 
 def _wav() -> bytes:
@@ -29,13 +22,35 @@ def _wav() -> bytes:
     return buffer.getvalue()
 
 
-_PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+@pytest.fixture
+def default_cassette_name(request: pytest.FixtureRequest) -> str:
+    return get_default_cassette_name(None, request.node.name)
+
+
+def _pdf() -> bytes:
+    text = b"BT /F1 18 Tf 20 40 Td (Sandbox) Tj ET"
+    font = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+    document, places = b"%PDF-1.4\n", []
+    for number, content in enumerate(
+        (
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources%s>>" % font,
+            b"<</Length %d>>stream\n%s\nendstream" % (len(text), text),
+        ),
+        1,
+    ):
+        places.append(len(document))
+        document += b"%d 0 obj%s endobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    trailer = b"trailer<</Size 5/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n" % len(document)
+    return document + b"xref\n0 5\n0000000000 65535 f \n" + table + trailer
 
 
 @pytest.fixture(autouse=True)
 def _downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     def get(url: str, **kwargs: Any) -> httpx.Response:
-        content = _PDF if url.endswith(".pdf") else _wav() if url.endswith(".wav") else _png()
+        content = _pdf() if url.endswith(".pdf") else _wav() if url.endswith(".wav") else base64.b64decode(PNG)
         return httpx.Response(200, content=content, request=httpx.Request("GET", url))
 
     monkeypatch.setattr(httpx, "get", get)
