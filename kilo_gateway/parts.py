@@ -134,5 +134,15 @@ def tool_choice(choice: Any, tool_names: Iterable[str]) -> Any:
     return {"type": "function", "function": {"name": choice}}
 
 
+def json_schema_format(function: Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
+    """Return the `response_format` that asks for an object like the arguments of `function`, a tool's definition."""
+    body = {"name": function["name"], "schema": function.get("parameters") or {}}
+    if description := function.get("description"):
+        body["description"] = description
+    if strict is not None:
+        body["strict"] = strict
+    return {"type": "json_schema", "json_schema": body}
+
+
 def _cached(part: dict[str, Any], cache_control: Any) -> dict[str, Any]:
     return {**part, "cache_control": cache_control} if cache_control else part

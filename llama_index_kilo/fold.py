@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -18,7 +19,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from kilo_gateway.plain import dicts, number, string
-from kilo_gateway.reply import Delta, Reply
+from kilo_gateway.reply import Delta, Reply, ToolCall
 
 if TYPE_CHECKING:
     from kilo_gateway.settings import ChatRequest
@@ -37,11 +38,12 @@ def step(reply: Reply, delta: Delta, request: ChatRequest) -> ChatResponse:
 def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) -> ChatResponse:
     """Return what `reply` holds; usage, cost and metadata only when it is `complete`."""
     extra: dict[str, Any] = {}
-    if reply.tool_calls:
+    calls = reply.tool_calls[:1] if request.payload.get("parallel_tool_calls") is False else reply.tool_calls
+    if calls:
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
         extra["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in reply.tool_calls
+            for call in calls
         ]
     if reply.refusal:
         extra["refusal"] = reply.refusal
@@ -51,7 +53,7 @@ def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) ->
     if complete and ending.usage and raw.get("usage") != ending.usage.raw:
         raw = {**raw, "usage": ending.usage.raw}
     return ChatResponse(
-        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply), additional_kwargs=extra),
+        message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply, calls), additional_kwargs=extra),
         raw=raw,
         logprobs=_logprobs(ending.logprobs) if complete else None,
         additional_kwargs=_additional(reply, request) if complete else {},
@@ -69,7 +71,7 @@ def completion(response: ChatResponse) -> CompletionResponse:
     )
 
 
-def _blocks(reply: Reply) -> list[ContentBlock]:
+def _blocks(reply: Reply, calls: Sequence[ToolCall]) -> list[ContentBlock]:
     blocks: list[ContentBlock] = []
     ending = reply.ending
     if reply.reasoning or ending.reasoning_details:
@@ -82,12 +84,11 @@ def _blocks(reply: Reply) -> list[ContentBlock]:
                 ),
             )
         )
-    if reply.text or not reply.tool_calls:
+    if reply.text or not calls:
         blocks.append(TextBlock(text=reply.text))
     blocks.extend(ImageBlock(url=url) for url in ending.image_urls())
     blocks.extend(
-        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments)
-        for call in reply.tool_calls
+        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments) for call in calls
     )
     return blocks
 

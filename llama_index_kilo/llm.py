@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -18,7 +18,6 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import ConfigDict, Field
 
@@ -29,12 +28,14 @@ from kilo_gateway.reply import Reply, ToolCall
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from llama_index_kilo import fold
 from llama_index_kilo.messages import to_wire
+from llama_index_kilo.streams import atraced, traced
+from llama_index_kilo.structured import StructuredPrediction
 
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
 
 
-class KiloLLM(FunctionCallingLLM, GatewaySettings):
+class KiloLLM(StructuredPrediction, GatewaySettings):
     """Use any model behind the Kilo AI Gateway in query engines, chat engines and agents.
 
     `KiloLLM()` needs no key: it asks the free tier. `KiloLLM(tier="frontier", mode="plan")` lets the
@@ -56,6 +57,9 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
     """Tokens that prompt and answer may have together; None: what is known of the model."""
     is_function_calling_model: bool = True
     """Whether agents may offer tools to the model."""
+    structured_output_method: Literal["function_calling", "json_schema"] | None = None
+    """How `structured_predict` and `as_structured_llm` ask for an object: by a forced tool, or by the model's own
+    JSON mode; None: what is known of the model, else a tool."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -99,15 +103,15 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
         """Answer `messages`."""
         return await self._achat(messages, kwargs)
 
-    @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Answer `messages` piece by piece; closing the generator closes the connection."""
-        return self._stream_chat(messages, kwargs)
+        source = self._stream_chat(messages, kwargs)
+        return traced(llm_chat_callback, self, messages, source, source, **kwargs)
 
-    @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer `messages` piece by piece; closing the generator closes the connection."""
-        return self._astream_chat(messages, kwargs)
+        source = self._astream_chat(messages, kwargs)
+        return await atraced(llm_chat_callback, self, messages, source, source, **kwargs)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -119,22 +123,24 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
         """Answer a prompt, sent as one user message."""
         return fold.completion(await self._achat(_as_messages(prompt), kwargs))
 
-    @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Answer a prompt piece by piece, sent as one user message."""
-        return (fold.completion(response) for response in self._stream_chat(_as_messages(prompt), kwargs))
+        source = self._stream_chat(_as_messages(prompt), kwargs)
+        completions = (fold.completion(response) for response in source)
+        return traced(llm_completion_callback, self, prompt, completions, source, **kwargs)
 
-    @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Answer a prompt piece by piece, sent as one user message."""
-        return (fold.completion(response) async for response in self._astream_chat(_as_messages(prompt), kwargs))
+        source = self._astream_chat(_as_messages(prompt), kwargs)
+        completions = (fold.completion(response) async for response in source)
+        return await atraced(llm_completion_callback, self, prompt, completions, source, **kwargs)
 
     # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
 
     def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> ChatRequest:
         request = self.request(to_wire(messages), stream=stream, defaults=self.additional_kwargs, call=kwargs)
-        if (n := request.payload.get("n", 1)) != 1:
-            raise ValueError(f"n={n!r}: a response of LlamaIndex holds one answer; send the call that often instead")
+        if (count := request.payload.get("n", 1)) != 1:
+            raise ValueError(f"n={count!r}: a response of LlamaIndex holds one answer; send the call that often")
         return request
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
@@ -190,25 +196,13 @@ class KiloLLM(FunctionCallingLLM, GatewaySettings):
             "messages": messages,
             "tools": offered,
             "tool_choice": parts.tool_choice(choice, [tool["function"]["name"] for tool in offered]),
+            # fold.py keeps the first call only where this is False: not every model honours the request.
             "parallel_tool_calls": parallel,
             **kwargs,
         }
 
-    def _validate_chat_with_tools_response(
-        self,
-        response: ChatResponse,
-        tools: Sequence[BaseTool],
-        allow_parallel_tool_calls: bool = False,
-        **kwargs: Any,
-    ) -> ChatResponse:
-        """Keep the first call only, if the caller takes no more: not every model honours the request."""
-        if not allow_parallel_tool_calls:
-            message = response.message
-            first = next((b for b in message.blocks if isinstance(b, ToolCallBlock)), None)
-            message.blocks = [b for b in message.blocks if b is first or not isinstance(b, ToolCallBlock)]
-            if "tool_calls" in message.additional_kwargs:
-                message.additional_kwargs["tool_calls"] = message.additional_kwargs["tool_calls"][:1]
-        return response
+    def _is_natively_structured(self, call: Mapping[str, Any]) -> bool:
+        return self.structured_output_method == "json_schema"
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any

@@ -59,12 +59,13 @@ def reasoning(turn: Turn, reply: Reply) -> str:
 
 def embedded_schema(prompt: str) -> dict[str, Any] | None:
     """Return the last JSON schema written out in a prompt, or None."""
-    found = [schema for schema, _, _ in _schemas(prompt)]
+    found = [schema for schema, _, _ in _schemas(_unescaped(prompt))]
     return found[-1] if found else None
 
 
 def without_schema(prompt: str) -> str:
     """Return the prompt up to its first JSON schema, less the sentences that introduce it."""
+    prompt = _unescaped(prompt)
     for _, start, _ in _schemas(prompt):
         return without_keys(prompt[:start])
     return prompt
@@ -81,6 +82,11 @@ def without_keys(prompt: str) -> str:
     """Return the prompt's sentences that do not speak of JSON, or all of it."""
     kept = [sentence for sentence in sentences(prompt) if not re.search("json|schema", sentence.lower())]
     return " ".join(kept) or prompt
+
+
+def _unescaped(prompt: str) -> str:
+    """Return the prompt without the doubled braces that some templates leave in a JSON document."""
+    return prompt if _schemas(prompt) else prompt.replace("{{", "{").replace("}}", "}")
 
 
 def _schemas(prompt: str) -> list[tuple[dict[str, Any], int, int]]:

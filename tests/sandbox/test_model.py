@@ -288,6 +288,8 @@ def test_json_object(gw: Sandbox) -> None:
 def test_a_schema_in_the_prompt_is_filled(gw: Sandbox, fields: dict[str, Any]) -> None:
     text = f"A joke about cats.\nHere's a JSON schema to follow:\n{json.dumps(Joke.model_json_schema())}\n"
     Joke.model_validate_json(ask(gw, text, **fields).text)
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    assert ask(gw, doubled, **fields).text == ask(gw, text, **fields).text
 
 
 # Usage.

@@ -1,0 +1,236 @@
+"""Structured output of `KiloLLM`: one object per call, by a forced tool or by the model's own JSON mode.
+
+LlamaIndex's own programs forget the system prompt in async calls, do not force the tool in streams, and
+take whatever a stream ends with for the object.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, cast
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.program.utils import FlexibleModel, create_flexible_model
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.tools.types import ToolMetadata
+from llama_index.core.types import Model, PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from kilo_gateway import parts
+
+_OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
+"""Call keywords that the form of the answer decides."""
+
+_UNFINISHED_NUMBER: Final = re.compile(r"[-+.\d][-+.\deE]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[Model]):
+    """How an object of `output_cls` is asked for, and how it is read from the answer."""
+
+    output_cls: type[Model]
+    native: bool
+
+    def request(self, llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the keywords of the call."""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", self.output_cls.__name__).strip("_")[:64]
+        # pydantic tells the docstring that was written for this class, and none of a parent.
+        described = self.output_cls.model_json_schema().get("description") or f"Return a {name}."
+        tool = ToolMetadata(name=name, description=described, fn_schema=self.output_cls)
+        offered = tool.to_openai_tool(skip_length_check=True)
+        call = {key: value for key, value in (llm_kwargs or {}).items() if key not in _OURS}
+        if self.native:
+            return {**call, "response_format": parts.json_schema_format(offered["function"])}
+        choice = parts.tool_choice(name, [name])
+        return {**call, "tools": [offered], "tool_choice": choice, "parallel_tool_calls": False}
+
+    def written(self, response: ChatResponse) -> str | None:
+        """Return the JSON text of the object, as far as it has come."""
+        if self.native:
+            return response.message.content
+        blocks = response.message.blocks
+        call = next((block for block in blocks if isinstance(block, ToolCallBlock)), None)
+        if call is None:
+            return None
+        given = call.tool_kwargs
+        return given if isinstance(given, str) else json.dumps(given)
+
+    def result(self, response: ChatResponse) -> Model:
+        """Return the object of a complete answer. Raises ValueError that says why there is none."""
+        name, told = self.output_cls.__name__, response.message.additional_kwargs
+        if refusal := told.get("refusal"):
+            raise ValueError(f"The model refused to give a {name}: {refusal}")
+        text, remedy = self.written(response), self._remedy(response)
+        if text is None or (self.native and not text):
+            said = response.message.content or ""
+            raise ValueError(f"The model gave no {name}, it answered in text: {said[:500]!r}; {remedy}")
+        try:
+            return self.output_cls.model_validate_json(text if text.strip() else "{}")
+        except ValidationError as error:
+            faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False, include_context=False))
+            raise ValueError(
+                f"The model's {name} is not valid: {faults}; {remedy}. It wrote: {text[:500]!r}"
+            ) from error
+
+    def _remedy(self, response: ChatResponse) -> str:
+        ended = response.additional_kwargs.get("finish_reason")
+        if ended == "length":
+            return "the answer was cut at the output limit: raise max_tokens"
+        if ended == "content_filter":
+            return "the answer was cut by the provider's content filter"
+        return "ask again, or try another model or structured_output_method"
+
+
+@dataclass(slots=True)
+class Growth(Generic[Model]):
+    """The partial objects of a stream: what one tells, a later one never takes back."""
+
+    form: Form[Model]
+    last: ChatResponse | None = None
+    _told: Any = field(default_factory=dict)
+
+    def feed(self, response: ChatResponse) -> Model | FlexibleModel | None:
+        """Return the next partial object, or None when a response adds nothing to it."""
+        self.last = response
+        try:
+            text = _UNFINISHED_NUMBER.sub("", self.form.written(response) or "")
+            found = from_json(text, allow_partial="trailing-strings")
+        except ValueError:
+            return None
+        if found == self._told or not isinstance(found, dict) or not _extends(self._told, found):
+            return None
+        self._told = found
+        try:
+            return self.form.output_cls.model_validate(found)
+        except ValidationError:
+            return create_flexible_model(self.form.output_cls).model_validate(found)
+
+    def result(self) -> Model:
+        """Return the whole object. Raises ValueError that says why there is none."""
+        assert self.last is not None, "a stream without an answer raises"  # noqa: S101 -- chat.py's promise
+        return self.form.result(self.last)
+
+
+class StructuredPrediction(FunctionCallingLLM):
+    """The structured methods of an LLM; what reads the object is shared by all four."""
+
+    def structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Return an object of `output_cls`. Raises ValueError when the model gives none that is valid and whole."""
+        form = self._form(output_cls, llm_kwargs)
+        if form is None:
+            return cast("Model", super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
+        _tell(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
+        result = form.result(self.chat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs)))
+        _tell(LLMStructuredPredictEndEvent(output=result))
+        return result
+
+    async def astructured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Return an object of `output_cls`. Raises ValueError when the model gives none that is valid and whole."""
+        form = self._form(output_cls, llm_kwargs)
+        if form is None:
+            return cast("Model", await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
+        _tell(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
+        result = form.result(await self.achat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs)))
+        _tell(LLMStructuredPredictEndEvent(output=result))
+        return result
+
+    # LlamaIndex's public streaming methods send the events and yield what these two do.
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Any, None, None]:
+        form = self._form(output_cls, llm_kwargs)
+        if form is None:
+            yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+            return
+        responses = self.stream_chat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs))
+        growth = Growth(form)
+        with closing(responses):
+            for response in responses:
+                if (partial := growth.feed(response)) is not None:
+                    yield partial
+        yield growth.result()
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Any, None]:
+        form = self._form(output_cls, llm_kwargs)
+        if form is None:
+            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+
+        async def objects() -> AsyncGenerator[Any, None]:
+            responses = await self.astream_chat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs))
+            growth = Growth(form)
+            async with aclosing(responses):
+                async for response in responses:
+                    if (partial := growth.feed(response)) is not None:
+                        yield partial
+            yield growth.result()
+
+        return objects()
+
+    def _form(self, output_cls: type[Model], llm_kwargs: Mapping[str, Any] | None) -> Form[Model] | None:
+        """Return the form of the answer, or None where one of LlamaIndex's text programs is to be used."""
+        mode = self.pydantic_program_mode
+        if mode is PydanticProgramMode.FUNCTION:
+            return Form(output_cls, native=False)
+        if mode is not PydanticProgramMode.DEFAULT:
+            return None
+        if self._is_natively_structured(llm_kwargs or {}):
+            return Form(output_cls, native=True)
+        return Form(output_cls, native=False) if self.metadata.is_function_calling_model else None
+
+    def _is_natively_structured(self, call: Mapping[str, Any]) -> bool:
+        """Return whether a call with these keywords is answered in a JSON schema's form by the model itself."""
+        raise NotImplementedError
+
+    def _prompted(self, prompt: PromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
+        return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+
+
+def _tell(event: Any) -> None:
+    get_dispatcher(__name__).event(event)
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(map(str, fault["loc"]))
+    return f"{place}: {fault['msg']}" if place else str(fault["msg"])
+
+
+def _extends(before: Any, after: Any) -> bool:
+    """Return whether `after` tells everything that `before` told."""
+    if isinstance(before, dict):
+        return isinstance(after, dict) and all(k in after and _extends(v, after[k]) for k, v in before.items())
+    if isinstance(before, list):
+        return isinstance(after, list) and len(before) <= len(after) and all(map(_extends, before, after))
+    if isinstance(before, str):
+        return isinstance(after, str) and after.startswith(before)
+    return bool(before == after)
