@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
 
+# How agents that call tools in text write a call and what it gave.
+_ACTION = re.compile(r"^Action: (\S+)", re.MULTILINE)
+_OBSERVED = "Observation:"
 _TEXT_KINDS = frozenset({"text", "input_text", "output_text"})
 
 
@@ -28,14 +32,19 @@ def read(messages: list[Json]) -> Turn:
     """Return the last user turn of a conversation."""
     turn = Turn()
     names: dict[str, str] = {}
+    action = "tool"
     for message in messages:
         role = message.get("role")
         text, attachments = _content(message.get("content"))
-        if role == "user":
+        if role == "user" and turn.user and text.startswith(_OBSERVED):
+            turn.results.append((action, text.removeprefix(_OBSERVED).strip()))
+        elif role == "user":
             turn.user, turn.attachments, turn.results = text, attachments, []
         elif role in ("system", "developer"):
             turn.system = "\n".join(filter(None, (turn.system, text)))
         elif role == "assistant":
+            if acted := _ACTION.findall(text):
+                action = acted[-1]
             for call in message.get("tool_calls") or []:
                 if isinstance(call, dict):
                     names[str(call.get("id"))] = str((call.get("function") or {}).get("name"))

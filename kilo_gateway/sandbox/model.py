@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from kilo_gateway.sandbox import conversation, prose, tools
+from kilo_gateway.sandbox import conversation, prose, textual, tools
 from kilo_gateway.sandbox.call import Call
 from kilo_gateway.sandbox.conversation import Turn
 from kilo_gateway.sandbox.facts import Facts
@@ -37,7 +37,8 @@ def say(call: Call, turn: Turn) -> str:
         schema = (wanted.get("json_schema") or {}).get("schema") or {}
         return json.dumps(instance(schema, facts), ensure_ascii=False)
     prompt = f"{turn.system}\n{turn.user}"
-    schema = prose.embedded_schema(prompt)
+    # The schemas that an agent's prompt shows are its tools'.
+    schema = None if textual.speaks(turn) else prose.embedded_schema(prompt)
     if schema is not None:
         return json.dumps(instance(schema, Facts(prose.without_schema(turn.user))), ensure_ascii=False)
     if wanted.get("type") == "json_object":

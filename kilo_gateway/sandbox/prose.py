@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from kilo_gateway.sandbox import textual, verdicts
 from kilo_gateway.sandbox.call import Call
 from kilo_gateway.sandbox.conversation import Turn
 from kilo_gateway.sandbox.reply import Reply
@@ -31,6 +32,12 @@ _INSTRUCTIONS = re.compile(
 
 def compose(call: Call, turn: Turn) -> str:
     """Return the plain-text answer of a turn; never empty."""
+    if textual.speaks(turn):
+        return textual.action(call, turn) or textual.answer(_compose(call, turn))
+    return _compose(call, turn)
+
+
+def _compose(call: Call, turn: Turn) -> str:
     who = call.served + (f" (mode {call.mode})" if call.mode else "")
     if turn.results:
         told = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
@@ -42,11 +49,7 @@ def compose(call: Call, turn: Turn) -> str:
     if extracted := _extract(turn):
         return extracted
     received = f" (also received: {', '.join(turn.attachments)})" if turn.attachments else ""
-    echo = f"{who} on the sandbox: you said: {turn.user}{received}"
-    # Agents that parse text for actions stop at this form.
-    if "Action Input:" in turn.system:
-        return f"Thought: I can answer without using any more tools.\nAnswer: {echo}"
-    return echo
+    return f"{who} on the sandbox: you said: {turn.user}{received}"
 
 
 def reasoning(turn: Turn, reply: Reply) -> str:
@@ -199,6 +202,8 @@ _FORMATS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
     (re.compile(r"'ANSWER: <numbers?>'"), _answer_number),
     (re.compile(r'"?choice"?: (?:1|<|int)'), _choice_json),
     (re.compile(r"standalone question", re.IGNORECASE), _standalone),
+    (re.compile(r"\bYES\b.{0,3}(?:or |/ ?)NO\b"), verdicts.yes_or_no),
+    (re.compile(r"sub-questions.+json", re.DOTALL), verdicts.sub_questions),
 )
 
 

@@ -28,16 +28,22 @@ def choose(call: Call, turn: Turn) -> list[ToolCall]:
     if choice in ("required", "any"):
         # An agent that must always call something gets round every tool before any is repeated.
         fresh = [tool for tool in offered if tool["name"] not in turn.answered] or offered
-        wanted = _mentioned(fresh, turn.user) or [max(fresh, key=lambda tool: score(tool, turn.user))]
+        chosen = _mentioned(fresh, turn.user) or [max(fresh, key=lambda tool: score(tool, turn.user))]
     else:
-        fresh = [tool for tool in offered if tool["name"] not in turn.answered]
-        wanted = _mentioned(fresh, turn.user)
-        if not wanted and fresh and not turn.results:
-            best = max(fresh, key=lambda tool: score(tool, turn.user))
-            wanted = [best] if score(best, turn.user) else []
+        chosen = wanted(offered, turn)
     if call.body.get("parallel_tool_calls") is False:
-        wanted = wanted[:1]
-    return make_calls(call, turn, wanted)
+        chosen = chosen[:1]
+    return make_calls(call, turn, chosen)
+
+
+def wanted(offered: list[Json], turn: Turn) -> list[Json]:
+    """Return the tools that a model free to choose would call: those named, else at first the one that fits best."""
+    fresh = [tool for tool in offered if tool["name"] not in turn.answered]
+    named = _mentioned(fresh, turn.user)
+    if named or not fresh or turn.results:
+        return named
+    best = max(fresh, key=lambda tool: score(tool, turn.user))
+    return [best] if score(best, turn.user) else []
 
 
 def make_calls(call: Call, turn: Turn, tools: list[Json]) -> list[ToolCall]:
