@@ -1,0 +1,114 @@
+"""The contract can be kept without Kilo, and each of its tests that matters fails where an LLM breaks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .llama_index_contract import LLMContract
+from .scripted import KEY, NamelessLLM, ScriptedLLM, Server
+
+
+class TestScriptedLLM(LLMContract):
+    """An LLM that keeps the contract, but for what LlamaIndex's own structured methods get wrong."""
+
+    is_deterministic = True
+    has_structured_output = False
+    cls: type[ScriptedLLM] = ScriptedLLM
+    defects: frozenset[str] = frozenset()
+
+    def make_llm(self, **fields: Any) -> ScriptedLLM:
+        shown = KEY if "key in repr" in self.defects else None
+        return self.cls(defects=self.defects, shown_key=shown, **fields)
+
+    def make_thinking_llm(self) -> ScriptedLLM:
+        return self.make_llm(thinks=True)
+
+    def make_failing_llm(self) -> ScriptedLLM:
+        return self.make_llm(fails=True)
+
+    def secrets(self) -> list[str]:
+        return [KEY]
+
+    def count_requests(self) -> int:
+        return len(Server.requests)
+
+    def last_messages(self) -> list[dict[str, Any]]:
+        return Server.requests[-1]
+
+
+DEFECTS = [
+    ("metadata asks", "test_metadata_costs_no_request", ()),
+    ("asks twice", "test_one_request_per_call", ("chat",)),
+    ("first async delta lost", "test_sync_and_async_are_alike", ()),
+    ("not cumulative", "test_streams_grow", ("stream_chat",)),
+    ("not cumulative", "test_streams_grow", ("astream_complete",)),
+    ("blocks shared", "test_streamed_responses_do_not_change_later", ("stream_chat",)),
+    ("many blocks", "test_text_is_one_block", ("astream_chat",)),
+    ("counted twice", "test_one_event_and_one_span_per_call", ("complete",)),
+    ("no usage in streams", "test_tokens_are_counted_exactly", ("stream_chat",)),
+    ("fails in silence", "test_failures_are_raised", ("chat",)),
+    ("fails in silence", "test_failures_are_raised", ("astream_complete",)),
+    ("messages changed", "test_messages_are_not_changed", ("achat",)),
+    ("system prompt in chat", "test_chat_does_not_add_the_system_prompt", ()),
+    ("thoughts on the message", "test_thoughts", ()),
+    ("thoughts lost", "test_thoughts_go_back", ()),
+    ("nameless calls", "test_calls_can_be_read_from_every_chunk", ("stream_chat_with_tools",)),
+    ("half arguments raise", "test_calls_can_be_read_from_every_chunk", ("astream_chat_with_tools",)),
+    ("second call lost", "test_parallel_calls", ("chat_with_tools",)),
+    ("parallel calls kept", "test_one_call_when_parallel_ones_are_not_allowed", ("stream_chat_with_tools",)),
+    ("demand ignored", "test_a_tool_can_be_demanded", ("achat_with_tools",)),
+    ("choice without tools", "test_no_tools_are_no_error", ({"tool_required": True},)),
+    ("history extended", "test_the_history_is_not_changed", ("chat_with_tools",)),
+    ("bound to a loop", "test_two_event_loops", ()),
+    ("client kept", "test_copies_work_after_use", ()),
+    ("not picklable", "test_pickles_work_after_use", ()),
+    ("key in repr", "test_secrets_are_not_shown", ()),
+    ("key in payload", "test_secrets_are_not_traced", ("chat",)),
+]
+
+
+@pytest.mark.parametrize(("defect", "name", "arguments"), DEFECTS)
+def test_a_defect_is_found(defect: str, name: str, arguments: tuple[Any, ...]) -> None:
+    contract = TestScriptedLLM()
+    getattr(contract, name)(*arguments)
+    contract.defects = frozenset({defect})
+    with pytest.raises(Exception):  # noqa: B017, PT011 -- an assertion, or what the defect itself raises
+        getattr(contract, name)(*arguments)
+
+
+def test_a_class_without_a_name_is_found() -> None:
+    contract = TestScriptedLLM()
+    contract.cls = NamelessLLM
+    with pytest.raises(AssertionError):
+        contract.test_it_has_a_name_of_its_own()
+
+
+def test_what_llama_index_itself_gets_wrong_is_found() -> None:
+    """Its async structured prediction forgets the system prompt, which an LLM class has to mend."""
+    contract = TestScriptedLLM()
+    contract.has_structured_output = True  # type: ignore[misc]
+    contract.test_an_object_keeps_the_system_prompt("structured_predict")
+    with pytest.raises(AssertionError):
+        contract.test_an_object_keeps_the_system_prompt("astructured_predict")
+
+
+def test_a_stream_that_is_not_closed_is_found() -> None:
+    """LlamaIndex's decorators leave the wrapped stream open while somebody keeps the exception."""
+    contract = TestScriptedLLM()
+    closed: list[bool] = []
+
+    class Slow(ScriptedLLM):
+        def _steps(self, *args: Any) -> Any:
+            try:
+                yield from super()._steps(*args)
+            finally:
+                closed.append(True)
+
+    contract.make_slow_llm = Slow  # type: ignore[method-assign]
+    contract.was_disconnected = lambda: bool(closed)  # type: ignore[method-assign]
+    contract.test_leaving_a_stream_frees_the_connection("stream_chat", kept=False)
+    closed.clear()
+    with pytest.raises(AssertionError):
+        contract.test_leaving_a_stream_frees_the_connection("stream_chat", kept=True)

@@ -1,0 +1,193 @@
+"""The contract's part about tools and structured output."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.prompts import PromptTemplate
+
+from .base import City, ContractBase, collect, each_predict, each_tool_endpoint, greet, multiply, observe, text_of
+
+
+class ToolContract(ContractBase):
+    """What an LLM owes that calls functions."""
+
+    def calls(self, llm: Any, response: Any) -> list[tuple[str, dict[str, Any]]]:
+        """Return names and arguments of a response's calls."""
+        found = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        return [(call.tool_name, call.tool_kwargs) for call in found]
+
+    @each_tool_endpoint
+    def test_a_tool_is_called(self, endpoint: str) -> None:
+        """The last response carries the call, with an id, and as a block and a plain dict alike."""
+        self.need(self.has_tools, "tools")
+        llm: Any = self.make_llm()
+        last = self.ask_with_tools(llm, endpoint)[-1]
+        assert self.calls(llm, last) == [("multiply", {"a": 6, "b": 7})]
+        assert all(call.tool_id for call in llm.get_tool_calls_from_response(last))
+        [block] = [b for b in last.message.blocks if b.block_type == "tool_call"]
+        [plain] = last.message.additional_kwargs["tool_calls"]
+        plain = plain if isinstance(plain, dict) else plain.model_dump()
+        assert (block.tool_call_id, block.tool_name) == (plain["id"], plain["function"]["name"])
+
+    @each_tool_endpoint
+    def test_one_event_and_one_span_per_call_with_tools(self, endpoint: str) -> None:
+        """Tools change nothing about how often a call is told."""
+        self.need(self.has_tools, "tools")
+        llm = self.make_llm()
+        with observe(llm) as seen:
+            self.ask_with_tools(llm, endpoint)
+        assert (len(seen.named("Start")), len(seen.named("End"))) == (1, 1)
+        assert (len(seen.starts), len(seen.ends)) == (1, 1)
+        assert seen.spans_of(llm) == [endpoint.removesuffix("_with_tools")]
+
+    @pytest.mark.parametrize("endpoint", ["stream_chat_with_tools", "astream_chat_with_tools"])
+    def test_calls_can_be_read_from_every_chunk(self, endpoint: str) -> None:
+        """Agents read the calls of each chunk: half arguments raise nothing, and no call lacks a name."""
+        self.need(self.has_tools, "tools")
+        llm = self.make_llm()
+        seen = [self.calls(llm, response) for response in self.ask_with_tools(llm, endpoint)]
+        assert all(name == "multiply" for calls in seen for name, _ in calls)
+        assert all(len(calls) <= 1 for calls in seen)
+
+    @each_tool_endpoint
+    def test_parallel_calls(self, endpoint: str) -> None:
+        """Several calls of one answer stay apart, each with an id of its own."""
+        self.need(self.has_parallel_tools, "parallel calls")
+        llm: Any = self.make_llm()
+        last = self.ask_with_tools(llm, endpoint, self.parallel_question, allow_parallel_tool_calls=True)[-1]
+        assert sorted(self.calls(llm, last)) == [("greet", {"name": "Ada"}), ("multiply", {"a": 6, "b": 7})]
+        assert len({call.tool_id for call in llm.get_tool_calls_from_response(last)}) == 2
+        assert len(last.message.additional_kwargs["tool_calls"]) == 2
+
+    @each_tool_endpoint
+    def test_one_call_when_parallel_ones_are_not_allowed(self, endpoint: str) -> None:
+        """`allow_parallel_tool_calls=False` holds whatever the model does, in streams and in both forms."""
+        self.need(self.has_parallel_tools, "parallel calls")
+        llm = self.make_llm()
+        for response in self.ask_with_tools(llm, endpoint, self.parallel_question, allow_parallel_tool_calls=False):
+            assert len(self.calls(llm, response)) <= 1
+            assert len(response.message.additional_kwargs.get("tool_calls") or ()) <= 1
+        assert len(self.calls(llm, response)) == 1
+
+    @each_tool_endpoint
+    def test_a_tool_can_be_demanded(self, endpoint: str) -> None:
+        """`tool_required` makes the model call something, though the question needs no tool."""
+        self.need(self.has_tools, "tools")
+        llm = self.make_llm()
+        assert self.calls(llm, self.ask_with_tools(llm, endpoint, self.question, tool_required=True)[-1])
+
+    @pytest.mark.parametrize("arguments", [{}, {"tool_required": True}, {"tool_choice": "auto"}])
+    def test_no_tools_are_no_error(self, arguments: dict[str, Any]) -> None:
+        """Agents pass an empty list, sometimes with a tool choice: that is a plain chat."""
+        self.need(self.has_tools, "tools")
+        llm: Any = self.make_llm()
+        response = llm.chat_with_tools([], self.question, **arguments)
+        assert text_of(response).strip()
+        assert self.calls(llm, response) == []
+
+    def test_no_call_is_an_error_unless_told_otherwise(self) -> None:
+        """`get_tool_calls_from_response` raises by default when there is no call."""
+        self.need(self.has_tools, "tools")
+        llm: Any = self.make_llm()
+        with pytest.raises(ValueError):  # noqa: PT011 -- the text is the class's own
+            llm.get_tool_calls_from_response(llm.chat(self.user))
+
+    @each_tool_endpoint
+    def test_the_history_is_not_changed(self, endpoint: str) -> None:
+        """The user's message is not appended to the caller's list."""
+        self.need(self.has_tools, "tools")
+        history = [ChatMessage(role="user", content="Hello"), ChatMessage(role="assistant", content="Hello!")]
+        before = [message.model_dump_json() for message in history]
+        self.ask_with_tools(self.make_llm(), endpoint, chat_history=history)
+        assert [message.model_dump_json() for message in history] == before
+
+    @each_tool_endpoint
+    def test_a_tools_result_is_answered_after_json(self, endpoint: str) -> None:
+        """A turn with calls survives JSON, as stores of conversations need it, and goes back as it was."""
+        self.need(self.has_tools, "tools")
+        llm: Any = self.make_llm()
+        turn = self.ask_with_tools(llm, endpoint)[-1].message
+        turn = ChatMessage.model_validate_json(turn.model_dump_json())
+        call_id = next(block.tool_call_id for block in turn.blocks if block.block_type == "tool_call")
+        result = ChatMessage(role="tool", content="42", additional_kwargs={"tool_call_id": call_id})
+        question = ChatMessage(role="user", content=self.tool_question)
+        answer = collect(getattr(llm, endpoint), self.tools, chat_history=[question, turn, result])[-1]
+        assert text_of(answer).strip()
+        sent = self.last_messages()
+        if sent is not None:
+            [call] = sent[1]["tool_calls"]
+            assert (call["id"], json.loads(call["function"]["arguments"])) == (call_id, {"a": 6, "b": 7})
+            assert sent[2]["tool_call_id"] == call_id
+
+    # LlamaIndex's agents use old names of pydantic and of its own workflows.
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.parametrize("streaming", [True, False])
+    def test_an_agent_finishes(self, streaming: bool) -> None:
+        """A FunctionAgent calls a tool, reads its result and answers."""
+        self.need(self.has_tools, "tools")
+        agent = FunctionAgent(tools=[multiply, greet], llm=self.make_llm(), streaming=streaming)
+
+        async def run() -> Any:
+            return await agent.run(self.tool_question)
+
+        output = collect(_named("arun", run))[0]
+        assert [str(call.tool_output.content) for call in output.tool_calls] == ["42"]
+        assert str(output).strip()
+
+    @each_predict
+    def test_an_object(self, endpoint: str) -> None:
+        """Structured prediction gives the object asked for, at the end of a stream too."""
+        self.need(self.has_structured_output, "structured output")
+        objects = collect(getattr(self.make_llm(), endpoint), City, PromptTemplate(self.city_question), name="Oslo")
+        assert objects[-1] == City(name="Oslo", population=700000)
+
+    @each_predict
+    def test_an_object_keeps_the_system_prompt(self, endpoint: str) -> None:
+        """`system_prompt` is sent in all four ways."""
+        self.need(self.has_structured_output, "structured output")
+        llm = self.make_llm(system_prompt="Answer as a geographer.")
+        with observe(llm) as seen:
+            collect(getattr(llm, endpoint), City, PromptTemplate(self.city_question), name="Oslo")
+        [start] = seen.named("Start")
+        assert [message.role.value for message in start.messages] == ["system", "user"]
+        assert start.messages[0].content == "Answer as a geographer."
+
+    @pytest.mark.parametrize("endpoint", ["stream_structured_predict", "astream_structured_predict"])
+    def test_partial_objects_grow(self, endpoint: str) -> None:
+        """What a partial object has told, no later one takes back."""
+        self.need(self.has_structured_output, "structured output")
+        objects = collect(getattr(self.make_llm(), endpoint), City, PromptTemplate(self.city_question), name="Oslo")
+        told: dict[str, Any] = {}
+        for item in objects:
+            now = {name: value for name, value in item.model_dump().items() if value is not None}
+            assert told.keys() <= now.keys()
+            told = now
+
+    @each_predict
+    def test_no_object_is_an_error(self, endpoint: str) -> None:
+        """A failed call gives no half-filled object."""
+        self.need(self.has_structured_output, "structured output")
+        llm = self.make_failing_llm()
+        self.need(llm, "failing LLM")
+        with pytest.raises(Exception) as caught:  # noqa: PT011, B017, RUF100 -- any kind will do
+            collect(getattr(llm, endpoint), City, PromptTemplate(self.city_question), name="Oslo")
+        assert str(caught.value)
+
+    def test_a_structured_llm(self) -> None:
+        """`as_structured_llm` answers with the object's JSON, the object itself in `raw`."""
+        self.need(self.has_structured_output, "structured output")
+        structured = self.make_llm().as_structured_llm(City)
+        message = [ChatMessage(role="user", content=self.city_question.replace("{name}", "Oslo"))]
+        for endpoint in ("chat", "achat"):
+            [response] = collect(getattr(structured, endpoint), message)
+            assert response.raw == City.model_validate_json(response.message.content)
+
+
+def _named(name: str, function: Any) -> Any:
+    function.__name__ = name
+    return function
