@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from kilo_gateway import parts
+from kilo_gateway import parts, plain
 
 Part = dict[str, Any]
 
@@ -47,7 +47,7 @@ def _convert(message: ChatMessage) -> dict[str, Any]:
     content = _parts(message.blocks)
     if role == "assistant":
         thoughts = [b for b in message.blocks if isinstance(b, ThinkingBlock)]
-        details = [d for b in thoughts for d in b.additional_information.get("reasoning_details") or ()]
+        details = [d for b in thoughts for d in plain.dicts(b.additional_information.get("reasoning_details"))]
         return parts.assistant_message(
             content,
             _tool_calls(message),
@@ -75,9 +75,9 @@ def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
     calls = []
     for call in message.additional_kwargs.get("tool_calls") or ():
         # Other LLM classes of LlamaIndex keep the openai package's objects here.
-        plain = call if isinstance(call, Mapping) else call.model_dump()
-        function = plain["function"]
-        calls.append(parts.tool_call(plain.get("id") or "", function["name"], function.get("arguments") or ""))
+        told = call if isinstance(call, Mapping) else call.model_dump()
+        function = told["function"]
+        calls.append(parts.tool_call(told.get("id") or "", function["name"], function.get("arguments") or ""))
     return calls
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
+from llama_index.core.callbacks.base_handler import BaseCallbackHandler
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
@@ -13,18 +16,25 @@ from pydantic import PrivateAttr
 from kilo_gateway.ledger import Ledger, Spent
 
 
-class KiloUsageHandler(BaseEventHandler):
-    """Adds up what `KiloLLM` uses, for everything inside a `with` block or as an event handler.
+class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
+    """Adds up what `KiloLLM` uses, for everything inside a `with` block, or as an event or callback handler.
 
     `usage` is a `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
-    LlamaIndex's events are process-wide: calls of other threads count too.
+    LlamaIndex's events are process-wide: calls of other threads count too. As a handler of one
+    `CallbackManager` it counts the calls of what uses that manager. An answer that it is told in both ways
+    counts once. Copies are the handler itself; in another process it starts anew.
 
         with KiloUsageHandler() as used:
             query_engine.query(question)
         print(used.usage)
     """
 
+    # What a callback handler of LlamaIndex is asked for.
+    event_starts_to_ignore: tuple[CBEventType, ...] = ()
+    event_ends_to_ignore: tuple[CBEventType, ...] = ()
+
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
+    _counted: Any = PrivateAttr(default_factory=WeakValueDictionary)
 
     @property
     def usage(self) -> Ledger:
@@ -37,7 +47,9 @@ class KiloUsageHandler(BaseEventHandler):
         return "KiloUsageHandler"
 
     def __enter__(self) -> Self:
-        """Count all calls from here on."""
+        """Count all calls from here on. Raises RuntimeError inside a block that counts already."""
+        if any(handler is self for handler in get_dispatcher().event_handlers):
+            raise RuntimeError("this KiloUsageHandler counts already: use another one for the inner block")
         get_dispatcher().add_event_handler(self)
         return self
 
@@ -47,13 +59,47 @@ class KiloUsageHandler(BaseEventHandler):
         handlers[:] = [handler for handler in handlers if handler is not self]
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
-        """Count an answer."""
-        if not isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent) or event.response is None:
-            return
-        told = event.response.additional_kwargs
-        if "requested_model" not in told:
-            return  # another LLM's
+        """Count the answer that an event tells."""
+        if isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent):
+            self._count(event.response)
+
+    def on_event_start(
+        self,
+        event_type: CBEventType,
+        payload: dict[str, Any] | None = None,
+        event_id: str = "",
+        parent_id: str = "",
+        **kwargs: Any,
+    ) -> str:
+        """Do nothing: what a call uses is known at its end."""
+        return event_id
+
+    def on_event_end(
+        self, event_type: CBEventType, payload: dict[str, Any] | None = None, event_id: str = "", **kwargs: Any
+    ) -> None:
+        """Count the answer that a callback tells."""
+        told = payload or {}
+        if event_type is CBEventType.LLM:
+            self._count(told.get(EventPayload.RESPONSE) or told.get(EventPayload.COMPLETION))
+
+    def start_trace(self, trace_id: str | None = None) -> None:
+        """Do nothing."""
+
+    def end_trace(self, trace_id: str | None = None, trace_map: dict[str, list[str]] | None = None) -> None:
+        """Do nothing."""
+
+    def _count(self, response: Any) -> None:
+        told = getattr(response, "additional_kwargs", {})
+        if "requested_model" not in told or self._counted.get(id(response)) is response:
+            return  # another LLM's, or told a second time
+        self._counted[id(response)] = response
         cost = told.get("cost")
         counts = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
         spent = Spent(calls=1, cost=cost or 0.0, unpriced=cost is None, **{n: told.get(n, 0) for n in counts})
         self._usage.add(told["model"], spent)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
