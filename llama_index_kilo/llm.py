@@ -73,10 +73,14 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex plans prompts with; never asks the network."""
+        """What LlamaIndex plans prompts with; never asks the network.
+
+        `num_output` is `max_tokens`, but at most half the window: LlamaIndex takes it off what a prompt may have.
+        """
+        window = self.context_window or known_models.context_window(self.model_id, base_url=self.base_url)
         return LLMMetadata(
-            context_window=self.context_window or known_models.context_window(self.model_id, base_url=self.base_url),
-            num_output=self.max_tokens or -1,
+            context_window=window,
+            num_output=min(self.max_tokens, window // 2) if self.max_tokens else -1,
             is_chat_model=True,
             is_function_calling_model=self.is_function_calling_model,
             model_name=self.model_id,
