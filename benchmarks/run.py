@@ -117,11 +117,13 @@ def growth(figures: Figures) -> str:
 def report(environments: list[dict[str, Any]], rounds: str) -> str:
     """Return RESULTS.md."""
     now = datetime.now(UTC).date().isoformat()
+    machine = f"{platform.machine()}, {platform.system()}"
     parts = [
         "# Benchmark results",
         "",
-        f"Made by `make bench` on {now}: {platform.machine()}, {platform.system()}, {rounds} rounds. CPU time of the client's process alone; all "
-        "rivals of an environment take turns in one process, against one local server. Ratios and medians count, not microseconds: those belong to the machine.",
+        f"Made by `make bench` on {now}: {machine}, {rounds} rounds. CPU time of the client's process alone; all",
+        "rivals of an environment take turns in one process, against one local server. Ratios count, not",
+        "microseconds: those belong to the machine.",
     ]
     for found in environments:
         named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())

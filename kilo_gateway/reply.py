@@ -45,6 +45,8 @@ class ToolCall:
         text = self.arguments.strip()
         if text in ("", "null"):
             return {}
+        if not text.endswith("}"):
+            return None  # agents ask for every chunk of a stream: parsing a long text each time would add up
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):

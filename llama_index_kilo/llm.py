@@ -206,7 +206,10 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         }
 
     def _is_natively_structured(self, call: Mapping[str, Any]) -> bool:
-        return self.structured_output_method == "json_schema"
+        if self.structured_output_method is not None:
+            return self.structured_output_method == "json_schema"
+        info = known_models.known(self.requested_model(call), base_url=self.base_url)
+        return info is not None and info.supports_structured_outputs is True
 
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
