@@ -17,7 +17,7 @@ from langchain_core.runnables import ConfigurableField, RunnableParallel, Runnab
 
 from kilo_gateway import KiloError, KiloServerError
 from kilo_gateway.sandbox import Sandbox
-from langchain_kilo import ChatKilo
+from langchain_kilo import ChatKilo, KiloUsageCallback
 from tests.langchain_kilo.support import TEXT, WAYS, Scenario, add, alist, every_way, streamed, summed
 
 
@@ -57,6 +57,20 @@ def test_a_cached_answer_needs_no_request(scenario: Scenario, kilo_sandbox: Sand
     assert again.response_metadata == first.response_metadata
     WAYS[way](llm, "something else")
     assert len(kilo_sandbox.requests) == 2
+
+
+def test_a_cached_answer_costs_nothing(kilo_sandbox: Sandbox) -> None:
+    llm = ChatKilo(
+        model="anthropic/claude-sonnet-4.6",
+        base_url=kilo_sandbox.base_url,
+        api_key=kilo_sandbox.api_key,
+        cache=InMemoryCache(),
+    )
+    with KiloUsageCallback() as used:
+        first = llm.invoke("hi")
+        llm.invoke("hi")
+    assert len(kilo_sandbox.requests) == 1
+    assert used.usage.total.cost == first.response_metadata["cost"]
 
 
 @pytest.mark.parametrize("per_call", [False, True])
