@@ -52,7 +52,10 @@ class KiloUsageCallback(BaseCallbackHandler):
             # The first of several choices carries the usage of all.
             message = generation.message if isinstance(generation, ChatGeneration) else None
             if isinstance(message, AIMessage) and message.response_metadata.get("model_provider") == PROVIDER:
-                self._count(message)
+                # Core marks an answer from LangChain's cache with the total_cost 0.
+                usage: Any = message.usage_metadata or {}
+                if "total_cost" not in usage:
+                    self._count(message)
 
     def _count(self, message: AIMessage) -> None:
         self.usage.add(message.response_metadata["model_name"], _spent(message))
