@@ -1,15 +1,16 @@
 # Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed) and
-# .venv-bench (with the packages we compare with, which hold some versions back).
+# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead).
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 BENCH := .venv-bench
+AHEAD := .venv-ahead
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,sandbox]
 PYTEST := -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest record bench lint types format clean
+.PHONY: help demo test test-lowest test-ahead record bench lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,13 @@ $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(LOWEST)/bin/python -m pip install -q --disable-pip-version-check -c constraints-lowest.txt -e '$(EXTRAS)' --group test
 	@touch $@
 
+$(AHEAD)/.installed: pyproject.toml constraints.txt constraints-ahead.txt
+	test -x $(AHEAD)/bin/python || $(PYTHON) -m venv $(AHEAD)
+	$(AHEAD)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(AHEAD)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '$(EXTRAS)' --group test
+	$(AHEAD)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r constraints-ahead.txt
+	@touch $@
+
 $(BENCH)/.installed: pyproject.toml constraints-bench.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt pip
@@ -40,6 +48,9 @@ test: $(VENV)/.installed ## Run the tests with the newest versions
 
 test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
 	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
+
+test-ahead: $(AHEAD)/.installed ## Run them with versions that other packages' pins still hold back
+	$(AHEAD)/bin/python $(PYTEST) $(ARGS)
 
 record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or with KILO_API_KEY from the live gateway
 	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
@@ -59,4 +70,4 @@ format: $(VENV)/.installed ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) $(LOWEST) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
