@@ -38,15 +38,20 @@ def main(arguments: list[str] | None = None) -> int:
     # Not before: the list needs no server.
     from kilo_gateway.sandbox.server import Sandbox
 
-    gateway = Sandbox(
-        port=options.port,
-        era=options.era,
-        catalog_ids=options.ids,
-        upstream=options.upstream,
-        delay=options.delay,
-        done=not options.no_done,
-        credits_status=options.credits_status,
-    )
+    try:
+        gateway = Sandbox(
+            port=options.port,
+            era=options.era,
+            catalog_ids=options.ids,
+            upstream=options.upstream,
+            upstream_model=options.model,
+            delay=options.delay,
+            done=not options.no_done,
+            credits_status=options.credits_status,
+        )
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     try:
         gateway.start()
     except OSError as error:
@@ -74,7 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ids", choices=("mid-2026", "E3"), default="mid-2026", help="model versions of the auto tiers"
     )
-    parser.add_argument("--upstream", choices=("openrouter", "vercel"), default="openrouter")
+    parser.add_argument(
+        "--upstream",
+        default="openrouter",
+        metavar="URL",
+        help="base URL of an OpenAI-compatible server (llama.cpp, Ollama, vLLM) whose model answers; or openrouter, "
+        "vercel: the shape of the canned answers (openrouter)",
+    )
+    parser.add_argument("--model", help="the model of --upstream URL (the first one that server lists)")
     parser.add_argument("--delay", type=float, default=0.01, help="seconds between stream frames (0.01)")
     parser.add_argument("--no-done", action="store_true", help="end streams without [DONE]")
     parser.add_argument("--credits-status", type=int, choices=(402, 200), default=402)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import Receive, Send
 
@@ -20,7 +20,7 @@ class Answer:
     """Status, headers and the parts of a body; a stream is sent chunked and its headers at once."""
 
     status: int = 200
-    parts: Iterable[Part] = ()
+    parts: Iterable[Part] | AsyncIterator[Part] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     streaming: bool = False
     delay: float = 0.0
@@ -57,6 +57,9 @@ class _Delivery:
     started: bool = False
 
     async def run(self) -> None:
+        if isinstance(self.answer.parts, AsyncIterator):
+            await self._pass_on(self.answer.parts)
+            return
         parts = iter(self.answer.parts)
         part = next(parts, b"")
         if self.answer.streaming:
@@ -81,10 +84,27 @@ class _Delivery:
         if isinstance(part, Pause):
             await self._body(b"", more=False)
 
+    async def _pass_on(self, parts: AsyncIterator[Part]) -> None:
+        """Send what another server says as it comes; when the client leaves, leave that server too."""
+        await self._start()
+        while True:
+            step = asyncio.ensure_future(anext(parts, None))
+            awaited: set[asyncio.Future[Any]] = {step, self.left, self.stopped}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                step.cancel()
+                await asyncio.gather(step, return_exceptions=True)
+                self.record.update(disconnected=self.left.done())
+                return
+            part = step.result()
+            await self._body(part if isinstance(part, bytes) else b"", more=part is not None)
+            if part is None:
+                return
+
     async def _start(self) -> None:
         headers = dict(self.answer.headers)
         if not self.answer.streaming:
-            parts = tuple(self.answer.parts)
+            parts = tuple(cast("Iterable[Part]", self.answer.parts))
             # One byte more than will come, so that a dropped connection cannot pass for a whole body.
             length = sum(len(part) for part in parts if isinstance(part, bytes)) + (DROP in parts)
             headers["content-length"] = str(length)

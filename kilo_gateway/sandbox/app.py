@@ -73,7 +73,7 @@ class Gateway:
         peer = (scope.get("client") or ("127.0.0.1", 0))[0]
         forwarded = headers.get("x-forwarded-for", peer).split(",")[0].strip()
         try:
-            answer = self._answer(record, number, forwarded)
+            answer = await self._answer(record, number, forwarded)
         except Refusal as refusal:
             status, content, extra = render(refusal.name, self.options, **refusal.places)
             answer = json_answer(content, status, extra)
@@ -90,7 +90,7 @@ class Gateway:
         finally:
             record.update(finished=True)
 
-    def _answer(self, record: Record, number: int, ip: str) -> Answer:
+    async def _answer(self, record: Record, number: int, ip: str) -> Answer:
         path = _relative(record.path)
         identity = identify(record.headers, lenient=self.options.lenient_tokens)
         record.update(account=identity.account.name, organization_id=identity.organization_id)
@@ -117,7 +117,7 @@ class Gateway:
             raise Refusal("api-kind-not-supported", kind=_KINDS[bare], kinds="chat_completions")
         if bare != "/chat/completions":
             raise Refusal("invalid-path")
-        return self._chat(record, Call(record.headers, self.options, record.body, ip or None, number))
+        return await self._chat(record, Call(record.headers, self.options, record.body, ip or None, number))
 
     def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
@@ -138,7 +138,7 @@ class Gateway:
             return json_answer(found, headers={"cache-control": "s-maxage=60"})
         return Answer(405, (b"",))
 
-    def _chat(self, record: Record, call: Call) -> Answer:
+    async def _chat(self, record: Record, call: Call) -> Answer:
         try:
             admit(call)
         finally:
@@ -157,6 +157,8 @@ class Gateway:
                 call.repetition = self._repetitions[call.served]
             if call.scenario.refuse and (page := call.scenario.refuse(call)):
                 return _paged(page)
+        elif self.options.relay:
+            return await self.options.relay.answer(call)
         replies = model.answer(call)
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
 

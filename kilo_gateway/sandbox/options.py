@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from kilo_gateway.sandbox.relay import Relay
 
 Era = Literal["E1", "E2", "E3"]
 CatalogIds = Literal["mid-2026", "E3"]
@@ -23,6 +26,7 @@ class Options:
     catalog_ids: CatalogIds
     upstream: Upstream
     delay: float
+    relay: Relay | None = None
 
     @classmethod
     def for_era(
@@ -35,13 +39,18 @@ class Options:
         error_type: bool | None = None,
         credits_status: int = 402,
         catalog_ids: CatalogIds = "mid-2026",
-        upstream: Upstream = "openrouter",
+        upstream: Upstream | str = "openrouter",
+        upstream_model: str | None = None,
         delay: float = 0.0,
     ) -> Options:
         """Return the switches of `era`; raises ValueError for a value the sandbox does not know."""
         _require("era", era, ("E1", "E2", "E3"))
         _require("catalog_ids", catalog_ids, ("mid-2026", "E3"))
-        _require("upstream", upstream, ("openrouter", "vercel"))
+        relay = None
+        if upstream not in ("openrouter", "vercel"):
+            from kilo_gateway.sandbox.relay import Relay  # it imports the openai package
+
+            upstream, relay = "openrouter", Relay(upstream, upstream_model)
         _require("credits_status", credits_status, (402, 200))
         if delay < 0:
             raise ValueError(f"delay={delay!r} must not be negative")
@@ -57,6 +66,7 @@ class Options:
             catalog_ids=catalog_ids,
             upstream=upstream,
             delay=delay,
+            relay=relay,
         )
 
 

@@ -28,7 +28,9 @@ class Sandbox:
     """A local gateway on 127.0.0.1, as a context manager (also asynchronous) or by `start` and `stop`.
 
     `port` 0 takes a free one. `era` plays a server generation and sets the policies that the other switches
-    override; `delay` is the seconds between the frames of a stream. See docs/gateway.md, "Eras".
+    override; `delay` is the seconds between the frames of a stream. `upstream` is the shape of the answers, or
+    the base URL of a server that answers in the canned model's stead: any that speaks OpenAI's chat
+    completions; `upstream_model` is its model, by default the first it lists. See docs/gateway.md, "Eras".
     """
 
     api_key = RICH.token
@@ -47,7 +49,8 @@ class Sandbox:
         error_type: bool | None = None,
         credits_status: int = 402,
         catalog_ids: CatalogIds = "mid-2026",
-        upstream: Upstream = "openrouter",
+        upstream: Upstream | str = "openrouter",
+        upstream_model: str | None = None,
         delay: float = 0.0,
     ) -> None:
         self.options = Options.for_era(
@@ -59,6 +62,7 @@ class Sandbox:
             credits_status=credits_status,
             catalog_ids=catalog_ids,
             upstream=upstream,
+            upstream_model=upstream_model,
             delay=delay,
         )
         self._gateway = Gateway(self.options)

@@ -23,7 +23,7 @@ SIGNATURE = "c2FuZGJveC1zaWduYXR1cmU="
 
 def completion(call: Call, replies: list[Reply]) -> Json:
     """Return the body of an answer that is not streamed."""
-    body = _envelope(call, "chat.completion")
+    body = envelope(call, "chat.completion")
     body["system_fingerprint"] = None
     body["choices"] = [_choice(call, reply, index) for index, reply in enumerate(replies)]
     body["usage"] = usage(call, replies)
@@ -54,7 +54,7 @@ def chunks(call: Call, replies: list[Reply]) -> list[Json]:
 
 def chunk(call: Call, delta: Json, *, finish: str | None = None, index: int = 0, logprobs: Json | None = None) -> Json:
     """Return one chunk object."""
-    made = _envelope(call, "chat.completion.chunk")
+    made = envelope(call, "chat.completion.chunk")
     choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
     if call.upstream == "openrouter":
         choice["native_finish_reason"] = _native(finish)
@@ -123,7 +123,7 @@ def generation_id(call: Call) -> str:
     return f"gen-{_EPOCH + call.number}-{digest[:20]}"
 
 
-def _envelope(call: Call, kind: str) -> Json:
+def envelope(call: Call, kind: str) -> Json:
     made: Json = {"id": generation_id(call), "object": kind, "created": _EPOCH + call.number}
     if call.upstream == "openrouter":
         made["provider"] = "Sandbox"

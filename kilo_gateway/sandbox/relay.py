@@ -1,0 +1,87 @@
+"""Another server's model behind the sandbox's tiers, modes, credentials and errors.
+
+Any server that speaks OpenAI's chat completions will do (llama.cpp, Ollama, vLLM). What it says is passed on as it
+comes; ids, the name of the served model and the framing are the sandbox's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import openai
+
+from kilo_gateway.sandbox import sse
+from kilo_gateway.sandbox.answers import Answer, json_answer
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.errors import upstream_body
+from kilo_gateway.sandbox.parts import Part
+from kilo_gateway.sandbox.wire import envelope
+
+Json = dict[str, Any]
+
+# What every such server knows; the gateway's own fields would be refused by strict ones.
+_FIELDS = frozenset(
+    {"messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "n", "logit_bias"}
+    | {"frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "tools", "tool_choice", "response_format"}
+    | {"parallel_tool_calls", "stream_options"}
+)
+
+
+class Relay:
+    """Asks the server at `url` (its base URL, mostly ending in /v1) for `model`, by default its first one."""
+
+    def __init__(self, url: str, model: str | None = None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"upstream={url!r} must be 'openrouter', 'vercel' or the http(s) base URL of a server")
+        self._url = url
+        self._model = model
+
+    async def answer(self, call: Call) -> Answer:
+        """Return the server's answer to an admitted call; its errors are those of a provider."""
+        client = openai.AsyncOpenAI(base_url=self._url, api_key="none", max_retries=0)
+        body = {name: value for name, value in call.effective.items() if name in _FIELDS}
+        try:
+            body["model"] = self._model or (await client.models.list()).data[0].id
+            if call.streaming:
+                frames: Any = await client.post(
+                    "/chat/completions",
+                    body={**body, "stream": True},
+                    cast_to=object,
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
+                )
+                return Answer(200, _stream(call, client, frames), {"content-type": "text/event-stream"}, streaming=True)
+            found: Any = await client.post("/chat/completions", body=body, cast_to=object)
+        except openai.APIStatusError as error:
+            await client.close()
+            return json_answer(upstream_body(error.status_code, error.response.text), error.status_code)
+        except openai.APIConnectionError as error:
+            await client.close()
+            return json_answer(upstream_body(502, f"{self._url}: {error.__cause__ or error}"), 502)
+        await client.close()
+        return json_answer(_labelled(call, found, "chat.completion"))
+
+
+async def _stream(call: Call, client: openai.AsyncOpenAI, frames: Any) -> AsyncIterator[Part]:
+    options = call.options
+    yield sse.comment(options.keepalive)
+    async with client, aclosing(frames.response):
+        try:
+            async for frame in frames:
+                yield sse.event(_labelled(call, frame, "chat.completion.chunk"))
+        except openai.APIError as error:
+            yield sse.event(upstream_body(502, str(error)))
+            return
+    if options.done:
+        yield b"data: [DONE]\n\n"
+
+
+def _labelled(call: Call, told: Json, kind: str) -> Json:
+    choices = [
+        {**choice, "native_finish_reason": choice.get("finish_reason")} if call.upstream == "openrouter" else choice
+        for choice in told.get("choices") or ()
+    ]
+    usage = {"usage": told["usage"]} if told.get("usage") else {}
+    return {**envelope(call, kind), "choices": choices, **usage}
