@@ -1,16 +1,18 @@
 # Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed) and
-# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead).
+# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead)
+# and .venv-real (with a real small model).
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 BENCH := .venv-bench
 AHEAD := .venv-ahead
+REAL := .venv-real
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,sandbox]
 PYTEST := -m pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead record bench lint types format clean
+.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,12 @@ $(AHEAD)/.installed: pyproject.toml constraints.txt constraints-ahead.txt
 	$(AHEAD)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r constraints-ahead.txt
 	@touch $@
 
+$(REAL)/.installed: pyproject.toml constraints.txt
+	test -x $(REAL)/bin/python || $(PYTHON) -m venv $(REAL)
+	$(REAL)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(REAL)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,llama-index,local]' --group test
+	@touch $@
+
 $(BENCH)/.installed: pyproject.toml constraints-bench.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt pip
@@ -51,6 +59,12 @@ test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions
 
 test-ahead: $(AHEAD)/.installed ## Run them with versions that other packages' pins still hold back
 	$(AHEAD)/bin/python $(PYTEST) $(ARGS)
+
+test-real: $(REAL)/.installed ## Run both classes against llama.cpp's server with a real small model (a download of 290 MB)
+	$(REAL)/bin/python $(PYTEST) tests/real_server.py $(ARGS)
+
+demo-local: $(REAL)/.installed ## Run the demo with that model, behind the sandbox
+	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
 
 record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or with KILO_API_KEY from the live gateway
 	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
@@ -70,4 +84,4 @@ format: $(VENV)/.installed ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) $(REAL) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info

@@ -137,5 +137,6 @@ CONTEXT_PHRASES: Final = (
     "context_length_exceeded",
     "prompt is too long",
     "exceeds the context window",
+    "exceeds the available context size",
 )
 CREDITS_URL: Final = "https://app.kilo.ai/profile"

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kilo_gateway.sandbox.scenarios import SCENARIOS
@@ -35,7 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
         width = max(map(len, SCENARIOS))
         _say(*(f"{s.id:<{width}}  {s.kind:<7}  {s.description}" for s in SCENARIOS.values()))
         return 0
-    # Not before: the list needs no server.
+    # The rest is imported no earlier: the list needs no server.
+    with ExitStack() as stack:
+        upstream = options.upstream
+        if upstream == "local":
+            from kilo_gateway.sandbox.local_model import LocalModel
+
+            upstream = f"{stack.enter_context(LocalModel()).url}/v1"
+        return _serve(options, upstream)
+
+
+def _serve(options: argparse.Namespace, upstream: str) -> int:
     from kilo_gateway.sandbox.server import Sandbox
 
     try:
@@ -43,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
             port=options.port,
             era=options.era,
             catalog_ids=options.ids,
-            upstream=options.upstream,
+            upstream=upstream,
             upstream_model=options.model,
             delay=options.delay,
             done=not options.no_done,
@@ -83,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         "--upstream",
         default="openrouter",
         metavar="URL",
-        help="base URL of an OpenAI-compatible server (llama.cpp, Ollama, vLLM) whose model answers; or openrouter, "
-        "vercel: the shape of the canned answers (openrouter)",
+        help="base URL of an OpenAI-compatible server (llama.cpp, Ollama, vLLM) whose model answers; local: a small "
+        "model of its own, with the extra [local]; openrouter, vercel: the shape of the canned answers (openrouter)",
     )
     parser.add_argument("--model", help="the model of --upstream URL (the first one that server lists)")
     parser.add_argument("--delay", type=float, default=0.01, help="seconds between stream frames (0.01)")
