@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def traced(
-    callback: Callable[[], Any], llm: Any, given: Any, items: Iterator[Item], source: Generator[Any], **kwargs: Any
+    callback: Callable[[], Any], llm: Any, given: Any, items: Iterator[Item], source: Generator[Any], /, **kwargs: Any
 ) -> Generator[Item]:
     """Return `items` with the events of `callback` for a call with `given`; closing it closes `source`."""
 
@@ -29,6 +29,7 @@ async def atraced(
     given: Any,
     items: AsyncIterator[Item],
     source: AsyncGenerator[Any],
+    /,
     **kwargs: Any,
 ) -> AsyncGenerator[Item]:
     """Return `items` with the events of `callback` for a call with `given`; closing it closes `source`."""

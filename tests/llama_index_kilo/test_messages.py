@@ -37,6 +37,7 @@ def content_of(*blocks: Any, role: str = "user") -> Any:
         (ImageBlock(url="http://x/a.png", detail="low"), {"url": "http://x/a.png", "detail": "low"}),
         (ImageBlock(image=PNG), {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}),
         (VideoBlock(url="http://x/a.mp4"), {"url": "http://x/a.mp4"}),
+        (VideoBlock(video=b"\x1aE\xdf\xa3", video_mimetype="video/webm"), {"url": "data:video/webm;base64,GkXfow=="}),
         (AudioBlock(audio=b"RIFF0000WAVEfmt ", format="wav"), {"data": "UklGRjAwMDBXQVZFZm10IA==", "format": "wav"}),
         (DocumentBlock(url="http://x/a.pdf", title="a.pdf"), {"filename": "a.pdf", "file_data": "http://x/a.pdf"}),
         (
@@ -62,12 +63,16 @@ def test_text_is_a_plain_string() -> None:
 def test_a_cache_point_marks_the_part_before_it(role: str) -> None:
     message = ChatMessage(
         role=role,
-        blocks=[TextBlock(text="a"), CachePoint(cache_control=CacheControl(type="ephemeral")), TextBlock(text="b")],
+        blocks=[
+            TextBlock(text="a"),
+            CachePoint(cache_control=CacheControl(type="ephemeral", ttl="1h")),
+            TextBlock(text="b"),
+        ],
         additional_kwargs={"tool_call_id": "t"},
     )
     [wire] = to_wire([message])
     first, second = wire["content"]
-    assert first["cache_control"]["type"] == "ephemeral"
+    assert first["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
     assert "cache_control" not in second
 
 
@@ -122,6 +127,44 @@ def test_tool_calls_of_other_llm_classes() -> None:
         [wire] = to_wire([ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [call]})])
         assert wire["tool_calls"] == [Call().model_dump()]
         assert wire["content"] is None
+
+
+def test_a_citable_block_is_what_it_holds() -> None:
+    content = [TextBlock(text="c"), DocumentBlock(url="http://x/a.pdf", title="a.pdf")]
+    text, file = content_of(CitableBlock(title="t", source="s", content=content))
+    assert (text["text"], file["file"]["file_data"]) == ("c", "http://x/a.pdf")
+
+
+def test_a_tools_result_may_hold_images() -> None:
+    blocks = [TextBlock(text="see"), ImageBlock(image=PNG)]
+    [wire] = to_wire([ChatMessage(role="tool", blocks=blocks, additional_kwargs={"tool_call_id": "t"})])
+    assert [part["type"] for part in wire["content"]] == ["text", "image_url"]
+
+
+@pytest.mark.parametrize("details", ["text", 7, [7, "text"], {"a": 1}, None])
+def test_reasoning_details_that_are_none_are_not_sent(details: Any) -> None:
+    thought = ThinkingBlock(content="hm", additional_information={"reasoning_details": details, "signature": "s"})
+    [wire] = to_wire([ChatMessage(role="assistant", blocks=[thought, TextBlock(text="a")])])
+    assert wire == {"role": "assistant", "content": "a", "reasoning": "hm"}
+
+
+def test_messages_are_not_changed() -> None:
+    messages = [
+        ChatMessage(
+            role="user", blocks=[TextBlock(text="a"), CachePoint(cache_control=CacheControl(type="ephemeral"))]
+        ),
+        ChatMessage(
+            role="assistant",
+            blocks=[ThinkingBlock(content="hm", additional_information={"reasoning_details": [{"type": "x"}]})],
+            additional_kwargs={"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"x": 1}}}]},
+        ),
+        ChatMessage(role="tool", content="b", additional_kwargs={"tool_call_id": "1"}),
+    ]
+    before = [message.model_dump_json() for message in messages]
+    sent = to_wire(messages)
+    sent[1]["reasoning_details"].clear()
+    sent[1]["tool_calls"].clear()
+    assert [message.model_dump_json() for message in messages] == before
 
 
 def test_thinking_without_details_goes_back_as_text() -> None:
