@@ -2,5 +2,5 @@
 
 import pytest
 
-for _name in ("base", "answers", "tools", "lifecycle"):
+for _name in ("base", "answers", "tools", "lifecycle", "quirks"):
     pytest.register_assert_rewrite(f"tests.contract.{_name}")

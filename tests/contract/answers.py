@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata, MessageRole
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.prompts import PromptTemplate
@@ -109,7 +111,8 @@ class AnswerContract(ContractBase):
         assert str(answer)
         assert len(seen.named("End")) == 0
         assert len(seen.ends) == 1
-        assert not any(secret in repr(answer) or secret in str(answer) for secret in self.secrets())
+        shown = "".join(traceback.format_exception(answer)) + repr(answer) + seen.told()
+        assert not any(secret in shown for secret in self.secrets())
 
     @each_chat
     def test_messages_are_not_changed(self, endpoint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -151,6 +152,15 @@ class _Events(BaseEventHandler):
         self._seen.append(event)
 
 
+class _Logs(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
 class _Callbacks(BaseCallbackHandler):
     def __init__(self) -> None:
         super().__init__([], [])
@@ -175,12 +185,13 @@ class _Callbacks(BaseCallbackHandler):
 
 @dataclass
 class Observed:
-    """What LlamaIndex tells of a call: its events, its spans and its callbacks."""
+    """What is told of a call: LlamaIndex's events, spans and callbacks, and all logs."""
 
     events: list[Any] = field(default_factory=list)
     spans: list[str] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)
     ends: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
 
     def named(self, ending: str) -> list[Any]:
         """Return the chat and completion events whose class's name ends so."""
@@ -192,9 +203,9 @@ class Observed:
         return [method for owner, _, method in names if owner == type(llm).__name__ and method in (*CHAT, *COMPLETE)]
 
     def told(self) -> str:
-        """Return everything that a tracer could write down, as text."""
+        """Return everything that a tracer or a log could write down, as text."""
         events = [repr(event.model_dump()) for event in self.events]
-        return "\n".join([*events, *(json.dumps(p, default=str) for p in (*self.starts, *self.ends))])
+        return "\n".join([*events, *self.logs, *(json.dumps(p, default=str) for p in (*self.starts, *self.ends))])
 
 
 @contextmanager
@@ -202,17 +213,23 @@ def observe(llm: LLM) -> Iterator[Observed]:
     """Observe what happens inside the block."""
     seen, dispatcher = Observed(), get_dispatcher()
     events, spans, callbacks = _Events(), SimpleSpanHandler(), _Callbacks()
-    before = llm.callback_manager
+    before, logs, root = llm.callback_manager, _Logs(), logging.getLogger()
+    level = root.level
     llm.callback_manager = CallbackManager([callbacks])
     dispatcher.add_event_handler(events)
     dispatcher.add_span_handler(spans)
+    root.addHandler(logs)
+    root.setLevel(logging.DEBUG)
     try:
         yield seen
     finally:
         dispatcher.event_handlers.remove(events)
         dispatcher.span_handlers.remove(spans)
+        root.removeHandler(logs)
+        root.setLevel(level)
         llm.callback_manager = before
         seen.events += events._seen
         seen.spans += [span.id_ for span in (*spans.completed_spans, *spans.open_spans.values())]
         seen.starts += callbacks.starts
         seen.ends += callbacks.ends
+        seen.logs += logs.lines

@@ -77,7 +77,7 @@ class LifecycleContract(ContractBase):
 
     @each_endpoint
     def test_secrets_are_not_traced(self, endpoint: str) -> None:
-        """No key in the events, the callbacks' payloads or the response."""
+        """No key in the events, the callbacks' payloads, the logs of any library or the response."""
         llm = self.make_llm()
         with observe(llm) as seen:
             responses = self.ask(llm, endpoint)

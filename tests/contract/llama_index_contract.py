@@ -12,17 +12,19 @@ subclass with a factory and say what your model can do:
 
 The factory is the only duty. The switches (`has_tools`, `has_usage`, ...), the questions and the hooks
 (`make_thinking_llm`, `make_failing_llm`, `make_slow_llm`, `secrets`, `count_requests`, `last_messages`)
-are told in `base.py`; a test whose switch is off or whose hook is absent is skipped, and says so.
-Nothing here knows a particular LLM, server or way of recording: the class may ask a live model, a local
-fake or a cassette. Async endpoints run in event loops of their own, so no pytest plugin is needed.
+are told in `base.py`, and in `quirks.py` the hook `make_llm_meeting` for oddities of servers. A test whose
+switch is off or whose hook is absent is skipped, and says so. Nothing here knows a particular LLM, server
+or way of recording: the class may ask a live model, a local fake or a cassette. Async endpoints run in
+event loops of their own, so no pytest plugin is needed.
 """
 
 from __future__ import annotations
 
 from .answers import AnswerContract
 from .lifecycle import LifecycleContract
+from .quirks import QuirkContract
 from .tools import ToolContract
 
 
-class LLMContract(AnswerContract, ToolContract, LifecycleContract):
+class LLMContract(AnswerContract, ToolContract, LifecycleContract, QuirkContract):
     """Everything that LlamaIndex relies on in an LLM."""

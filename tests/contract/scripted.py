@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ class ScriptedLLM(FunctionCallingLLM):
     defects: frozenset[str] = Field(default=frozenset(), exclude=True)
     thinks: bool = False
     fails: bool = False
+    breaks_arguments: bool = False
     key: str = Field(default=KEY, exclude=True, repr=False)
     shown_key: str | None = None
     _client: Any = PrivateAttr(default=None)
@@ -79,6 +81,8 @@ class ScriptedLLM(FunctionCallingLLM):
         """Return the blocks of the whole answer."""
         if "messages changed" in self.defects:
             messages[0].additional_kwargs["seen"] = True
+        if "key in logs" in self.defects:
+            logging.getLogger("scripted").debug("asking with %s", self.key)
         if "client kept" in self.defects:
             self._client = threading.Lock()
         if self.system_prompt and "system prompt in chat" in self.defects:
@@ -94,8 +98,10 @@ class ScriptedLLM(FunctionCallingLLM):
         if "second call lost" in self.defects:
             names = names[:1]
         thoughts = [ThinkingBlock(content=THOUGHT)] if self.thinks else []
+        end = -1 if self.breaks_arguments else None
         calls = [
-            ToolCallBlock(tool_call_id=f"c{i}", tool_name=n, tool_kwargs=ARGUMENTS[n]) for i, n in enumerate(names)
+            ToolCallBlock(tool_call_id=f"c{position}", tool_name=name, tool_kwargs=ARGUMENTS[name][:end])
+            for position, name in enumerate(names)
         ]
         return [*thoughts, *(calls or [TextBlock(text="Rivers flow to the sea")])]
 
@@ -229,7 +235,7 @@ class ScriptedLLM(FunctionCallingLLM):
                 except ValueError:
                     if "half arguments raise" in self.defects:
                         raise
-                    arguments = {}
+                    arguments = {"invalid": block.tool_kwargs} if response.raw else {}
                 found.append(
                     ToolSelection(tool_id=block.tool_call_id, tool_name=block.tool_name, tool_kwargs=arguments)
                 )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from .llama_index_contract import LLMContract
+from .quirks import BROKEN, CALLS, FAILURES
 from .scripted import KEY, NamelessLLM, ScriptedLLM, Server
 
 
@@ -27,6 +28,9 @@ class TestScriptedLLM(LLMContract):
 
     def make_failing_llm(self) -> ScriptedLLM:
         return self.make_llm(fails=True)
+
+    def make_llm_meeting(self, situation: str) -> ScriptedLLM:
+        return self.make_llm(fails=situation in FAILURES, breaks_arguments=situation in BROKEN)
 
     def secrets(self) -> list[str]:
         return [KEY]
@@ -65,6 +69,7 @@ DEFECTS = [
     ("client kept", "test_copies_work_after_use", ()),
     ("not picklable", "test_pickles_work_after_use", ()),
     ("key in repr", "test_secrets_are_not_shown", ()),
+    ("key in logs", "test_secrets_are_not_traced", ("achat",)),
     ("key in payload", "test_secrets_are_not_traced", ("chat",)),
 ]
 
@@ -83,6 +88,19 @@ def test_a_class_without_a_name_is_found() -> None:
     contract.cls = NamelessLLM
     with pytest.raises(AssertionError):
         contract.test_it_has_a_name_of_its_own()
+
+
+@pytest.mark.parametrize("situation", [*FAILURES, *CALLS, *BROKEN])
+def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
+    """An LLM that takes what comes: a failed stream is an answer, one call is all, half arguments are none."""
+    contract, name = TestScriptedLLM(), "test_a_failed_stream_raises"
+    contract.make_llm_meeting = lambda _: ScriptedLLM(defects=frozenset({"second call lost"}))  # type: ignore[method-assign]
+    endpoint = "astream_chat"
+    if situation not in FAILURES:
+        name = "test_calls_stay_apart" if situation in CALLS else "test_broken_arguments_do_not_look_whole"
+        endpoint = "stream_chat_with_tools"
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(contract, name)(situation, endpoint)
 
 
 def test_what_llama_index_itself_gets_wrong_is_found() -> None:

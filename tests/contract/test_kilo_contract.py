@@ -9,6 +9,25 @@ from llama_index_kilo import KiloLLM
 
 from .llama_index_contract import LLMContract
 
+SCENARIOS = {
+    "an error object in the stream": "stream-error-upstream",
+    "a string error in the stream": "stream-error-string",
+    "finish reason error": "finish-error",
+    "an error inside the choice": "error-choice-error",
+    "status 200 with an error": "error-200-credits",
+    "no choices": "error-choices-empty-200",
+    "the stream ends early": "cut-stream",
+    "the connection breaks": "drop-connection",
+    "the stream is empty": "empty-stream",
+    "two calls in one chunk": "tool-two-in-one-chunk",
+    "interleaved calls": "parallel-interleaved",
+    "id and name in every chunk": "tool-id-repeated",
+    "no index": "tool-no-index",
+    "the same index for all calls": "parallel-same-index",
+    "arguments cut at the output limit": "tool-args-truncated",
+    "arguments that are no JSON": "tool-args-invalid",
+}
+
 
 class TestKiloLLM(LLMContract):
     is_deterministic = True
@@ -41,6 +60,9 @@ class TestKiloLLM(LLMContract):
     def make_slow_llm(self) -> KiloLLM:
         self.sandbox.clear()
         return self.make("sandbox/slow")
+
+    def make_llm_meeting(self, situation: str) -> KiloLLM:
+        return self.make(f"sandbox/{SCENARIOS[situation]}")
 
     def secrets(self) -> list[str]:
         return [self.sandbox.api_key, "s3cr3t-header"]

@@ -30,11 +30,9 @@ def memory() -> ChatMemoryBuffer:
     return ChatMemoryBuffer.from_defaults(token_limit=10_000, tokenizer_fn=str.split)
 
 
-@pytest.mark.parametrize("response_mode", ["compact", "refine", "tree_summarize", "simple_summarize", "accumulate"])
+@pytest.mark.parametrize("response_mode", ["compact", "refine", "tree_summarize", "simple_summarize"])
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_query_engine(llm: KiloLLM, response_mode: Any, streaming: bool) -> None:
-    if streaming and response_mode == "accumulate":
-        pytest.skip("LlamaIndex does not stream this mode")
     index = SummaryIndex.from_documents([DANUBE, RHINE])
     engine = index.as_query_engine(llm=llm, response_mode=response_mode, streaming=streaming)
     response = engine.query(QUESTION)

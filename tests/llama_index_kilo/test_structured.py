@@ -1,5 +1,6 @@
 """Structured output: the object asked for, whole and valid, or an error that says why not."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
@@ -214,12 +215,18 @@ async def test_one_object_of_a_model_that_calls_twice(scenario: Any) -> None:
     assert await scenario("parallel-tools").astructured_predict(River, PromptTemplate(TEXT), name="Danube") == DANUBE
 
 
-async def test_leaving_a_stream_closes_the_connection(scenario: Any, kilo_sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_leaving_a_stream_closes_the_connection(scenario: Any, kilo_sandbox: Sandbox, way: str) -> None:
     llm = scenario("slow", structured_output_method="json_schema")
-    objects = llm.stream_structured_predict(River, PromptTemplate(TEXT), name="Danube")
-    next(objects)
-    objects.close()
-    assert kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=2)
+    objects = getattr(llm, way)(River, PromptTemplate(TEXT), name="Danube")
+    if way.startswith("a"):
+        objects = await objects
+        await objects.__anext__()
+        await objects.aclose()
+    else:
+        next(objects)
+        objects.close()
+    assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=2)
 
 
 def test_programs_of_llama_index_can_be_chosen(kilo_sandbox: Sandbox) -> None:
