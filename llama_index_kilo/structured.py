@@ -18,10 +18,9 @@ from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts import PromptTemplate
-from llama_index.core.tools.types import ToolMetadata
 from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from kilo_gateway import parts
@@ -41,16 +40,13 @@ class Form(Generic[Model]):
 
     def request(self, llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the keywords of the call."""
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", self.output_cls.__name__).strip("_")[:64]
-        # pydantic tells the docstring that was written for this class, and none of a parent.
-        described = self.output_cls.model_json_schema().get("description") or f"Return a {name}."
-        tool = ToolMetadata(name=name, description=described, fn_schema=self.output_cls)
-        offered = tool.to_openai_tool(skip_length_check=True)
+        function = _function(self.output_cls)
         call = {key: value for key, value in (llm_kwargs or {}).items() if key not in _OURS}
         if self.native:
-            return {**call, "response_format": parts.json_schema_format(offered["function"])}
-        choice = parts.tool_choice(name, [name])
-        return {**call, "tools": [offered], "tool_choice": choice, "parallel_tool_calls": False}
+            return {**call, "response_format": parts.json_schema_format(function)}
+        offered = [{"type": "function", "function": function}]
+        choice = parts.tool_choice(function["name"], [function["name"]])
+        return {**call, "tools": offered, "tool_choice": choice, "parallel_tool_calls": False}
 
     def written(self, response: ChatResponse) -> str | None:
         """Return the JSON text of the object, as far as it has come."""
@@ -96,6 +92,10 @@ class Growth(Generic[Model]):
     form: Form[Model]
     last: ChatResponse | None = None
     _told: Any = field(default_factory=dict)
+    _flexible: type[FlexibleModel] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._flexible = create_flexible_model(self.form.output_cls)
 
     def feed(self, response: ChatResponse) -> Model | FlexibleModel | None:
         """Return the next partial object, or None when a response adds nothing to it."""
@@ -110,8 +110,9 @@ class Growth(Generic[Model]):
         self._told = found
         try:
             return self.form.output_cls.model_validate(found)
-        except ValidationError:
-            return create_flexible_model(self.form.output_cls).model_validate(found)
+        except Exception:
+            # Validators of the user's may stumble over half a value in any way.
+            return self._flexible.model_validate(found)
 
     def result(self) -> Model:
         """Return the whole object. Raises ValueError that says why there is none."""
@@ -214,6 +215,19 @@ class StructuredPrediction(FunctionCallingLLM):
 
     def _prompted(self, prompt: PromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+
+
+def _function(output_cls: type[BaseModel]) -> dict[str, Any]:
+    """Return the definition of the function whose arguments are the fields of `output_cls`."""
+    schema = output_cls.model_json_schema()
+    if reference := schema.pop("$ref", None):
+        # A model that contains itself is told by reference, and an object is asked for at the top.
+        schema |= schema["$defs"][reference.rpartition("/")[2]]
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", output_cls.__name__).strip("_")[:64] or "Output"
+    schema.pop("title", None)
+    # pydantic tells the docstring that was written for this class, and none of a parent.
+    described = schema.pop("description", None) or f"Return a {name}."
+    return {"name": name, "description": described, "parameters": schema}
 
 
 def _tell(event: Any) -> None:

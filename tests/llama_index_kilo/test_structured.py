@@ -10,7 +10,7 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kilo_gateway import KiloInvalidRequestError
 from kilo_gateway.sandbox import Sandbox
@@ -140,6 +140,37 @@ def test_names_that_no_provider_takes_are_changed(llm: KiloLLM, kilo_sandbox: Sa
     body = kilo_sandbox.last.json
     name = (body.get("response_format") or {}).get("json_schema", {}).get("name")
     assert (name or body["tools"][0]["function"]["name"]) == "Pair_int"
+
+
+class Node(BaseModel):
+    """A node."""
+
+    model_config = ConfigDict(extra="forbid")
+    label: str
+    children: list["Node"] = []
+
+
+def test_a_model_that_contains_itself(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
+    assert llm.structured_predict(Node, PromptTemplate("label 'a'")).label == "a"
+    body = kilo_sandbox.last.json
+    native = llm.structured_output_method == "json_schema"
+    wanted = body["response_format"]["json_schema"] if native else body["tools"][0]["function"]
+    schema = wanted["schema" if native else "parameters"]
+    assert (wanted["name"], wanted["description"]) == ("Node", "A node.")
+    assert (schema["type"], schema["additionalProperties"], list(schema["$defs"])) == ("object", False, ["Node"])
+
+
+@pytest.mark.parametrize("way", WAYS[2:])
+async def test_a_validator_may_stumble_over_half_an_object(llm: KiloLLM, way: str) -> None:
+    class Spelt(River):
+        @field_validator("name")
+        @classmethod
+        def _ends(cls, value: str) -> str:
+            return {"Danube of the Black Forest": "Danube"}[value]
+
+    objects = await ask(llm, way, Spelt, name="Danube of the Black Forest")
+    assert objects[-1] == Spelt.model_construct(name="Danube", length_km=2850)
+    assert len({type(item) for item in objects}) == 2
 
 
 class Events(BaseEventHandler):
