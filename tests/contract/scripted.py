@@ -37,7 +37,6 @@ class Server:
     """What the scripted LLM has been asked; shared by its copies, as a server would be."""
 
     requests: list[list[dict[str, Any]]] = []  # noqa: RUF012 -- one server for all
-    open_streams = 0
 
 
 class ScriptedLLM(FunctionCallingLLM):

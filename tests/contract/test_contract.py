@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,13 @@ class TestScriptedLLM(LLMContract):
 
     def last_messages(self) -> list[dict[str, Any]]:
         return Server.requests[-1]
+
+
+def test_the_contract_knows_no_llm() -> None:
+    files = [Path(inspect.getfile(base)) for base in LLMContract.__mro__[:-1]]
+    assert len(set(files)) == 6
+    for file in files:
+        assert "kilo" not in file.read_text(encoding="utf-8").lower()
 
 
 DEFECTS = [
