@@ -19,6 +19,7 @@ from kilo_gateway.errors import (
     KiloModelNotFoundError,
     KiloNotFoundError,
     KiloPermissionError,
+    KiloProviderTimeoutError,
     KiloRateLimitError,
     KiloServerError,
     KiloSignInRequiredError,
@@ -37,6 +38,9 @@ class Row:
 _TRY_LATER: Final = "Try again later, or use another model."
 OWN_KEY: Final = "The provider refused your own (BYOK) key: check that key and its account at the provider."
 OWN_KEY_WAIT: Final = "The provider of your own (BYOK) key limits its requests: wait, or raise the limit there."
+_PROVIDER_TIMEOUT: Final = Row(
+    KiloProviderTimeoutError, "The provider took too long: try again, or lower the reasoning effort."
+)
 _DIFFERENT_MODEL: Final = "Choose a model from GET /models, or leave the choice to the gateway with a tier."
 
 BY_TYPE: Final[dict[str, Row]] = {
@@ -91,7 +95,7 @@ BY_TYPE: Final[dict[str, Row]] = {
     "upstream_error": Row(KiloServerError, _TRY_LATER),
     "stealth_model_error": Row(KiloServerError, _TRY_LATER),
     "upstream_disconnect": Row(KiloServerError, _TRY_LATER),
-    "timeout": Row(KiloServerError, "The provider took too long: try again, or lower the reasoning effort."),
+    "timeout": _PROVIDER_TIMEOUT,
     "invalid_response": Row(KiloServerError, _TRY_LATER),
 }
 
@@ -116,7 +120,8 @@ BY_STATUS: Final[dict[int, Row]] = {
     307: _REDIRECT,
     308: _REDIRECT,
     405: Row(KiloStatusError, "Nothing is served there: check base_url; it must end in /api/gateway."),
-    408: Row(KiloServerError, _TRY_LATER),
+    408: _PROVIDER_TIMEOUT,
+    504: _PROVIDER_TIMEOUT,
     409: Row(KiloConflictError, _TRY_LATER),
     413: Row(KiloInvalidRequestError, "The request is too large: shorten the conversation or its attachments."),
     422: Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),

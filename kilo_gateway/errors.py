@@ -122,6 +122,10 @@ class KiloServerError(KiloError, openai.InternalServerError):
     """5xx: the gateway or the provider behind it failed."""
 
 
+class KiloProviderTimeoutError(KiloServerError):
+    """408, 504: the provider behind the gateway took too long."""
+
+
 class KiloStatusError(KiloError, openai.APIStatusError):
     """Any other HTTP error status."""
 

@@ -32,7 +32,7 @@ def image_part(url: str, detail: str | None = None, cache_control: Any = None) -
 
 def audio_part(data: str, mime_type: str, cache_control: Any = None) -> dict[str, Any]:
     """Return an audio part for base64 `data`; the MIME type becomes the format name providers use."""
-    subtype = mime_type.rpartition("/")[2].lower()
+    subtype = mime_type.partition(";")[0].rpartition("/")[2].strip().lower()
     audio = {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
     return _cached({"type": "input_audio", "input_audio": audio}, cache_control)
 
@@ -92,11 +92,18 @@ def assistant_message(
     reasoning: str | None = None,
     reasoning_details: Sequence[dict[str, Any]] | None = None,
     refusal: str | None = None,
+    images: Sequence[dict[str, Any]] | None = None,
+    audio: Mapping[str, Any] | None = None,
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return an assistant message; reasoning goes back as its details where there are any, else as text."""
+    """Return an assistant message; reasoning goes back as its details where there are any, else as text.
+
+    Images have a field of their own, as in the answer; of audio only the id goes back, by which the
+    provider finds it again (docs/gateway.md, "Requests").
+    """
+    images = images or [part for part in parts if part["type"] == "image_url"]
     # What a model said in several blocks is one text, and not every provider takes a list from an assistant.
-    content = _plain(parts)
+    content = _plain([part for part in parts if part["type"] != "image_url"])
     message: dict[str, Any] = {"role": "assistant", "content": None if tool_calls and not content else content}
     if name:
         message["name"] = name
@@ -108,6 +115,10 @@ def assistant_message(
         message["reasoning"] = reasoning
     if refusal:
         message["refusal"] = refusal
+    if images:
+        message["images"] = list(images)
+    if audio and audio.get("id"):
+        message["audio"] = {"id": audio["id"]}
     return message
 
 

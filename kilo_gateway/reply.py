@@ -254,10 +254,16 @@ class ToolCallRepair:
         elif self._calls:
             call = self._calls[-1]
         if call is None or (call_id and call.id and call_id != call.id):
-            call = _OpenCall()
-            self._calls.append(call)
+            # Only an id that nobody has told yet is another call.
+            known = (c for c in reversed(self._calls) if call_id and c.id == call_id and index in (None, *c.indices))
+            call = next(known, None)
+            if call is None:
+                call = _OpenCall()
+                self._calls.append(call)
         if index is not None:
             self._open[index] = call
+            if index not in call.indices:
+                call.indices.append(index)
         return call
 
 
@@ -269,6 +275,8 @@ class _OpenCall:
     """Arguments not passed on yet: until the name is known, and while they may turn out to be `null`."""
     pieces: list[str] = field(default_factory=list)
     """Arguments passed on."""
+    indices: list[int | str] = field(default_factory=list)
+    """The indices at which it was told."""
     mender: Mender = field(default_factory=Mender)
     position: int = -1
     told: bool = False
@@ -281,18 +289,17 @@ def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]
     also starts a new entry when its id or format contradicts, or when the last entry is signed.
     """
     new = {key: value for key, value in fragment.items() if value not in (None, "")}
-    last = details[-1] if details else None
+    last = next((entry for entry in reversed(details) if entry.get("index") == new.get("index")), None)
     if (
         last is None
         or last.get("type") != new.get("type")
-        or last.get("index") != new.get("index")
         or last.get("signature")
-        or any(key in new and last.get(key) not in (None, new[key]) for key in ("id", "format"))
+        or any(key in new and last.get(key) not in (None, "", new[key]) for key in ("id", "format"))
     ):
-        details.append(new)
+        details.append(dict(fragment))
         return
     for key, value in new.items():
-        before = last.get(key, "")
+        before = last.get(key) or ""
         joins = key in ("text", "summary", "data") and isinstance(value, str) and isinstance(before, str)
         last[key] = before + value if joins else value
 

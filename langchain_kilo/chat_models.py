@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
@@ -15,7 +15,6 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
@@ -64,11 +63,21 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         info = known_models.known(self.model_id, base_url=self.base_url)
         return None if info is None else profile_of(info)
 
-    def _copy(self, **update: Any) -> Self:
-        copy = super()._copy(**update)
-        if self.profile == self._resolve_model_profile():  # none that the user gave
-            copy.profile = copy._resolve_model_profile()
+    def __setattr__(self, name: str, value: Any) -> None:
+        follows = name in ("model", "tier") and self._has_known_profile()
+        super().__setattr__(name, value)
+        if follows:
+            self.profile = self._resolve_model_profile()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; one for another model has that model's profile, unless the user gave one."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update and not update.keys().isdisjoint(("model", "tier")) and self._has_known_profile():
+            copy.profile = update.get("profile") or copy._resolve_model_profile()
         return copy
+
+    def _has_known_profile(self) -> bool:
+        return self.profile == self._resolve_model_profile()
 
     @property
     def _llm_type(self) -> str:
@@ -134,23 +143,29 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return an estimate of the tokens of `messages`, tools included; works offline."""
+        wire: list[Any] | None = None if tools is None else [structured.tool_of(tool, strict=None) for tool in tools]
         if self.custom_get_token_ids is not None:
-            return sum(len(self.custom_get_token_ids(message.text)) for message in messages)
-        return count_tokens_approximately(
-            messages, tools=None if tools is None else [_tool(t, strict=None) for t in tools]
-        )
+            texts = [message.text for message in messages] + [json.dumps(tool) for tool in wire or ()]
+            return sum(len(self.custom_get_token_ids(text)) for text in texts)
+        return count_tokens_approximately(messages, tools=wire)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((output for output in llm_outputs if output), {})
 
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: BaseRunManager | None,
+        kwargs: dict[str, Any],
+        *,
+        stream: bool,
     ) -> ChatRequest:
         # LangChain hands on its own switch between invoke and stream.
         call = {name: value for name, value in kwargs.items() if name != "stream"}
         if stop is not None:
             call["stop"] = stop
-        if self.task_id is None and "task_id" not in call and (thread := _thread_id()):
+        if self.task_id is None and "task_id" not in call and (thread := _thread_id(run_manager)):
             call["task_id"] = thread
         return self.request(to_wire(messages), stream=stream, defaults=self.model_kwargs, call=call)
 
@@ -161,7 +176,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, stop, kwargs, stream=False)
+        request = self._request(messages, stop, run_manager, kwargs, stream=False)
         try:
             reply = kilo.chat.create(self, request)
         except Exception as error:
@@ -176,7 +191,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, stop, kwargs, stream=False)
+        request = self._request(messages, stop, run_manager, kwargs, stream=False)
         try:
             reply = await kilo.chat.acreate(self, request)
         except Exception as error:
@@ -191,7 +206,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, kwargs, stream=True)
+        request = self._request(messages, stop, run_manager, kwargs, stream=True)
         deltas = kilo.chat.stream(self, request)
         try:
             for delta in deltas:
@@ -212,7 +227,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, kwargs, stream=True)
+        request = self._request(messages, stop, run_manager, kwargs, stream=True)
         deltas = kilo.chat.astream(self, request)
         try:
             async for delta in deltas:
@@ -240,10 +255,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         server tools of the gateway (dicts of another type than "function", passed through).
         `tool_choice`: "auto", "none", "required" (or "any", True), a tool's name, or the wire's dict.
         """
-        wire = [_tool(tool, strict=strict) for tool in tools]
+        wire = [structured.tool_of(tool, strict=strict) for tool in tools]
         names = [tool["function"]["name"] for tool in wire if "function" in tool]
         if (choice := parts.tool_choice(tool_choice, names)) is not None:
             kwargs["tool_choice"] = choice
+        if kwargs.get("response_format") is not None:
+            kwargs["response_format"] = structured.response_format_of(kwargs["response_format"], strict)
         return self.bind(tools=wire, **kwargs)
 
     def with_structured_output(
@@ -271,24 +288,16 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         )
 
 
-def _thread_id() -> str | None:
-    """Return a digest of LangGraph's thread id, if a graph is running; the id itself stays in this process."""
+def _thread_id(run_manager: BaseRunManager | None) -> str | None:
+    """Return a digest of LangGraph's thread id, if the run has one; the id itself stays in this process."""
     thread = ensure_config().get("configurable", {}).get("thread_id")
+    if thread is None and run_manager is not None:
+        thread = run_manager.metadata.get("thread_id")
     return None if thread is None else _digest(f"thread {thread}")
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _tool(tool: Any, *, strict: bool | None) -> dict[str, Any]:
-    # A JSON schema, which is a function tool too, has the type "object".
-    if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "object"):
-        return tool
-    converted = convert_to_openai_tool(tool, strict=strict)
-    if isinstance(tool, dict) and "cache_control" in tool:
-        return {**converted, "cache_control": tool["cache_control"]}
-    return converted
 
 
 def _result(reply: Reply, request: ChatRequest) -> ChatResult:

@@ -54,6 +54,7 @@ _KINDS: dict[str, type[ModelError]] = {
     "KiloNotFoundError": ModelNotFoundError,
     "KiloRateLimitError": ModelRateLimitError,
     "KiloTimeoutError": ModelTimeoutError,
+    "KiloProviderTimeoutError": ModelTimeoutError,
     "KiloConnectionError": ModelConnectionError,
     "KiloStatusError": ModelInvalidRequestError,
     "KiloError": ModelAPIError,
@@ -76,7 +77,13 @@ def _combined(name: str) -> Any:
     names = {base.__name__ for base in cls.__mro__}
     kind = next(kind for base, kind in _KINDS.items() if base in names)
     told = {"__module__": __name__, "__doc__": cls.__doc__, "is_retryable": property(lambda self: self.retryable)}
-    return type(name, (cls, kind), told)
+    # Who catches a class of this module by name catches those below it too; all of them are below KiloError.
+    above = [
+        _combined(base.__name__)
+        for base in cls.__bases__
+        if issubclass(base, errors.KiloError) and base is not errors.KiloError
+    ]
+    return type(name, (cls, *above, kind), told)
 
 
 def __getattr__(name: str) -> Any:

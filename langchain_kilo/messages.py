@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import (
@@ -17,6 +17,8 @@ from langchain_core.messages import (
 )
 
 from kilo_gateway import parts
+from kilo_gateway.plain import mapping
+from kilo_gateway.routing import nearest_name
 from langchain_kilo.chunks import PROVIDER
 
 Part = dict[str, Any]
@@ -64,17 +66,17 @@ def _user(message: HumanMessage) -> list[dict[str, Any]]:
         return [_named(message, {"role": "user", "content": message.content})]
     results = [b for b in message.content if isinstance(b, Mapping) and b.get("type") == "tool_result"]
     rest = [b for b in message.content if not (isinstance(b, Mapping) and b.get("type") == "tool_result")]
-    wire = [
-        {
-            "role": "tool",
-            "tool_call_id": block["tool_use_id"],
-            "content": parts.content_of(_parts(block.get("content") or "")),
-        }
-        for block in results
-    ]
+    wire = [_tool_result(block) for block in results]
     if rest or not results:
         wire.append(_named(message, {"role": "user", "content": parts.content_of(_parts(rest))}))
     return wire
+
+
+def _tool_result(block: Block) -> dict[str, Any]:
+    told = _parts(block.get("content") or "")
+    if told and (cache_control := _cache_control(block)):
+        told = [*told[:-1], {**told[-1], "cache_control": cache_control}]
+    return {"role": "tool", "tool_call_id": _needed(block, "tool_use_id"), "content": parts.content_of(told)}
 
 
 def _assistant(message: AIMessage) -> dict[str, Any]:
@@ -82,23 +84,45 @@ def _assistant(message: AIMessage) -> dict[str, Any]:
     calls += [
         parts.tool_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls
     ]
+    told = {call["id"] for call in calls}
+    # Anthropic's blocks, where nothing has read the calls out of them yet.
+    calls += [
+        parts.tool_call(block["id"], block["name"], block.get("input") or block.get("args") or {})
+        for block in _blocks(message)
+        if block.get("type") in ("tool_use", "tool_call") and block.get("id") not in told
+    ]
     extra = message.additional_kwargs
     thought, refused = _block_of(message, "reasoning"), _block_of(message, "refusal")
     # Another provider's reasoning would be taken for the gateway's own; its details alone say whose they are.
-    ours = message.response_metadata.get("model_provider") == PROVIDER
-    return parts.assistant_message(
-        _parts(message.content),
+    whose = message.response_metadata.get("model_provider")
+    said = extra.get("reasoning_content") or extra.get("reasoning") if whose in (None, PROVIDER) else None
+    audio = extra.get("audio") or _block_of(message, "audio").get("extras")
+    wire = parts.assistant_message(
+        # The audio of an answer goes back by its id.
+        _parts(message.content if isinstance(message.content, str) or not audio else _without_audio(message.content)),
         calls or extra.get("tool_calls") or [],
-        reasoning=extra.get("reasoning_content") or (thought.get("reasoning") if ours else None),
+        reasoning=said or (thought.get("reasoning") if whose == PROVIDER else None),
         reasoning_details=extra.get("reasoning_details") or _extra(thought, "reasoning_details"),
         refusal=extra.get("refusal") or refused.get("refusal"),
+        images=extra.get("images"),
+        audio=audio,
         name=message.name,
     )
+    # Function calls predate tool calls, and their results are FunctionMessages.
+    return {**wire, "function_call": extra["function_call"]} if extra.get("function_call") and not calls else wire
+
+
+def _blocks(message: AIMessage) -> Iterator[Block]:
+    blocks = message.content if isinstance(message.content, list) else ()
+    return (block for block in blocks if isinstance(block, Mapping))
 
 
 def _block_of(message: AIMessage, kind: str) -> Block:
-    blocks = message.content if isinstance(message.content, list) else ()
-    return next((block for block in blocks if isinstance(block, Mapping) and block.get("type") == kind), {})
+    return next((block for block in _blocks(message) if block.get("type") == kind), {})
+
+
+def _without_audio(content: Sequence[Any]) -> list[Any]:
+    return [block for block in content if not (isinstance(block, Mapping) and block.get("type") == "audio")]
 
 
 def _parts(content: str | Sequence[Any]) -> list[Part]:
@@ -115,8 +139,11 @@ def _block_parts(block: Any) -> list[Part]:
     if kind in _ELSEWHERE or (isinstance(inner, Mapping) and inner.get("type") in _ELSEWHERE):
         return []
     if kind not in _CONVERTERS:
+        near = _NEAREST.get(str(kind)) or nearest_name(str(kind), list(_CONVERTERS))
+        hint = f" (use {near!r})" if near else ""
         raise ValueError(
-            f"a content block of type {kind!r} has no form on the wire; the gateway takes: {', '.join(_CONVERTERS)}"
+            f"a content block of type {kind!r} has no form on the wire{hint}; the gateway takes: "
+            f"{', '.join(_CONVERTERS)}"
         )
     return [_CONVERTERS[kind](block)]
 
@@ -126,10 +153,18 @@ def _cache_control(block: Block) -> Any:
 
 
 def _extra(block: Block, name: str) -> Any:
-    for holder in ("extras", "metadata"):
-        if isinstance(extras := block.get(holder), Mapping) and name in extras:
-            return extras[name]
+    extras, metadata = mapping(block.get("extras")), mapping(block.get("metadata"))
+    # Core moves the metadata of v0 blocks into the extras.
+    for holder in (extras, metadata, mapping(extras.get("metadata"))):
+        if name in holder:
+            return holder[name]
     return None
+
+
+def _needed(block: Block, name: str) -> Any:
+    if not (value := block.get(name)):
+        raise ValueError(f"a content block of type {block.get('type')!r} needs {name!r}: {dict(block)!r:.200}")
+    return value
 
 
 def _text(block: Block) -> Part:
@@ -141,7 +176,10 @@ def _source(block: Block) -> tuple[str | None, str | None]:
     source = block.get("source")
     if isinstance(source, Mapping):
         if source.get("type") == "base64":
-            return parts.data_url(source["data"], source["media_type"]), None
+            data, media_type = source.get("data"), source.get("media_type")
+            if not data or not media_type:
+                raise ValueError(f"the source of a {block.get('type')!r} block needs 'data' and 'media_type'")
+            return parts.data_url(data, media_type), None
         return source.get("url"), source.get("file_id")
     data = block.get("base64") or (block.get("data") if block.get("source_type") == "base64" else None)
     if data:
@@ -167,9 +205,13 @@ def _image(block: Block) -> Part:
 
 
 def _image_url(block: Block) -> Part:
-    image = block["image_url"]
+    image = _needed(block, "image_url")
     if isinstance(image, str):
         return parts.image_part(image, cache_control=_cache_control(block))
+    if not image.get("url"):
+        raise ValueError(
+            "an image_url block needs the url of the image: {'type': 'image_url', 'image_url': {'url': ...}}"
+        )
     return parts.image_part(image["url"], image.get("detail"), _cache_control(block))
 
 
@@ -187,7 +229,9 @@ def _video(block: Block) -> Part:
 
 def _file(block: Block) -> Part:
     if isinstance(file := block.get("file"), Mapping):
-        return {"type": "file", "file": dict(file)}
+        cache_control = _cache_control(block)
+        part = {"type": "file", "file": dict(file)}
+        return {**part, "cache_control": cache_control} if cache_control else part
     url, file_id = _source(block)
     if not url and not file_id:
         raise ValueError("a file block needs base64 data, a url or a file_id")
@@ -204,7 +248,7 @@ def _document(block: Block) -> Part:
 
 
 def _plain_text(block: Block) -> Part:
-    if text := block.get("text"):
+    if (text := block.get("text")) is not None:
         return parts.text_part(text, _cache_control(block))
     return _file(block)
 
@@ -238,6 +282,16 @@ _CONVERTERS: Final[dict[str, Callable[[Block], Part]]] = {
     "document": _document,
     "json": _json,
     "non_standard": _non_standard,
+}
+
+# Where the names of other APIs do not show what they are.
+_NEAREST: Final = {
+    "input_text": "text",
+    "output_text": "text",
+    "input_image": "image_url",
+    "input_file": "file",
+    "media": "image, audio, video or file",
+    "search_result": "text",
 }
 
 # Held by other fields of the message, which is where they are sent from.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
@@ -13,14 +15,16 @@ from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.base import BaseOutputParser, OutputParserLike
 from langchain_core.output_parsers.openai_tools import (
     JsonOutputKeyToolsParser,
-    JsonOutputToolsParser,
     PydanticToolsParser,
 )
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel
 
+from kilo_gateway import parts, schemas
 from langchain_kilo.errors import KiloRefusalError
 
 if TYPE_CHECKING:
@@ -30,15 +34,30 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
 class _Complete(BaseOutputParser[Any]):
-    """Refuses answers that LangChain's parsers would turn into None or into an unrelated complaint."""
+    """Refuses answers that LangChain's parsers would turn into None, complete, or misunderstand."""
+
+    wanted: str = ""
+    """The name of the tool whose arguments are the answer; "" where the text is."""
+    others: bool = False
+    """Whether further tools are offered; an answer that calls them instead is None."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
+        if not isinstance(message, AIMessage):
+            return super().parse_result(result, partial=partial)
         # A stream is parsed as partial to its end, which only the last chunk tells.
         whole = not partial or getattr(message, "chunk_position", None) == "last"
-        if isinstance(message, AIMessage) and whole:
-            _check(message, calls=isinstance(self, JsonOutputToolsParser))
-        return super().parse_result(result, partial=partial)
+        fitting = [call for call in message.tool_calls if call["name"] == self.wanted]
+        if self.others and message.tool_calls and not fitting:
+            return None
+        if whole:
+            _check(message, self.wanted, fitting)
+        if self.wanted and len(fitting) < len(message.tool_calls):
+            result = [ChatGeneration(message=message.model_copy(update={"tool_calls": fitting}))]
+        return super().parse_result(result, partial=partial and not whole)
+
+
+_FENCED: Final = re.compile(r"^.*?```(?:json)?(.*?)```.*$", re.DOTALL)
 
 
 def _complete(parser: type[Any]) -> type[Any]:
@@ -51,7 +70,7 @@ _PydanticOutputParser = _complete(PydanticOutputParser)
 _JsonOutputParser = _complete(JsonOutputParser)
 
 
-def _check(message: AIMessage, *, calls: bool) -> None:
+def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
         raise KiloRefusalError(refusal, message)
     cut = message.response_metadata.get("finish_reason") == "length"
@@ -59,12 +78,22 @@ def _check(message: AIMessage, *, calls: bool) -> None:
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0]["args"] or ""
         raise OutputParserException(f"The arguments are not a JSON object: {broken!r}; {remedy}", llm_output=broken)
-    if cut and not calls:
-        # The JSON parsers of LangChain would complete what is missing.
-        raise OutputParserException(f"The answer is not complete: {remedy}", llm_output=message.text)
-    if calls and not message.tool_calls:
-        text = message.text
-        raise OutputParserException(f"The model answered in text: {text[:500]!r}; {remedy}", llm_output=text)
+    text = message.text
+    if wanted and not fitting:
+        called = [call["name"] for call in message.tool_calls]
+        what = f"called {called[0]!r}, which was not offered" if called else f"answered in text: {text[:500]!r}"
+        raise OutputParserException(f"The model {what}; {remedy}", llm_output=text)
+    # LangChain's JSON parsers would complete what is missing.
+    if not wanted and not (_is_json(text) or _is_json(_FENCED.sub(r"\1", text))):
+        raise OutputParserException(f"The answer is no complete JSON: {text[:500]!r}; {remedy}", llm_output=text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def build(
@@ -82,14 +111,16 @@ def build(
         raise ValueError(f"method={method!r} is unknown; methods: {', '.join(get_args(Method))}")
     if schema is None and method != "json_mode":
         raise ValueError(f"method={method!r} needs a schema; only 'json_mode' works without one")
+    schema, strict = _unwrapped(schema, strict)
     traced = {"kwargs": {"method": method, "strict": strict}, "schema": None if schema is None else _traced(schema)}
     is_pydantic = isinstance(schema, type) and is_basemodel_subclass(schema)
     parser: OutputParserLike[Any]
     bound: Runnable[LanguageModelInput, Any]
     if method == "function_calling":
-        name = convert_to_openai_tool(schema)["function"]["name"]
+        tool = tool_of(schema, strict=strict)
+        name = tool["function"]["name"]
         bound = llm.bind_tools(
-            [schema, *(tools or ())],
+            [tool, *(tools or ())],
             tool_choice="any" if tools else name,
             strict=strict,
             parallel_tool_calls=False,
@@ -97,15 +128,19 @@ def build(
             **kwargs,
         )
         parser = (
-            _PydanticToolsParser(tools=[schema], first_tool_only=True)
+            _PydanticToolsParser(tools=[schema], first_tool_only=True, wanted=name, others=bool(tools))
             if is_pydantic
-            else _JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+            else _JsonOutputKeyToolsParser(key_name=name, first_tool_only=True, wanted=name, others=bool(tools))
         )
     else:
-        response_format = {"type": "json_object"} if method == "json_mode" else json_schema_format(schema, strict)
+        response_format = {"type": "json_object"} if method == "json_mode" else response_format_of(schema, strict)
         call = {"response_format": response_format, "ls_structured_output_format": traced, **kwargs}
         bound = llm.bind_tools(tools, strict=strict, **call) if tools else llm.bind(**call)
-        parser = _PydanticOutputParser(pydantic_object=schema) if is_pydantic else _JsonOutputParser()
+        parser = (
+            _PydanticOutputParser(pydantic_object=schema, others=bool(tools))
+            if is_pydantic
+            else _JsonOutputParser(others=bool(tools))
+        )
     if not include_raw:
         return bound | parser
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
@@ -113,17 +148,53 @@ def build(
     return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-def json_schema_format(schema: Any, strict: bool | None) -> dict[str, Any]:
+def response_format_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
     """Return the `response_format` that asks for `schema`; a dict that already is one stays as it is."""
-    if isinstance(schema, dict) and schema.get("type") == "json_schema" and "json_schema" in schema:
+    if isinstance(schema, dict) and schema.get("type") in ("json_schema", "json_object", "text"):
         return schema
-    function = convert_to_openai_tool(schema, strict=strict)["function"]
-    body: dict[str, Any] = {"name": function["name"], "schema": function.get("parameters") or {}}
-    if description := function.get("description"):
-        body["description"] = description
-    if strict is not None:
-        body["strict"] = strict
-    return {"type": "json_schema", "json_schema": body}
+    schema, strict = _unwrapped(schema, strict)
+    return parts.json_schema_format(tool_of(schema, strict=strict)["function"], strict=strict)
+
+
+def tool_of(tool: Any, *, strict: bool | None) -> dict[str, Any]:
+    """Return a tool of any kind in the wire's form; server tools of the gateway pass as they are."""
+    # A JSON schema, which is a function tool too, has the type "object".
+    if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "object"):
+        return tool
+    converted = _converted(tool, strict)
+    extras = tool if isinstance(tool, dict) else getattr(tool, "extras", None)
+    if isinstance(extras, dict) and "cache_control" in extras:
+        return {**converted, "cache_control": extras["cache_control"]}
+    return converted
+
+
+def _converted(tool: Any, strict: bool | None) -> dict[str, Any]:
+    if isinstance(tool, dict) and "$ref" in tool:
+        tool = schemas.with_top_level(tool)
+    arguments = tool.tool_call_schema if isinstance(tool, BaseTool) else tool
+    if isinstance(arguments, type) and issubclass(arguments, BaseModel):
+        schema = arguments.model_json_schema()
+        if schemas.contains_itself(schema):
+            # Core writes definitions out, and leaves an empty schema where one contains itself.
+            full = schemas.with_top_level(schema)
+            function: dict[str, Any] = {
+                "name": tool.name if isinstance(tool, BaseTool) else arguments.__name__,
+                "description": tool.description if isinstance(tool, BaseTool) else full.get("description", ""),
+                "parameters": schemas.strict(full) if strict else full,
+            }
+            return {"type": "function", "function": function if strict is None else {**function, "strict": strict}}
+    return convert_to_openai_tool(tool, strict=strict)
+
+
+def _unwrapped(schema: Any, strict: bool | None) -> tuple[Any, bool | None]:
+    """Return the schema and strictness inside OpenAI's `response_format`, or inside the `json_schema` of one."""
+    inner = schema
+    if isinstance(inner, dict) and inner.get("type") == "json_schema":
+        inner = inner.get("json_schema")
+    if not (isinstance(inner, dict) and isinstance(inner.get("schema"), dict) and "name" in inner):
+        return schema, strict
+    function = {"name": inner["name"], "description": inner.get("description", ""), "parameters": inner["schema"]}
+    return {"type": "function", "function": function}, inner.get("strict") if strict is None else strict
 
 
 def _traced(schema: Any) -> Any:

@@ -54,6 +54,7 @@ def _convert(message: ChatMessage) -> dict[str, Any]:
             reasoning="".join(b.content or "" for b in thoughts) or None,
             reasoning_details=details,
             refusal=extra.get("refusal"),
+            audio=plain.mapping(extra.get("audio")),
             name=extra.get("name"),
         )
     wire: dict[str, Any] = {"role": role, "content": parts.content_of(content)}

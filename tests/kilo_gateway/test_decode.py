@@ -357,3 +357,26 @@ def test_choices_are_kept_apart_and_each_must_end() -> None:
 def test_choices_nobody_asked_for_are_left_out() -> None:
     reply = decode_choices(choices((0, "a", "stop"), (1, "x", None)), several=False)
     assert (reply.text, reply.others) == ("a", {})
+
+
+def test_an_id_that_was_told_before_continues_its_call() -> None:
+    """Two calls share an index, and the first goes on after the second has begun."""
+    frames = [calls(call(0, "a", "f", '{"x":')), calls(call(0, "b", "g", '{"y": 2}')), calls(call(0, "a", None, "1}"))]
+    reply = decode_frames(*frames, FINISH)
+    assert told(reply) == [("a", "f", '{"x":1}'), ("b", "g", '{"y": 2}')]
+
+
+def test_reasoning_details_keep_every_member_that_was_told() -> None:
+    signed = {"type": "reasoning.text", "text": "", "signature": "S", "id": None, "format": None, "index": 0}
+    reply = decode_frames(frame({"reasoning_details": [signed]}), FINISH)
+    assert reply.ending.reasoning_details == [signed]
+
+
+def test_reasoning_details_of_two_indices_may_take_turns() -> None:
+    pieces = [(0, "a"), (1, "x"), (0, "b"), (1, "y")]
+    told_in_turns = [
+        frame({"reasoning_details": [{"type": "reasoning.text", "text": text, "index": index}]})
+        for index, text in pieces
+    ]
+    details = decode_frames(*told_in_turns, FINISH).ending.reasoning_details
+    assert [(detail["index"], detail["text"]) for detail in details] == [(0, "ab"), (1, "xy")]

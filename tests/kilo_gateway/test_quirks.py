@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from kilo_gateway import GatewaySettings
-from kilo_gateway.quirks import plain_schema
+from kilo_gateway import GatewaySettings, schemas
 
 GEMINI, CLAUDE = "google/gemini-2.5-flash", "anthropic/claude-sonnet-4.6"
 
@@ -90,7 +89,7 @@ def test_types_that_are_lists() -> None:
         "type": "object",
         "properties": {"a": {"type": ["string", "null"]}, "default": {"type": ["null", "integer"]}},
     }
-    assert plain_schema(schema, "x")["properties"] == {
+    assert schemas.plain(schema, "x")["properties"] == {
         "a": {"type": "string", "nullable": True},
         "default": {"type": "integer", "nullable": True},
     }
@@ -130,7 +129,7 @@ SCHEMAS = st.recursive(
 @given(SCHEMAS)
 def test_no_schema_keeps_a_reference(schema: dict[str, Any]) -> None:
     root = {**schema, "$defs": {"A": {"type": "object", "properties": {"b": {"type": "number"}}}}}
-    plain = plain_schema(root, "x")
+    plain = schemas.plain(root, "x")
 
     def check(node: Any) -> None:
         assert not isinstance(node.get("$ref"), str)
@@ -166,3 +165,48 @@ def test_otherwise_nobody_is_warned(model: str, choice: Any, reasoning: Any) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         payload(model, tools=[tool({})], tool_choice=choice, reasoning=reasoning)
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        (
+            {"propertyNames": {"$ref": "#/$defs/C"}, "$defs": {"C": {"enum": ["a"]}}},
+            {"propertyNames": {"enum": ["a"]}},
+        ),
+        ({"if": {"$ref": "#/$defs/C"}, "$defs": {"C": {"enum": ["a"]}}}, {"if": {"enum": ["a"]}}),
+        (
+            {"discriminator": {"propertyName": "kind", "mapping": {"a": "#/$defs/A"}}},
+            {"discriminator": {"propertyName": "kind"}},
+        ),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"type": "string", "nullable": True}),
+        ({"type": ["null"]}, {"type": "null"}),
+        ({"anyOf": [{"type": "null"}]}, {"type": "null"}),
+        ({"type": ["string", "null"], "enum": ["a", None]}, {"type": "string", "enum": ["a"], "nullable": True}),
+        (
+            {"properties": {"a": {"anyOf": [{"type": "string"}]}, "b": {"$ref": "#/properties/a/anyOf/0"}}},
+            {"properties": {"a": {"anyOf": [{"type": "string"}]}, "b": {"type": "string"}}},
+        ),
+    ],
+)
+def test_corners_of_json_schema(schema: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert schemas.plain(schema, "x") == sent
+
+
+def test_a_reference_by_name_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'x' refers to '#anchor'"):
+        schemas.plain({"properties": {"a": {"$ref": "#anchor"}}}, "x")
+
+
+def test_what_contains_itself() -> None:
+    assert schemas.contains_itself(Tree.model_json_schema())
+    assert not schemas.contains_itself(Person.model_json_schema())
+    there_and_back = {"A": {"items": {"$ref": "#/$defs/B"}}, "B": {"items": {"$ref": "#/$defs/A"}}}
+    assert schemas.contains_itself({"$defs": there_and_back})
+
+
+def test_strict_schemas_name_all_fields_and_take_no_others() -> None:
+    found = schemas.strict(Person.model_json_schema())
+    assert found["required"] == list(Person.model_fields)
+    assert found["additionalProperties"] is found["$defs"]["Address"]["additionalProperties"] is False
+    assert "default" not in found["properties"]["kind"]

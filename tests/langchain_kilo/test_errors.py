@@ -124,3 +124,18 @@ def test_what_a_stream_had_delivered_reaches_on_llm_error(kilo_sandbox: Sandbox)
         list(model(kilo_sandbox, "cut-stream").stream("hi", config={"callbacks": [handler]}))
     assert handler.seen == (caught.value, caught.value.partial_text)
     assert caught.value.partial_text
+
+
+def test_a_class_catches_those_below_it() -> None:
+    assert issubclass(chat_errors.KiloContextLengthError, chat_errors.KiloInvalidRequestError)
+    assert issubclass(chat_errors.KiloStreamInterruptedError, chat_errors.KiloConnectionError)
+    assert issubclass(chat_errors.KiloSignInRequiredError, chat_errors.KiloAuthenticationError)
+    assert not issubclass(chat_errors.KiloAuthenticationError, ModelAPIError)
+
+
+@pytest.mark.parametrize("status", [408, 504])
+def test_a_timeout_of_the_provider_is_a_timeout(kilo_sandbox: Sandbox, status: int) -> None:
+    with pytest.raises(ModelTimeoutError) as caught:
+        ChatKilo(model=f"sandbox/error-{status}", base_url=kilo_sandbox.base_url, max_retries=0).invoke("hi")
+    assert isinstance(caught.value, chat_errors.KiloServerError)
+    assert caught.value.is_retryable is True

@@ -14,8 +14,10 @@ from langchain_core.messages import (
     RemoveMessage,
     SystemMessage,
     ToolMessage,
+    convert_to_messages,
 )
 
+from kilo_gateway import parts
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from langchain_kilo.messages import to_wire
@@ -215,3 +217,69 @@ def test_the_callers_messages_stay_as_they_are() -> None:
     wire = to_wire(messages)
     wire[2]["reasoning_details"].append("changed")
     assert messages == before
+
+
+def test_calls_in_anthropic_blocks_are_sent() -> None:
+    said = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}}]}
+    heard = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]}
+    assistant, result = to_wire(convert_to_messages([said, heard]))
+    assert assistant["tool_calls"] == [parts.tool_call("t", "f", {"x": 1})]
+    assert result == {"role": "tool", "tool_call_id": "t", "content": "ok"}
+
+
+def test_function_calls_of_old_are_sent() -> None:
+    call = {"name": "f", "arguments": "{}"}
+    [wire] = to_wire([AIMessage("", additional_kwargs={"function_call": call})])
+    assert wire["function_call"] == call
+
+
+@pytest.mark.parametrize(("whose", "sent"), [(None, "deep"), ("kilo", "deep"), ("deepseek", None)])
+def test_the_reasoning_of_other_providers_stays_here(whose: str | None, sent: str | None) -> None:
+    metadata = {"model_provider": whose} if whose else {}
+    message = AIMessage("a", additional_kwargs={"reasoning_content": "deep"}, response_metadata=metadata)
+    assert to_wire([message])[0].get("reasoning") == sent
+
+
+CACHED = {"type": "ephemeral"}
+
+
+def test_cache_control_in_odd_positions() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "ok", "cache_control": CACHED}
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": "https://x.org/a.pdf"}, "cache_control": CACHED}
+    old = {"type": "text", "text": "a", "extras": {"metadata": {"cache_control": CACHED}}}
+    tool, user = to_wire([HumanMessage([result, file, old])])
+    assert tool["content"][0]["cache_control"] == CACHED
+    assert [part["cache_control"] for part in user["content"]] == [CACHED, CACHED]
+
+
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        ({"type": "image_url"}, "needs 'image_url'"),
+        ({"type": "image_url", "image_url": {"detail": "low"}}, "needs the url"),
+        ({"type": "tool_result", "content": "x"}, "needs 'tool_use_id'"),
+        ({"type": "image", "source": {"type": "base64", "data": "QQ=="}}, "'data' and 'media_type'"),
+        ({"type": "input_text", "text": "a"}, "use 'text'"),
+        ({"type": "media", "data": "a"}, "use 'image, audio, video or file'"),
+    ],
+)
+def test_blocks_that_lack_something_are_named(block: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        to_wire([HumanMessage([block])])
+    assert block["type"] in str(caught.value)
+
+
+def test_parameters_of_an_audio_type_are_no_part_of_its_format() -> None:
+    block = {"type": "audio", "base64": "QQ==", "mime_type": "audio/webm;codecs=opus"}
+    assert to_wire([HumanMessage([block])])[0]["content"][0]["input_audio"]["format"] == "webm"
+
+
+@pytest.mark.parametrize("scenario", ["audio", "images"])
+def test_what_a_model_drew_or_spoke_goes_back_alike_in_every_version(kilo_sandbox: Sandbox, scenario: str) -> None:
+    sent = []
+    for version in ("v0", "v1"):
+        llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url, output_version=version)
+        llm.invoke([HumanMessage("a"), llm.invoke("a"), HumanMessage("b")])
+        sent.append(kilo_sandbox.last.json["messages"][1])
+    assert sent[0] == sent[1]
+    assert sent[0]["images"] if scenario == "images" else sent[0]["audio"] == {"id": sent[0]["audio"]["id"]}

@@ -82,3 +82,15 @@ def test_the_profile_decides_how_structured_output_is_asked_for(kilo_sandbox: Sa
     llm = ChatKilo(model="nobody/knows-this", profile=profile, base_url=kilo_sandbox.base_url)
     bound: Any = llm.with_structured_output(Person)
     assert sent in bound.first.kwargs
+
+
+def test_the_profile_follows_the_model_unless_it_was_given() -> None:
+    own: Any = {"max_input_tokens": 5}
+    for change in ("assign", "copy"):
+        for profile in (None, own):
+            llm = ChatKilo(tier="free", profile=profile)
+            if change == "assign":
+                llm.tier = "frontier"
+            else:
+                llm = llm.model_copy(update={"tier": "frontier"})
+            assert llm.profile == (profile or ChatKilo(tier="frontier").profile)

@@ -145,3 +145,91 @@ def test_a_refusal_is_an_error_of_its_own(kilo_sandbox: Sandbox) -> None:
     assert error.is_retryable is False
     newer = getattr(core_exceptions, "ModelRefusalError", ModelError)
     assert isinstance(error, newer)
+
+
+class Tree(BaseModel):
+    """A tree."""
+
+    value: int
+    children: list["Tree"] = []
+
+
+def answering(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch, text: str) -> ChatKilo:
+    """Return a model that says `text`, whatever it is asked."""
+    monkeypatch.setattr("kilo_gateway.sandbox.model.say", lambda call, turn: text)
+    return ChatKilo(model=PAID, base_url=gateway.base_url, api_key=gateway.api_key)
+
+
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+@pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
+@pytest.mark.parametrize("text", ['{"name": "Ada", "age": 36', "Ada is 36.", ""])
+def test_json_that_is_not_whole_is_not_completed(
+    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, method: Any, schema: Any, text: str
+) -> None:
+    structured = answering(kilo_sandbox, monkeypatch, text).with_structured_output(schema, method=method)
+    with pytest.raises(OutputParserException):
+        structured.invoke(QUESTION)
+    with pytest.raises(OutputParserException):
+        list(structured.stream(QUESTION))
+
+
+def test_streamed_json_that_does_not_fit_raises(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = answering(kilo_sandbox, monkeypatch, '{"name": "Ada"}')
+    with pytest.raises(OutputParserException):
+        list(llm.with_structured_output(Person, method="json_schema").stream(QUESTION))
+
+
+def test_json_in_a_fence_is_taken(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = answering(kilo_sandbox, monkeypatch, 'Here:\n```json\n{"name": "Ada", "age": 36}\n```')
+    structured = llm.with_structured_output(Person, method="json_mode")
+    assert structured.invoke(QUESTION) == list(structured.stream(QUESTION))[-1] == Person(name="Ada", age=36)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_the_schema_of_a_response_format_is_taken(
+    llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, wrapped: bool
+) -> None:
+    schema: dict[str, Any] = {"name": "Person", "schema": PERSON_SCHEMA, "strict": True}
+    given = {"type": "json_schema", "json_schema": schema} if wrapped else schema
+    assert llm.with_structured_output(given, method=method).invoke(QUESTION)["name"] == "Ada"
+    body = kilo_sandbox.last.json
+    sent = body["tools"][0]["function"]["parameters"] if "tools" in body else body["response_format"]["json_schema"]
+    assert sent == (PERSON_SCHEMA if "tools" in body else schema)
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+def test_a_class_that_contains_itself_is_sent_whole(
+    llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, strict: bool | None
+) -> None:
+    assert isinstance(llm.with_structured_output(Tree, method=method, strict=strict).invoke("3"), Tree)
+    body = kilo_sandbox.last.json
+    sent = (
+        body["tools"][0]["function"]["parameters"]
+        if "tools" in body
+        else body["response_format"]["json_schema"]["schema"]
+    )
+    assert sent["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
+    assert sent["$defs"]["Tree"].get("additionalProperties") is (False if strict else None)
+
+
+def test_other_tools_beside_the_schema(llm: ChatKilo) -> None:
+    """An answer that calls one of them is None; `include_raw` has the call."""
+
+    def clock() -> str:
+        """Tell the time."""
+        return "12:00"
+
+    for schema in (Person, PERSON_SCHEMA):
+        for method in ("function_calling", "json_schema"):
+            structured = llm.with_structured_output(schema, method=method, tools=[clock], include_raw=True)  # type: ignore[arg-type] -- a literal
+            found = structured.invoke("Call clock().")
+            assert (found["parsed"], found["parsing_error"]) == (None, None)
+            assert found["raw"].tool_calls[0]["name"] == "clock"
+
+
+def test_a_class_as_response_format_beside_tools(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
+    for form in (Person, PERSON_SCHEMA):
+        llm.bind_tools([], response_format=form).invoke(QUESTION)
+        assert kilo_sandbox.last.json["response_format"]["json_schema"]["name"] == "Person"
