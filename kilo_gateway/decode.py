@@ -44,7 +44,7 @@ class StreamDecoder:
     def finish(self) -> Iterator[Delta]:
         """Yield the rest and, as the last delta, the ending; raises when the answer is not complete."""
         for data in self._events.finish():
-            yield from self._frame(data)
+            yield from self._frame(data, last=True)
         if self.ended:
             return
         if not self.frames:
@@ -53,7 +53,7 @@ class StreamDecoder:
             raise error_table.interrupted("it has no finish_reason", self._answer.response, self.partial_text)
         yield from self._answer.finish()
 
-    def _frame(self, data: bytes) -> Iterator[Delta]:
+    def _frame(self, data: bytes, *, last: bool = False) -> Iterator[Delta]:
         if self.ended or not data.strip():
             return
         if data.startswith(b"[DONE]"):
@@ -66,6 +66,11 @@ class StreamDecoder:
         try:
             frame = json.loads(data)
         except (ValueError, RecursionError) as error:
+            if last and self.finished:
+                return  # cut off behind the answer
+            if last:
+                why = "its last frame is cut off"
+                raise error_table.interrupted(why, self._answer.response, self.partial_text) from None
             raise error_table.unreadable(
                 f"a frame of the stream is not JSON ({error})",
                 response=self._answer.response,

@@ -36,7 +36,7 @@ from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
-WITHOUT_TEXT = ("empty-answer", "refusal", "audio")
+WITHOUT_TEXT = ("empty-answer", "refusal", "audio", "reasoning-only")
 ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
 TEXT = "Add 2 and 3 with add(2, 3), and greet 'Zoë' with greet."
 
@@ -265,10 +265,12 @@ CLASSES: dict[str, type[KiloError]] = {
     "drop-connection": KiloStreamInterruptedError,
     "empty-stream": KiloResponseError,
     "bad-json-frame": KiloResponseError,
+    "cut-character": KiloStreamInterruptedError,
 }
 
 NOT_STREAMED: dict[str, type[KiloError]] = {
     "cut-stream": KiloResponseError,
+    "cut-character": KiloResponseError,
     "drop-connection": KiloConnectionError,
 }
 """Where an answer that is not streamed can only fail in another way."""

@@ -168,9 +168,8 @@ class Gateway:
         changed = scenario.frames(call, items) if scenario and scenario.frames else items
         framing = scenario.framing if scenario else sse.PLAIN
         parts = sse.body(changed, framing, keepalive=self.options.keepalive, done=self.options.done)
-        headers = {"content-type": "text/event-stream", "content-encoding": "identity"}
         delay = 0.0 if framing.group == "byte" else self.options.delay
-        return Answer(200, parts, headers, streaming=True, delay=delay)
+        return Answer(200, parts, framing.headers, streaming=True, delay=delay)
 
 
 def _whole(call: Call, replies: list[Reply]) -> Answer:

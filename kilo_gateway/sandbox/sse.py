@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ Item = dict[str, Any] | bytes | Pause | Drop
 
 @dataclass(frozen=True)
 class Framing:
-    """How chunk objects become bytes; `group` is how many of them go into one write."""
+    """How chunk objects become bytes; `group` is how many of them go into one write, `gzip` compresses each write."""
 
     newline: str = "\n"
     space: bool = True
@@ -24,6 +25,12 @@ class Framing:
     done: bool | None = None
     unterminated: bool = False
     group: Literal["event", "all", "byte"] = "event"
+    content_type: str = "text/event-stream"
+    gzip: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"content-type": self.content_type, "content-encoding": "gzip" if self.gzip else "identity"}
 
 
 PLAIN = Framing()
@@ -45,7 +52,16 @@ def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
 
 def body(items: Iterable[Item], framing: Framing, *, keepalive: str, done: bool) -> Iterator[Part]:
     """Yield the parts of a stream: a keep-alive, the items, the end marker."""
-    return _grouped(_parts(items, framing, keepalive, done), framing.group)
+    grouped = _grouped(_parts(items, framing, keepalive, done), framing.group)
+    return gzipped(grouped) if framing.gzip else grouped
+
+
+def gzipped(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield parts compressed, each so that it can be read when it arrives."""
+    packer = zlib.compressobj(wbits=31)
+    for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) if isinstance(part, bytes) else part
+    yield packer.flush()
 
 
 def _parts(items: Iterable[Item], framing: Framing, keepalive: str, done: bool) -> Iterator[Part]:

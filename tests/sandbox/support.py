@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,7 @@ class Response:
     @property
     def events(self) -> list[str]:
         """The data of each event, by the rules of the event stream format."""
-        text = self.data.decode().removeprefix("\ufeff")
+        text = self.data.decode(errors="replace").removeprefix("\ufeff")
         lines = re.split(r"\r\n|\n|\r", text)
         events: list[str] = []
         data: list[str] = []
@@ -71,6 +72,8 @@ def request(
         except http.client.IncompleteRead as cut:
             data, complete = cut.partial, False
         names = {name.lower(): value for name, value in answer.getheaders()}
+        if names.get("content-encoding") == "gzip":
+            data = zlib.decompress(data, wbits=31)
         return Response(answer.status, names, data, complete)
     finally:
         connection.close()
@@ -127,8 +130,8 @@ def calls(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for fragment in delta.get("tool_calls") or []:
             function = fragment["function"]
             known = [call["id"] for call in found]
-            if fragment.get("id") and fragment["id"] not in known:
-                found.append({"id": fragment["id"], "index": fragment.get("index"), "parts": []})
+            if not found or (fragment.get("id") and fragment["id"] not in known):
+                found.append({"id": fragment.get("id"), "index": fragment.get("index"), "parts": []})
             if fragment.get("id"):
                 call = next(call for call in found if call["id"] == fragment["id"])
             else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kilo_gateway.sandbox.scenarios import broken, chunks, failures, framing, reasoning, toolcalls, waiting
+from kilo_gateway.sandbox.scenarios import broken, chunks, failures, framing, oddities, reasoning, toolcalls, waiting
 from kilo_gateway.sandbox.scenarios.base import Scenario
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         scenario.id: scenario
-        for module in (chunks, reasoning, framing, toolcalls, failures, broken, waiting)
+        for module in (chunks, reasoning, framing, toolcalls, oddities, failures, broken, waiting)
         for scenario in module.REGISTRY.found.values()
     }
 )

@@ -13,7 +13,7 @@ from kilo_gateway.sandbox.reply import Reply
 from kilo_gateway.sandbox.sse import PLAIN, Framing, Item
 
 Json = dict[str, Any]
-Kind = Literal["success", "error", "hang"]
+Kind = Literal["success", "error", "hang", "load"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Scenario:
     """One model id of the sandbox, for tests to parametrise over.
 
     `kind` says what a client owes its caller: an answer, an exception, or (`hang`) nothing, because the server
-    goes silent until the client leaves. `status`, `error_type`, `code`, `message` and `detail` (the provider's
-    own words) describe an error; `stream_only` marks those whose not streamed form is only the nearest
-    equivalent, `transient` those that fail once. The callables are the behaviour: `refuse` answers instead of
-    the model, `reply` changes what it says, `body` the JSON answer, `frames` the chunk objects of a stream.
+    goes silent until the client leaves; `load` is an answer too, but one that takes long or is huge. `status`,
+    `error_type`, `code`, `message` and `detail` (the provider's own words) describe an error; `stream_only` marks
+    those whose not streamed form is only the nearest equivalent, `transient` those that fail once. The callables
+    are the behaviour: `refuse` answers instead of the model, `reply` changes what it says, `body` the JSON answer,
+    `frames` the chunk objects of a stream.
     """
 
     id: str

@@ -224,6 +224,11 @@ def _drop(call: Call, made: list[Json]) -> Iterator[Item]:
     yield DROP
 
 
+def _cut_character(call: Call, made: list[Json]) -> Iterator[Item]:
+    yield from _start(made)
+    yield 'data: {"choices":[{"delta":{"content":"caf\u00e9'.encode()[:-1]
+
+
 def _bad_json(call: Call, made: list[Json]) -> Iterator[Item]:
     yield from _start(made)
     yield b'data: {"id": "gen-1790000000-bad", "choices": [{\n\n'
@@ -237,5 +242,6 @@ def _dropped_body(call: Call, made: Json) -> Page:
 
 _breaks("cut-stream", "the stream ends cleanly, but without a finish reason", _cut)
 _breaks("drop-connection", "the socket closes in the middle of a frame", _drop, body=_dropped_body)
+_breaks("cut-character", "the stream ends cleanly, in the middle of a character", _cut_character)
 _breaks("empty-stream", "a stream without any chunk", lambda call, made: iter(()))
 _breaks("bad-json-frame", "a frame that is not JSON, in the middle", _bad_json)

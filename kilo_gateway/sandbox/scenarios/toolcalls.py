@@ -149,6 +149,14 @@ _add(
     fragment=lambda one, head, position: one.update(index=position + 1),
 )
 _add(
+    "tool-index-gap",
+    "indices have gaps",
+    several=True,
+    fragment=lambda one, head, position: one.update(index=position * 3),
+)
+_add("tool-id-never", "ids are empty", fragment=lambda one, head, position: one.update(id=""))
+_add("tool-type-empty", "types are empty", fragment=lambda one, head, position: one.update(type=""))
+_add(
     "tool-no-index",
     "fragments have no index",
     several=True,
@@ -178,4 +186,5 @@ _add(
     whole=_broken_arguments,
     finish="length",
 )
+_add("tool-finish-stop", "calls, yet the finish reason is stop", finish="stop")
 _add("tool-text-before", "text comes before the call", text="Let me look that up.")
