@@ -3,15 +3,11 @@
 import asyncio
 import gc
 import os
-import re
 import signal
-import socket
-import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,62 +17,13 @@ from kilo_gateway import (
     KiloDataPolicyWarning,
     KiloInvalidRequestError,
     KiloServerError,
-    KiloStatusError,
     KiloStreamInterruptedError,
     clients,
 )
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"whole"},"finish_reason":null}]}\n\n'
-FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}\n\n'
-DONE = b"data: [DONE]\n\n"
-
-
-def chunked(*frames: bytes) -> bytes:
-    return b"".join(b"%x\r\n%s\r\n" % (len(frame), frame) for frame in frames)
-
-
-@contextmanager
-def server(answer: bytes, *, end: str = "close") -> Iterator[tuple[str, list[bytes]]]:
-    """Answer each connection's request with `answer`, then "close", "reset" or "hold" the connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    seen: list[bytes] = []
-    release = threading.Event()
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += connection.recv(65536)
-                head, _, body = request.partition(b"\r\n\r\n")
-                length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
-                while len(body) < length:  # a close with unread bytes would reset the connection
-                    body += connection.recv(65536)
-                seen.append(request)
-                connection.sendall(answer)
-                if end == "hold":
-                    release.wait(10)
-                if end == "reset":
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
-    finally:
-        release.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
+from tests.faults.server import DONE, FINISH, HEAD, TEXT, USAGE, chunked, server
 
 
 def _alist(llm: ChatKilo) -> list[Any]:
@@ -139,19 +86,6 @@ def test_an_error_body_nested_beyond_reason_is_a_kilo_error() -> None:
     with server(answer + body) as (url, _), pytest.raises(KiloServerError) as caught:
         ChatKilo(base_url=url, max_retries=0).invoke("hi")
     assert len(str(caught.value)) < 2500
-
-
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed(status: int) -> None:
-    with server(b"") as (elsewhere, seen):
-        answer = f"HTTP/1.1 {status} Moved\r\nlocation: {elsewhere}/x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        with server(answer.encode()) as (url, _):
-            llm = ChatKilo(base_url=url, api_key="k", default_headers={"x-secret": "hush"}, max_retries=0)
-            with pytest.raises(KiloStatusError, match=f"moved to {elsewhere}/x: set base_url"):
-                llm.invoke("hi")
-            with pytest.raises(KiloStatusError):
-                list(llm.stream("hi"))
-    assert seen == []
 
 
 def test_a_bad_proxy_is_a_kilo_error(monkeypatch: pytest.MonkeyPatch) -> None:

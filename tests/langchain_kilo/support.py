@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_kilo import ChatKilo
-from tests.test_faults import DONE, HEAD, chunked
+from tests.faults.server import DONE, HEAD, chunked
 
 Scenario = Callable[..., ChatKilo]
 Way = Callable[[Any, Any], Any]
@@ -51,7 +51,7 @@ streamed = pytest.mark.parametrize("way", ["stream", "astream"])
 
 
 def json_body(value: Any, status: str = "200 OK") -> bytes:
-    """Return an HTTP answer, for `tests.test_faults.server`."""
+    """Return an HTTP answer, for `tests.faults.server.server`."""
     content = json.dumps(value).encode()
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     return head.encode() + content

@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from kilo_gateway import KiloError, KiloResponseError
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
+from tests.faults.server import server
 from tests.langchain_kilo.support import TEXT, WAYS, Scenario, add, alist, every_way, greet, json_body, streamed, summed
-from tests.test_faults import server
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")

@@ -17,8 +17,8 @@ from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, System
 from kilo_gateway import KiloError, KiloResponseError, KiloTimeoutError, clients
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
+from tests.faults.server import server
 from tests.langchain_kilo.support import TEXT, WAYS, Scenario, add, every_way, greet, json_body, stream_of, streamed
-from tests.test_faults import server
 
 PNG = "iVBORw0KGgo="
 
