@@ -7,7 +7,8 @@ by its typed stream, which costs ten times as much CPU and loses parts of the er
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import openai
@@ -17,6 +18,7 @@ from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.errors import KiloError
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
+from kilo_gateway.unlisted import unlisted
 
 PATH: Final = "/chat/completions"
 
@@ -45,18 +47,45 @@ def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
         response.close()
 
 
-async def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
+def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncDeltas:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    call, response = await _aopen(settings, request)
-    try:
-        reader = call.reader(response)
-        async for chunk in _areceived(response, reader):
-            for delta in reader.feed(chunk):
+    return AsyncDeltas(settings, request)
+
+
+class AsyncDeltas(AsyncIterator[Delta]):
+    """An async stream. Its request is sent when the first delta is asked for.
+
+    No async generator, because whoever iterates over it closes it: an event loop that ends closes all
+    generators at once, and reports each that it finds being closed by another.
+    """
+
+    def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
+        self._deltas = self._received(settings, request)
+        self._response: Any = None
+
+    def __anext__(self) -> Awaitable[Delta]:
+        return self._deltas.__anext__()
+
+    async def aclose(self) -> None:
+        """Close the connection; safe while the loop does the same."""
+        if self._response is not None:
+            await self._response.aclose()
+        # With the response closed this takes one step, so that the loop cannot find it half done.
+        with suppress(RuntimeError):
+            await self._deltas.aclose()
+
+    async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
+        call, response = await _aopen(settings, request)
+        self._response = response
+        try:
+            reader = call.reader(response)
+            async for chunk in _areceived(response, reader):
+                for delta in reader.feed(chunk):
+                    yield delta
+            for delta in reader.finish():
                 yield delta
-        for delta in reader.finish():
-            yield delta
-    finally:
-        await response.aclose()
+        finally:
+            await response.aclose()
 
 
 def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
@@ -86,9 +115,13 @@ def _received(response: Any, reader: _Reader) -> Iterator[bytes]:
 
 
 async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
+    chunks = response.aiter_bytes()
     try:
-        async for chunk in response.aiter_bytes():
+        yield await unlisted(chunks.__anext__)
+        async for chunk in chunks:
             yield chunk
+    except StopAsyncIteration:
+        return
     except Exception as error:
         if not reader.complete:
             raise reader.broken(error) from error

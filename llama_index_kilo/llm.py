@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from llama_index.core.base.llms.types import (
@@ -24,11 +24,11 @@ from pydantic import ConfigDict, Field
 import kilo_gateway as kilo
 from kilo_gateway import known_models, parts
 from kilo_gateway.fields import ExtraBody
-from kilo_gateway.reply import Reply, ToolCall
+from kilo_gateway.reply import Delta, Reply, ToolCall
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from llama_index_kilo import fold
 from llama_index_kilo.messages import to_wire
-from llama_index_kilo.streams import atraced, traced
+from llama_index_kilo.streams import AsyncSteps, atraced, traced
 from llama_index_kilo.structured import StructuredPrediction
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer `messages` piece by piece; closing the generator closes the connection."""
         source = self._astream_chat(messages, kwargs)
-        return await atraced(llm_chat_callback, self, messages, source, source, **kwargs)
+        responses = (response async for response in source)
+        return await atraced(llm_chat_callback, self, messages, responses, source, **kwargs)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -164,14 +165,12 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         finally:
             deltas.close()
 
-    async def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponseAsyncGen:
-        request = self._request(messages, kwargs, stream=True)
-        reply, deltas = Reply(), kilo.chat.astream(self, request)
-        try:
-            async for delta in deltas:
-                yield fold.step(reply, delta, request)
-        finally:
-            await deltas.aclose()
+    def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncSteps:
+        def begin() -> tuple[kilo.chat.AsyncDeltas, Callable[[Delta], ChatResponse]]:
+            request, reply = self._request(messages, kwargs, stream=True), Reply()
+            return kilo.chat.astream(self, request), lambda delta: fold.step(reply, delta, request)
+
+        return AsyncSteps(begin)
 
     def _prepare_chat_with_tools(
         self,

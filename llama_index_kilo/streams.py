@@ -7,7 +7,14 @@ keeps all frames of its traceback, so that garbage collection would close the co
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llama_index.core.base.llms.types import ChatResponse
+
+if TYPE_CHECKING:
+    from kilo_gateway.chat import AsyncDeltas
+    from kilo_gateway.reply import Delta
 
 Item = TypeVar("Item")
 
@@ -28,7 +35,7 @@ async def atraced(
     llm: Any,
     given: Any,
     items: AsyncIterator[Item],
-    source: AsyncGenerator[Any],
+    source: AsyncSteps,
     /,
     **kwargs: Any,
 ) -> AsyncGenerator[Item]:
@@ -47,10 +54,32 @@ def _guarded(items: Generator[Item], source: Generator[Any]) -> Generator[Item]:
         source.close()
 
 
-async def _aguarded(items: AsyncGenerator[Item], source: AsyncGenerator[Any]) -> AsyncGenerator[Item]:
+async def _aguarded(items: AsyncGenerator[Item], source: AsyncSteps) -> AsyncGenerator[Item]:
     try:
         async for item in items:
             yield item
     finally:
-        await items.aclose()
         await source.aclose()
+        with suppress(RuntimeError):  # a loop that ends is closing it already
+            await items.aclose()
+
+
+class AsyncSteps(AsyncIterator[ChatResponse]):
+    """The responses of an async stream, which `begin` opens; no generator, as `kilo_gateway.chat.AsyncDeltas` is none.
+
+    `begin` returns the deltas and what makes a response of each.
+    """
+
+    def __init__(self, begin: Callable[[], tuple[AsyncDeltas, Callable[[Delta], ChatResponse]]]) -> None:
+        self._begin = begin
+        self._deltas: AsyncDeltas | None = None
+
+    async def __anext__(self) -> ChatResponse:
+        if self._deltas is None:
+            self._deltas, self._response_of = self._begin()
+        return self._response_of(await anext(self._deltas))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._deltas is not None:
+            await self._deltas.aclose()
