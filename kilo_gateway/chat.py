@@ -141,27 +141,21 @@ class _Call:
             timeout=request.timeout,
             several=request.payload.get("n") not in (None, 1),
         )
-        options: dict[str, Any] = {
-            "headers": {**clients.request_headers(settings), **request.headers},
-            "max_retries": request.max_retries,
-            "params": request.query,
-        }
-        if request.timeout is not None:
-            options["timeout"] = request.timeout
         self.arguments: dict[str, Any] = {
             "cast_to": clients.HTTP_RESPONSE,
             "body": request.payload,
-            "options": options,
+            "options": clients.options(
+                settings,
+                headers=request.headers,
+                query=request.query,
+                timeout=request.timeout,
+                max_retries=request.max_retries,
+            ),
             "stream": request.payload["stream"],
             "stream_cls": openai.Stream[object],
         }
 
     def translated(self, error: Exception) -> Exception:
-        if isinstance(error, UnicodeEncodeError):
-            return ValueError(
-                f"the request holds {error.object[error.start]!r}, half of a character that was cut in two: "
-                'remove it, for example with text.encode("utf-8", "replace").decode()'
-            )
         return error_table.from_exception(error, self.sent)
 
     def reader(self, response: Any) -> _Reader:

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -20,11 +20,11 @@ import openai
 
 from kilo_gateway import fields
 from kilo_gateway._version import __version__
-from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.account import AccountSettings
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 NO_KEY: Final = "anonymous"
-"""The client refuses an empty key; `request_headers` leaves the header out of anonymous requests."""
+"""The client refuses an empty key; `options` leaves the header out of anonymous requests."""
 
 CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -91,7 +91,7 @@ class _Account:
         return client
 
 
-def _account(settings: GatewaySettings) -> _Account:
+def _account(settings: AccountSettings) -> _Account:
     get = os.environ.get
     return _Account(
         base_url=settings.base_url,
@@ -130,7 +130,7 @@ def _sync(account: _Account, own: Any) -> openai.OpenAI:
     return client
 
 
-def sync_client(settings: GatewaySettings) -> openai.OpenAI:
+def sync_client(settings: AccountSettings) -> openai.OpenAI:
     """Return the client for `settings`; nothing is connected yet. Raises ValueError for a key over plain http."""
     own = settings.http_client
     account = _account(settings)
@@ -138,9 +138,21 @@ def sync_client(settings: GatewaySettings) -> openai.OpenAI:
         return _sync(account, own.value if own else None)
 
 
-def request_headers(settings: GatewaySettings) -> dict[str, Any]:
-    """Return the headers of each request: nothing about this computer, and no Authorization without a key."""
-    return dict(_UNSENT) if settings.bearer else {**_UNSENT, "Authorization": openai.Omit()}
+def options(
+    settings: AccountSettings,
+    *,
+    headers: Mapping[str, Any],
+    query: Mapping[str, Any],
+    timeout: float | None,
+    max_retries: int,
+) -> dict[str, Any]:
+    """Return the openai client's options of a request; its headers tell nothing about this computer.
+
+    Without a key there is no Authorization header.
+    """
+    unsent = _UNSENT if settings.bearer else {**_UNSENT, "Authorization": openai.Omit()}
+    found: dict[str, Any] = {"headers": {**unsent, **headers}, "max_retries": max_retries, "params": query}
+    return found if timeout is None else {**found, "timeout": timeout}
 
 
 class _LoopClients:
@@ -190,7 +202,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_start_anew)
 
 
-async def async_client(settings: GatewaySettings) -> openai.AsyncOpenAI:
+async def async_client(settings: AccountSettings) -> openai.AsyncOpenAI:
     """Return the client for `settings` and the running loop; nothing is connected yet.
 
     Raises ValueError for a key over plain http.

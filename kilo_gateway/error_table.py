@@ -113,6 +113,11 @@ def from_exception(error: Exception, sent: Sent) -> Exception:
         return from_status(error, sent)
     if isinstance(error, openai.APIConnectionError) or is_transport(error):
         return from_transport(error, sent)
+    if isinstance(error, UnicodeEncodeError):
+        return ValueError(
+            f"the request holds {error.object[error.start]!r}, half of a character that was cut in two: "
+            'remove it, for example with text.encode("utf-8", "replace").decode()'
+        )
     return error
 
 

@@ -53,13 +53,13 @@ REQUEST_FIELDS: Final = frozenset(
 """Further request fields that the gateway or its providers know, so that they are no typing errors."""
 
 
-def hint(name: str, known: frozenset[str]) -> str:
+def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str:
     """Return what to do about a constructor argument that no field has."""
     if name.endswith("api_key"):
         return "did you mean 'api_key'?"
-    if name == "max_completion_tokens":
+    if name == "max_completion_tokens" and "max_tokens" in known:
         return "did you mean 'max_tokens'?"
-    if name in REQUEST_FIELDS:
+    if name in call_keywords:
         return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
     near = routing.nearest_name(name, [*known, *ALIASES])
     return f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"

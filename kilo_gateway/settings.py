@@ -5,14 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import model_validator
 
 from kilo_gateway import fields, names, quirks, routing
+from kilo_gateway.account import AccountSettings, check_field
 from kilo_gateway.callers import user_stacklevel
-from kilo_gateway.live import Live
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +30,10 @@ class ChatRequest:
     include_response_headers: bool
 
 
-class GatewaySettings(BaseModel):
-    """The fields of a Kilo model. Nothing is sent for a field that is None.
+class GatewaySettings(AccountSettings):
+    """The fields of a Kilo model, those of `AccountSettings` included. Nothing is sent for a field that is None."""
 
-    Bad values raise `pydantic.ValidationError` (a ValueError) that names the field and the remedy;
-    so do unknown names, with the nearest known one.
-    """
-
-    model_config = ConfigDict(
-        # Inputs may be secrets; the validators put harmless ones into their text themselves.
-        hide_input_in_errors=True,
-        validate_default=True,
-        protected_namespaces=(),
-        arbitrary_types_allowed=True,
-    )
+    call_keywords = names.REQUEST_FIELDS
 
     model: fields.Model | None = None
     """Model id such as `anthropic/claude-sonnet-4.6`; without model and tier, `kilo-auto/free`."""
@@ -52,22 +41,8 @@ class GatewaySettings(BaseModel):
     """Auto tier (`frontier`, `balanced`, `efficient`, `free`, `small`, `org`) instead of a model; alias `auto_tier`."""
     mode: fields.Mode | None = None
     """Working mode (`plan`, `code`, ...): chooses the model of tier `frontier`; sent in lower case."""
-    api_key: fields.Key = Field(default_factory=fields.secret_from_env("KILO_API_KEY"), repr=False, exclude=True)
-    """Key of the gateway; default `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
-    base_url: fields.BaseUrl = Field(default_factory=fields.base_url_from_env)
-    """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
-    allow_insecure: bool = False
-    """Permit sending a key over plain http to another machine."""
-    organization_id: fields.Organization = Field(
-        default_factory=fields.secret_from_env("KILO_ORG_ID"), repr=False, exclude=True
-    )
-    """UUID of the organisation that pays; default `KILO_ORG_ID`."""
     task_id: fields.TaskId | None = None
     """Conversation id: keeps prompt cache and free-tier model stable over a conversation; "" for none at all."""
-    project_id: fields.ProjectId | None = None
-    """Project label for the gateway's statistics."""
-    feature: fields.Feature | None = None
-    """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
 
     temperature: fields.Temperature | None = None
     max_tokens: fields.MaxTokens | None = None
@@ -86,96 +61,45 @@ class GatewaySettings(BaseModel):
     reasoning: fields.Reasoning = None
     """Effort (`none` ... `max`) or a dict {effort, max_tokens, exclude, enabled}; auto tiers may overwrite it."""
     verbosity: fields.Verbosity | None = None
-    provider: dict[str, Any] | None = None
-    """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
     plugins: list[dict[str, Any]] | None = None
     transforms: list[str] | None = None
     extra_body: fields.ExtraBody | None = None
     """Further fields of the request body; merged deeply per call."""
-
-    default_headers: fields.Headers | None = Field(default=None, repr=False, exclude=True)
-    default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
-    """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
-    timeout: fields.Seconds | None = None
-    """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
     stream_idle_timeout: fields.Seconds | None = 300.0
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
-    max_retries: fields.MaxRetries = 2
-    """Retries of the openai client, before the first byte only."""
     include_response_headers: bool = False
     """Tell the HTTP headers of an answer, cookies left out, beside its other metadata, as `headers`."""
-    http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
-    """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
-    http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
-        default=None, repr=False, exclude=True
-    )
-    """The same for async calls."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_names_only(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        known = _names(cls)
-        renamed: dict[str, Any] = {}
-        for name, value in values.items():
-            target = names.ALIASES.get(name, name) if name not in known else name
-            if value is None and target in names.FROM_ENVIRONMENT:
-                continue
-            if target not in known:
-                raise ValueError(f"{cls.__name__} has no argument {name!r}; {names.hint(name, known)}")
-            if target in renamed and renamed[target] != value:
-                raise ValueError(f"{name!r} is another name of {target!r}, which is given too: give one of them")
-            renamed[target] = value
-        return renamed
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _one_model(self) -> Self:
         routing.resolve_model(self.model, self.tier)
-        fields.check_key_travels_safely(self.base_url, keyed=self.bearer is not None, allowed=self.allow_insecure)
         return self
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _own_fields(type(self)):
-            value = _checked(type(self), name, value)
+    def _check_beside_others(self, name: str, value: Any) -> None:
         if name in ("model", "tier"):
             routing.resolve_model(**{"model": self.model, "tier": self.tier, name: value})
-        super().__setattr__(name, value)
 
     @property
     def model_id(self) -> str:
         """The model id that is requested when a call does not say otherwise."""
         return routing.resolve_model(self.model, self.tier)
 
-    @property
-    def bearer(self) -> str | None:
-        """The key to send, or None for an anonymous request, which carries no Authorization header."""
-        key = self.api_key.get_secret_value() if self.api_key else ""
-        return None if key in fields.NO_KEY else key
-
     def with_mode(self, mode: str | None) -> Self:
         """Return a copy that works in another mode and shares the connections.
 
         Tools that are bound to a model are not part of it: call this first, or use `.bind(mode=...)`.
         """
-        return self._copy(mode=_checked(type(self), "mode", mode))
+        return self._copy(mode=check_field(type(self), "mode", mode))
 
     def with_tier(self, tier: str) -> Self:
         """Return a copy that asks another auto tier and shares the connections; see `with_mode`."""
-        return self._copy(tier=_checked(type(self), "tier", tier), model=None)
+        return self._copy(tier=check_field(type(self), "tier", tier), model=None)
 
     def _copy(self, **update: Any) -> Self:
         copy = self.model_copy(update=update)
         for name in copy.__dict__.keys() - type(self).model_fields.keys():
             del copy.__dict__[name]  # cached properties of the frameworks describe the original
         return copy
-
-    def private_headers(self) -> dict[str, str]:
-        """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
-        headers = dict(self.default_headers or {})
-        if self.organization_id:
-            headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
-        return headers
 
     def requested_model(self, call: Mapping[str, Any]) -> str:
         """Return the model id that a call with these keywords asks for."""
@@ -257,34 +181,6 @@ class GatewaySettings(BaseModel):
         return {**quirks.adapt(body, model), "model": model, "messages": messages, "stream": stream}
 
 
-@cache
-def _own_fields(cls: type[GatewaySettings]) -> frozenset[str]:
-    """Return the fields that this class and the adapter's declare; the framework's are its own to check."""
-    ours = (base for base in cls.__mro__ if issubclass(base, GatewaySettings))
-    return frozenset(name for base in ours for name in base.__annotations__ if name in cls.model_fields)
-
-
-@cache
-def _names(cls: type[GatewaySettings]) -> frozenset[str]:
-    return frozenset(cls.model_fields) | {f.alias for f in cls.model_fields.values() if f.alias}
-
-
-@cache
-def _field_adapter(cls: type[GatewaySettings], name: str) -> TypeAdapter[Any]:
-    info = cls.model_fields[name]
-    annotation: Any = info.annotation
-    for constraint in info.metadata:
-        annotation = Annotated[annotation, constraint]
-    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True))
-
-
-def _checked(cls: type[GatewaySettings], name: str, value: Any, *, told_as: str | None = None) -> Any:
-    try:
-        return _field_adapter(cls, name).validate_python(value)
-    except ValueError as error:
-        raise ValueError(f"{told_as or name}: {_first_message(error)}") from None
-
-
 def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for given, value in call.items():
@@ -292,7 +188,7 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
         # Headers of a call obey the rules of the field for headers of all calls.
         field = "default_headers" if name == "extra_headers" else name
         if field in names.CALL_FIELDS or name == "extra_headers":
-            checked[name] = value if value is None else _checked(cls, field, value, told_as=given)
+            checked[name] = value if value is None else check_field(cls, field, value, told_as=given)
             continue
         if name in names.RESERVED_CALL_NAMES or name in cls.model_fields:
             raise ValueError(f"{given!r} is no keyword of a call: set it on the model, or call the method for it")
@@ -304,11 +200,6 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
             )
         checked[name] = value
     return checked
-
-
-def _first_message(error: ValueError) -> str:
-    details = error.errors() if hasattr(error, "errors") else []
-    return str(details[0]["msg"] if details else error).removeprefix("Value error, ")
 
 
 def _merged(base: Any, over: Any) -> Any:
