@@ -13,7 +13,9 @@ from kilo_gateway._version import __version__
 
 if TYPE_CHECKING:
     from kilo_gateway import chat as chat
+    from kilo_gateway import embeddings as embeddings
     from kilo_gateway.catalog import ModelCatalog, UnknownModelError
+    from kilo_gateway.embedding_settings import EmbeddingSettings
     from kilo_gateway.errors import (
         KiloAuthenticationError,
         KiloConflictError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 _HOME = {
     "KiloDataPolicyWarning": "notices",
     **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "catalog"),
+    "EmbeddingSettings": "embedding_settings",
     **dict.fromkeys(("Ledger", "Spent"), "ledger"),
     **dict.fromkeys(("alist_models", "list_models"), "listing"),
     "ModelInfo": "model_info",
@@ -61,6 +64,7 @@ __all__ = [
     "TIERS",
     "ChatRequest",
     "Delta",
+    "EmbeddingSettings",
     "Ending",
     "GatewaySettings",
     "KiloAuthenticationError",
@@ -95,14 +99,15 @@ __all__ = [
     "__version__",
     "alist_models",
     "chat",
+    "embeddings",
     "list_models",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: the openai package takes longer to import than everything else together."""
-    if name == "chat":
-        return importlib.import_module("kilo_gateway.chat")
+    if name in ("chat", "embeddings"):
+        return importlib.import_module(f"kilo_gateway.{name}")
     if name in __all__:
         value = getattr(importlib.import_module(f"kilo_gateway.{_HOME.get(name, 'errors')}"), name)
         globals()[name] = value

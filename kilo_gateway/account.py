@@ -99,6 +99,11 @@ class AccountSettings(BaseModel):
         key = self.api_key.get_secret_value() if self.api_key else ""
         return None if key in fields.NO_KEY else key
 
+    def label_headers(self) -> dict[str, str]:
+        """Headers that label a request in the gateway's statistics."""
+        labels = ((routing.PROJECT_HEADER, self.project_id), (routing.FEATURE_HEADER, self.feature))
+        return {name: value for name, value in labels if value}
+
     def private_headers(self) -> dict[str, str]:
         """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
         headers = dict(self.default_headers or {})

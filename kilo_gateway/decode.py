@@ -108,6 +108,15 @@ def json_object(content: bytes, response: Any = None) -> dict[str, Any]:
     return body
 
 
+def listed(body: dict[str, Any], response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> list[Any]:
+    """Return the list that a 200 answer holds as `data`; raises KiloError when it is an error or has none."""
+    if isinstance(body.get("data"), list):
+        return list(body["data"])
+    if body.get("error"):
+        raise error_table.from_body(body, status=None, response=response, sent=sent)
+    raise error_table.unreadable("it holds no list named 'data'", response=response, body=body)
+
+
 def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Iterator[Delta]:
     """Yield the deltas of a body that is there as a whole, be it JSON or an event stream in disguise."""
     if looks_like_events(content):

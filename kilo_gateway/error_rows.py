@@ -99,6 +99,15 @@ BY_TYPE: Final[dict[str, Row]] = {
     "invalid_response": Row(KiloServerError, _TRY_LATER),
 }
 
+WITHOUT_TIERS: Final[dict[str, str]] = {
+    _DIFFERENT_MODEL: "Choose a model from GET /embedding-models.",
+    BY_TYPE["paid_model_auth_required"].remedy: (
+        "Embeddings need an account: set api_key / KILO_API_KEY (sign in at https://app.kilo.ai)."
+    ),
+    BY_TYPE["usage_limit_exceeded"].remedy: "Add credits at {url}.",
+}
+"""What to do instead where no tier can be asked."""
+
 BY_CODE: Final[dict[str, str]] = {
     "INVALID_TOKEN": "authentication_required",
     "PAID_MODEL_AUTH_REQUIRED": "paid_model_auth_required",

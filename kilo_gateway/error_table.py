@@ -39,6 +39,8 @@ class Sent:
     timeout: float | None = None
     several: bool = False
     """Whether more than one choice was asked for."""
+    chat: bool = True
+    """Whether a tier could have been asked instead."""
 
 
 UNKNOWN: Final = Sent()
@@ -65,6 +67,8 @@ def from_body(
     remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
     if row.cls is KiloSignInRequiredError and sent.keyed:
         remedy = _rejected_silently(sent)
+    elif not sent.chat and not own_key:
+        remedy = rows.WITHOUT_TIERS.get(remedy, remedy)
     url = facts.credits_url or rows.CREDITS_URL
     wait = f"Try again in {retry_after:g} seconds." if retry_after else "Wait a little, then try again."
     location = f" to {_shown(headers['location'])}" if headers.get("location") else ""

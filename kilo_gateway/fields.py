@@ -21,6 +21,7 @@ REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh",
 VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
 
 RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
+RESERVED_EMBEDDING_KEYS: Final = frozenset({"model", "input", "encoding_format"})
 RESERVED_FEATURES: Final = frozenset({"cloud-agent", "code-review", "app-builder", "gastown"})
 
 
@@ -113,9 +114,9 @@ def check_headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-def check_extra_body(value: dict[str, Any]) -> dict[str, Any]:
+def check_extra_body(value: dict[str, Any], reserved: frozenset[str] = RESERVED_BODY_KEYS) -> dict[str, Any]:
     """Return further request fields; raises ValueError for the ones that have their own place."""
-    if taken := RESERVED_BODY_KEYS.intersection(value):
+    if taken := reserved.intersection(value):
         raise ValueError(f"must not contain {sorted(taken)}; model has its own field, the rest is the request itself")
     return value
 
@@ -165,11 +166,17 @@ Probability = Annotated[float, _between(0, 1)]
 Penalty = Annotated[float, _between(-2, 2)]
 TopLogprobs = Annotated[int, _between(0, 20)]
 MaxTokens = Annotated[int, _at_least(1, "leave it out for the model's own limit")]
+Dimensions = Annotated[int, _at_least(1, "leave it out for the model's own size")]
+AtOnce = Annotated[int, _at_least(1, "use 1 for one after the other")]
+BatchSize = Annotated[int, _at_least(1, "use 1 for a request for each text")]
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
 Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]
 Verbosity = Annotated[str, AfterValidator(_one_of(VERBOSITIES, "extra_body"))]
+EmbeddingBody = Annotated[
+    dict[str, Any], AfterValidator(lambda value: check_extra_body(value, RESERVED_EMBEDDING_KEYS))
+]
 ExtraBody = Annotated[dict[str, Any], AfterValidator(check_extra_body)]
 """Further request fields; `model`, `messages` and `stream` have their own place and are refused."""
 

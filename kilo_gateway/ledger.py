@@ -37,6 +37,12 @@ class Ledger:
     _by_model: dict[str, Spent] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Spent]:
+        return self.by_model  # a lock can be neither copied nor pickled
+
+    def __setstate__(self, by_model: dict[str, Spent]) -> None:
+        self._by_model, self._lock = by_model, threading.Lock()
+
     def add(self, model: str, spent: Spent) -> None:
         """Add one call that `model` served."""
         with self._lock:

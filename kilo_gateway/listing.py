@@ -14,7 +14,7 @@ from kilo_gateway import clients, error_table, known_models, model_cache, routin
 from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.catalog import ModelCatalog
 from kilo_gateway.catalog_view import ago
-from kilo_gateway.decode import json_object
+from kilo_gateway.decode import json_object, listed
 from kilo_gateway.errors import KiloError
 from kilo_gateway.settings import GatewaySettings
 
@@ -111,7 +111,7 @@ class _Listing:
         return self._kept(self.stored)
 
     def received(self, response: Any) -> ModelCatalog:
-        entries = _entries(response, self.sent)
+        entries = listed(json_object(response.content, response), response, self.sent)
         stored = model_cache.Stored(time.time(), entries)
         catalog = ModelCatalog.read(entries, fetched_at=stored.fetched_at)
         if entries and not catalog:
@@ -151,12 +151,3 @@ class _Listing:
 
     def _kept(self, stored: model_cache.Stored) -> ModelCatalog:
         return ModelCatalog.read(stored.entries, fetched_at=stored.fetched_at, from_cache=True)
-
-
-def _entries(response: Any, sent: error_table.Sent) -> list[Any]:
-    body = json_object(response.content, response)
-    if isinstance(body.get("data"), list):
-        return list(body["data"])
-    if body.get("error"):
-        raise error_table.from_body(body, status=None, response=response, sent=sent)
-    raise error_table.unreadable("it holds no list named 'data'", response=response, body=body)

@@ -12,6 +12,8 @@ ALIASES: Final = {
     "stop_sequences": "stop",
     "request_timeout": "timeout",
     "api_base": "base_url",
+    "chunk_size": "batch_size",
+    "show_progress_bar": "show_progress",
 }
 """Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
 
@@ -61,5 +63,5 @@ def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str
         return "did you mean 'max_tokens'?"
     if name in call_keywords:
         return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
-    near = routing.nearest_name(name, [*known, *ALIASES])
+    near = routing.nearest_name(name, [*known, *(alias for alias, field in ALIASES.items() if field in known)])
     return f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"

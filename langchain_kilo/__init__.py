@@ -1,4 +1,4 @@
-"""The Kilo AI Gateway for LangChain: `ChatKilo`."""
+"""The Kilo AI Gateway for LangChain: `ChatKilo` and `KiloEmbeddings`."""
 
 try:
     import langchain_core  # noqa: F401 -- imported to tell the reader what is missing
@@ -9,5 +9,6 @@ from kilo_gateway import __version__
 from langchain_kilo import blocks as _blocks  # noqa: F401 -- registers the translator of our messages
 from langchain_kilo.callbacks import KiloUsageCallback
 from langchain_kilo.chat_models import ChatKilo
+from langchain_kilo.embeddings import KiloEmbeddings
 
-__all__ = ["ChatKilo", "KiloUsageCallback", "__version__"]
+__all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]

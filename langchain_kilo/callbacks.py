@@ -17,7 +17,7 @@ _CURRENT: ContextVar[KiloUsageCallback | None] = ContextVar("kilo_usage", defaul
 
 
 class KiloUsageCallback(BaseCallbackHandler):
-    """Adds up what `ChatKilo` uses, as a callback or for everything inside a `with` block.
+    """Adds up what `ChatKilo` and `KiloEmbeddings` use, as a callback or for everything inside a `with` block.
 
     `usage` is a `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
 
@@ -58,12 +58,21 @@ class KiloUsageCallback(BaseCallbackHandler):
                     self._count(message)
 
     def _count(self, message: AIMessage) -> None:
-        self.usage.add(message.response_metadata["model_name"], _spent(message))
+        self._add(message.response_metadata["model_name"], _spent(message))
+
+    def _add(self, model: str, spent: Spent) -> None:
+        self.usage.add(model, spent)
         if self._outer is not None:
-            self._outer._count(message)
+            self._outer._add(model, spent)
 
     def __repr__(self) -> str:
         return f"KiloUsageCallback({self.usage.total})"
+
+
+def count(model: str, spent: Spent) -> None:
+    """Count a call that has no callbacks of LangChain, as embeddings have none."""
+    if (used := _CURRENT.get()) is not None:
+        used._add(model, spent)
 
 
 def _spent(message: AIMessage) -> Spent:

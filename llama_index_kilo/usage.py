@@ -14,15 +14,18 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import PrivateAttr
 
 from kilo_gateway.ledger import Ledger, Spent
+from llama_index_kilo.embeddings import KiloEmbeddingUsageEvent
 
 
 class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
-    """Adds up what `KiloLLM` uses, for everything inside a `with` block, or as an event or callback handler.
+    """Adds up what `KiloLLM` and `KiloEmbedding` use.
 
-    `usage` is a `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
+    It counts everything inside a `with` block, or serves as an event or callback handler. `usage` is a
+    `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
     LlamaIndex's events are process-wide: calls of other threads count too. As a handler of one
-    `CallbackManager` it counts the calls of what uses that manager. An answer that it is told in both ways
-    counts once. Copies are the handler itself; in another process it starts anew.
+    `CallbackManager` it counts the calls of what uses that manager, without embeddings, whose callbacks tell no
+    usage. An answer that it is told in both ways counts once. Copies are the handler itself; in another process
+    it starts anew.
 
         with KiloUsageHandler() as used:
             query_engine.query(question)
@@ -62,6 +65,8 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
         """Count the answer that an event tells."""
         if isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent):
             self._count(event.response)
+        elif isinstance(event, KiloEmbeddingUsageEvent):
+            self._usage.add(event.model, event.spent)
 
     def on_event_start(
         self,

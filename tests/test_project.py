@@ -39,7 +39,7 @@ def run(code: str, blocked: set[str]) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("code", "blocked"),
     [
-        ("from langchain_kilo import ChatKilo; ChatKilo()", LLAMA_INDEX | SANDBOX),
+        ("from langchain_kilo import ChatKilo, KiloEmbeddings; ChatKilo(), KiloEmbeddings()", LLAMA_INDEX | SANDBOX),
         ("from llama_index_kilo import KiloLLM; KiloLLM()", LANGCHAIN | SANDBOX),
         ("from kilo_gateway import *; GatewaySettings(); chat.stream", LANGCHAIN | LLAMA_INDEX | SANDBOX),
         ("from kilo_gateway.sandbox import Sandbox\nwith Sandbox(): pass", LANGCHAIN | LLAMA_INDEX),
@@ -67,7 +67,8 @@ def test_an_absent_extra_is_named(code: str, blocked: set[str], extra: str) -> N
 
 
 def test_importing_and_building_needs_neither_openai_nor_a_network() -> None:
-    code = "from langchain_kilo import ChatKilo; ChatKilo(); from llama_index_kilo import KiloLLM; KiloLLM().metadata"
+    code = "from langchain_kilo import ChatKilo, KiloEmbeddings; ChatKilo(), KiloEmbeddings();"
+    code += "from llama_index_kilo import KiloEmbedding, KiloLLM; KiloEmbedding(), KiloLLM().metadata"
     result = run(code, {"openai", "httpx2"})
     assert result.returncode == 0, result.stderr
 

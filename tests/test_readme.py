@@ -22,7 +22,7 @@ def test_block(
     kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], block: str
 ) -> None:
     monkeypatch.setenv("KILO_BASE_URL", kilo_sandbox.base_url)
-    if 'ChatKilo(tier="frontier"' in block and "Sandbox" not in block:
+    if ('ChatKilo(tier="frontier"' in block or "KiloEmbedding" in block) and "Sandbox" not in block:
         monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     exec(compile(block, "README.md", "exec"), {})  # noqa: S102 -- it is our own README
     printed = capsys.readouterr().out

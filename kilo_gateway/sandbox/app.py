@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from kilo_gateway.sandbox import catalog, embeddings, model, odd_lists, sse, wire
+from kilo_gateway.sandbox import catalog, embeddings, model, odd_embeddings, odd_lists, sse, wire
 from kilo_gateway.sandbox.answers import Answer, deliver, json_answer
 from kilo_gateway.sandbox.call import Call
 from kilo_gateway.sandbox.checks import admit, parse
@@ -111,7 +111,8 @@ class Gateway:
             except embeddings.BadDimensions as error:
                 return json_answer(error.body, 400)
             record.update(served_model=made["model"])
-            return json_answer(made)
+            odd = odd_embeddings.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_embeddings.PREFIX))
+            return odd(made) if odd else json_answer(made)
         if bare in _KINDS:
             record.update(json=parse(record.body))
             raise Refusal("api-kind-not-supported", kind=_KINDS[bare], kinds="chat_completions")

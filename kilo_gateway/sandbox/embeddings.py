@@ -11,6 +11,7 @@ from typing import Any
 
 from kilo_gateway.sandbox.credentials import Identity
 from kilo_gateway.sandbox.errors import Refusal
+from kilo_gateway.sandbox.odd_embeddings import ANSWERS, PREFIX
 from kilo_gateway.sandbox.text import count_tokens, terms, words
 
 Json = dict[str, Any]
@@ -93,6 +94,8 @@ def embed(body: Json, identity: Identity, number: int) -> Json:
         raise Refusal("paid-model")
     model = requested.strip().lower()
     model = _ALIASES.get(model, model)
+    if model.removeprefix(PREFIX) in ANSWERS:
+        model = "openai/text-embedding-3-small"
     if model not in _MODELS:
         raise Refusal("model-not-found", id=requested)
     if identity.account.balance <= 0:

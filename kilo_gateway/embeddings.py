@@ -1,0 +1,204 @@
+"""`POST /embeddings`: texts to vectors, batch by batch. See docs/gateway.md, "Embeddings".
+
+Answers are read by pure functions; `embed` and `aembed` are the only ones that send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kilo_gateway import clients, error_table, notices
+from kilo_gateway.decode import json_object, listed
+from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector, batches
+from kilo_gateway.errors import KiloError
+from kilo_gateway.ledger import Spent
+from kilo_gateway.usage import Usage, parse_usage
+
+PATH: Final = "/embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The answer for one batch: a vector for each text, in the order of the texts."""
+
+    vectors: list[Vector]
+    model: str
+    """The model that served."""
+    usage: Usage | None
+    """None when the answer told neither tokens nor cost."""
+
+    @property
+    def spent(self) -> Spent:
+        """The batch as one call of a ledger."""
+        usage = self.usage or Usage()
+        return Spent(
+            calls=1, prompt_tokens=usage.prompt_tokens, cost=usage.cost or 0.0, unpriced=int(usage.cost is None)
+        )
+
+
+def decode(content: bytes, response: Any, sent: error_table.Sent, *, texts: int, length: int | None) -> Embedded:
+    """Read an answer; raises KiloError when it is an error or does not hold one vector for each text."""
+    body = json_object(content, response)
+    entries = listed(body, response, sent)
+
+    def unusable(why: str) -> KiloError:
+        return error_table.unreadable(why, response=response)
+
+    items: list[Any] = [entry if isinstance(entry, dict) else {} for entry in entries]
+    if len(items) != texts:
+        raise unusable(f"{texts} texts were sent, and {len(items)} embeddings came back")
+    places = [item.get("index") for item in items]
+    if any(place is not None for place in places):
+        if sorted(place for place in places if isinstance(place, int)) != list(range(texts)):
+            raise unusable(f"its embeddings have the indexes {str(places)[:200]}")
+        items.sort(key=lambda item: item["index"])
+    vectors = [_vector(item.get("embedding")) for item in items]
+    lengths = {len(vector) for vector in vectors if vector}
+    if not all(vectors):
+        raise unusable(f"embedding {vectors.index(None)} is no list of finite numbers")
+    if len(lengths) > 1:
+        raise unusable(f"its embeddings differ in length: {sorted(lengths)}")
+    if length is not None and lengths != {length}:
+        raise unusable(f"its embeddings have {lengths.pop()} dimensions, not {length}")
+    return Embedded(
+        vectors=[vector for vector in vectors if vector],
+        model=body["model"] if isinstance(body.get("model"), str) else sent.model,
+        usage=parse_usage(body.get("usage"), body.get("provider_metadata")),
+    )
+
+
+def _vector(told: Any) -> Vector | None:
+    """Read base64 of little-endian float32, or a list of numbers, which some servers send all the same."""
+    numbers = array("f")
+    try:
+        if isinstance(told, str):
+            numbers.frombytes(base64.b64decode(told, validate=True))
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            vector = numbers.tolist()
+        elif isinstance(told, list) and all(type(number) in (int, float) for number in told):
+            vector = [float(number) for number in told]
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    # A sum is finite only if all its numbers are.
+    return vector if vector and math.isfinite(sum(vector)) else None
+
+
+def embed(
+    settings: EmbeddingSettings,
+    texts: Sequence[str],
+    *,
+    query: bool = False,
+    batch_size: int = BATCH_SIZE,
+    told: Callable[[Embedded], None] = lambda _: None,
+) -> list[Vector]:
+    """Return a vector for each text, in their order; no texts, no request.
+
+    `told` hears of each batch when it is answered, also when a later one fails. Raises KiloError, and ValueError
+    for an empty text.
+    """
+    run = _Run(settings, query=query, told=told)
+    vectors: list[Vector] = []
+    for call in run.calls(texts, batch_size):
+        try:
+            response = clients.sync_client(settings).post(PATH, **call.arguments)
+        except Exception as error:
+            raise call.translated(error) from error.__cause__
+        vectors += call.answered(response)
+    return vectors
+
+
+async def aembed(
+    settings: EmbeddingSettings,
+    texts: Sequence[str],
+    *,
+    query: bool = False,
+    batch_size: int = BATCH_SIZE,
+    max_concurrency: int = 1,
+    told: Callable[[Embedded], None] = lambda _: None,
+) -> list[Vector]:
+    """Return a vector for each text as `embed` does, asking for `max_concurrency` batches at the same time.
+
+    When a batch fails, the others are cancelled.
+    """
+    run = _Run(settings, query=query, told=told)
+    free = asyncio.Semaphore(max_concurrency)
+
+    async def one(call: _Call) -> list[Vector]:
+        async with free:
+            try:
+                client = await clients.async_client(settings)
+                response = await client.post(PATH, **call.arguments)
+            except Exception as error:
+                raise call.translated(error) from error.__cause__
+            return call.answered(response)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(call)) for call in run.calls(texts, batch_size)]
+    except ExceptionGroup as failed:
+        first = failed.exceptions[0]
+        raise first from first.__cause__
+    return [vector for task in tasks for vector in task.result()]
+
+
+class _Run:
+    """What the batches of one run have in common."""
+
+    def __init__(self, settings: EmbeddingSettings, *, query: bool, told: Callable[[Embedded], None]) -> None:
+        self.settings = settings
+        self.query = query
+        self.told = told
+
+    def calls(self, texts: Sequence[str], size: int) -> Iterator[_Call]:
+        return (_Call(self, batch) for batch in batches(texts, self.settings.model, size))
+
+
+class _Call:
+    """One request: what sync and async have in common about it."""
+
+    def __init__(self, run: _Run, texts: list[str]) -> None:
+        settings = run.settings
+        self.run = run
+        self.count = len(texts)
+        payload = settings.payload(texts, query=run.query)
+        keyed = settings.bearer is not None
+        notices.warn_once(settings.model, payload, keyed=keyed)
+        self.sent = error_table.Sent(
+            model=settings.model,
+            keyed=keyed,
+            organization=settings.organization_id is not None,
+            timeout=settings.timeout,
+            chat=False,
+        )
+        self.arguments: dict[str, Any] = {
+            "cast_to": clients.HTTP_RESPONSE,
+            "body": payload,
+            "options": clients.options(
+                settings,
+                headers=settings.label_headers(),
+                query=settings.default_query or {},
+                timeout=settings.timeout,
+                max_retries=settings.max_retries,
+            ),
+        }
+
+    def translated(self, error: Exception) -> Exception:
+        return error_table.from_exception(error, self.sent)
+
+    def answered(self, response: Any) -> list[Vector]:
+        settings = self.run.settings
+        embedded = decode(response.content, response, self.sent, texts=self.count, length=settings.length)
+        settings.length = len(embedded.vectors[0])
+        settings.usage.add(embedded.model, embedded.spent)
+        self.run.told(embedded)
+        return embedded.vectors
