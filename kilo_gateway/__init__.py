@@ -14,10 +14,12 @@ from kilo_gateway._version import __version__
 if TYPE_CHECKING:
     from kilo_gateway import chat as chat
     from kilo_gateway import embeddings as embeddings
+    from kilo_gateway.budget import KiloBudget
     from kilo_gateway.catalog import ModelCatalog, UnknownModelError
     from kilo_gateway.embedding_settings import EmbeddingSettings
     from kilo_gateway.errors import (
         KiloAuthenticationError,
+        KiloBudgetExceeded,
         KiloConflictError,
         KiloConnectionError,
         KiloContextLengthError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from kilo_gateway.usage import Usage
 
 _HOME = {
+    "KiloBudget": "budget",
     "KiloDataPolicyWarning": "notices",
     **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "catalog"),
     "EmbeddingSettings": "embedding_settings",
@@ -68,6 +71,8 @@ __all__ = [
     "Ending",
     "GatewaySettings",
     "KiloAuthenticationError",
+    "KiloBudget",
+    "KiloBudgetExceeded",
     "KiloConflictError",
     "KiloConnectionError",
     "KiloContextLengthError",

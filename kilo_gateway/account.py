@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from kilo_gateway import fields, names, routing
+from kilo_gateway.budget import KiloBudget
 from kilo_gateway.live import Live
 
 
@@ -45,6 +46,12 @@ class AccountSettings(BaseModel):
     """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
     provider: dict[str, Any] | None = None
     """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
+    data_collection: Literal["allow", "deny"] | None = None
+    """"deny" makes the gateway refuse models that store or train on prompts; sent as part of `provider`."""
+    acknowledge_data_policy: bool = False
+    """Whether you know how the models handle data, so that no KiloDataPolicyWarning need tell."""
+    budget: KiloBudget | None = Field(default=None, repr=False, exclude=True)
+    """What requests may cost; several objects may share one."""
     default_headers: fields.Headers | None = Field(default=None, repr=False, exclude=True)
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
@@ -82,6 +89,7 @@ class AccountSettings(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         fields.check_key_travels_safely(self.base_url, keyed=self.bearer is not None, allowed=self.allow_insecure)
+        fields.check_data_collection(self.data_collection, self.provider)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -92,12 +100,21 @@ class AccountSettings(BaseModel):
 
     def _check_beside_others(self, name: str, value: Any) -> None:
         """Raise ValueError when `value` cannot stand beside the other fields."""
+        if name in ("data_collection", "provider"):
+            beside = {"data_collection": self.data_collection, "provider": self.provider, name: value}
+            fields.check_data_collection(**beside)
 
     @property
     def bearer(self) -> str | None:
         """The key to send, or None for an anonymous request, which carries no Authorization header."""
         key = self.api_key.get_secret_value() if self.api_key else ""
         return None if key in fields.NO_KEY else key
+
+    def preferences(self) -> dict[str, Any] | None:
+        """Routing preferences, data collection included, or None."""
+        if self.data_collection is None:
+            return self.provider
+        return {"data_collection": self.data_collection, **(self.provider or {})}
 
     def label_headers(self) -> dict[str, str]:
         """Headers that label a request in the gateway's statistics."""
@@ -130,7 +147,7 @@ def _field_adapter(cls: type[AccountSettings], name: str) -> TypeAdapter[Any]:
     annotation: Any = info.annotation
     for constraint in info.metadata:
         annotation = Annotated[annotation, constraint]
-    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True))
+    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True, arbitrary_types_allowed=True))
 
 
 def check_field(cls: type[AccountSettings], name: str, value: Any, *, told_as: str | None = None) -> Any:

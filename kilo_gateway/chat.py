@@ -14,6 +14,7 @@ from typing import Any, Final
 import openai
 
 from kilo_gateway import clients, error_table, notices
+from kilo_gateway.budget import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.errors import KiloError
 from kilo_gateway.reply import Delta, Reply
@@ -25,26 +26,37 @@ PATH: Final = "/chat/completions"
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    call, response = _open(settings, request)
-    return decode_body(response.content, response, call.sent)
+    with _charge(settings, request) as charge:
+        call, response = _open(settings, request)
+        reply = decode_body(response.content, response, call.sent)
+        charge.answered(reply.ending.model, reply.ending.usage)
+        return reply
 
 
 async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    call, response = await _aopen(settings, request)
-    return decode_body(response.content, response, call.sent)
+    with _charge(settings, request) as charge:
+        call, response = await _aopen(settings, request)
+        reply = decode_body(response.content, response, call.sent)
+        charge.answered(reply.ending.model, reply.ending.usage)
+        return reply
 
 
 def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    call, response = _open(settings, request)
-    try:
-        reader = call.reader(response)
-        for chunk in _received(response, reader):
-            yield from reader.feed(chunk)
-        yield from reader.finish()
-    finally:
-        response.close()
+    with _charge(settings, request) as charge:
+        call, response = _open(settings, request)
+        try:
+            reader = call.reader(response)
+            for chunk in _received(response, reader):
+                for delta in reader.feed(chunk):
+                    charge.see(delta)
+                    yield delta
+            for delta in reader.finish():
+                charge.see(delta)
+                yield delta
+        finally:
+            response.close()
 
 
 def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncDeltas:
@@ -75,17 +87,24 @@ class AsyncDeltas(AsyncIterator[Delta]):
             await self._deltas.aclose()
 
     async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
-        call, response = await _aopen(settings, request)
-        self._response = response
-        try:
-            reader = call.reader(response)
-            async for chunk in _areceived(response, reader):
-                for delta in reader.feed(chunk):
+        with _charge(settings, request) as charge:
+            call, response = await _aopen(settings, request)
+            self._response = response
+            try:
+                reader = call.reader(response)
+                async for chunk in _areceived(response, reader):
+                    for delta in reader.feed(chunk):
+                        charge.see(delta)
+                        yield delta
+                for delta in reader.finish():
+                    charge.see(delta)
                     yield delta
-            for delta in reader.finish():
-                yield delta
-        finally:
-            await response.aclose()
+            finally:
+                await response.aclose()
+
+
+def _charge(settings: GatewaySettings, request: ChatRequest) -> Charge:
+    return Charge(settings.budget, request.payload, settings.base_url)
 
 
 def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
@@ -132,7 +151,8 @@ class _Call:
 
     def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
         keyed = settings.bearer is not None
-        notices.warn_once(request.model, request.payload, keyed=keyed)
+        if not settings.acknowledge_data_policy:
+            notices.warn_once(request.model, request.payload, keyed=keyed)
         self.idle_limit = request.stream_idle_timeout
         self.sent = error_table.Sent(
             model=request.model,

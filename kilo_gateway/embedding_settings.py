@@ -58,7 +58,7 @@ class EmbeddingSettings(AccountSettings):
     def payload(self, texts: Sequence[str], *, query: bool) -> dict[str, Any]:
         """Return the request body for one batch."""
         input_type = self.query_input_type if query else self.document_input_type
-        told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.provider}
+        told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
         body = {name: value for name, value in told.items() if value is not None} | (self.extra_body or {})
         # A third of the bytes of JSON numbers, and exact.
         return {**body, "model": self.model, "input": list(texts), "encoding_format": "base64"}

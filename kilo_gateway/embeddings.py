@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kilo_gateway import clients, error_table, notices
+from kilo_gateway.budget import Charge
 from kilo_gateway.decode import json_object, listed
 from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector, batches
 from kilo_gateway.errors import KiloError
@@ -109,11 +110,12 @@ def embed(
     run = _Run(settings, query=query, told=told)
     vectors: list[Vector] = []
     for call in run.calls(texts, batch_size):
-        try:
-            response = clients.sync_client(settings).post(PATH, **call.arguments)
-        except Exception as error:
-            raise call.translated(error) from error.__cause__
-        vectors += call.answered(response)
+        with call.charge:
+            try:
+                response = clients.sync_client(settings).post(PATH, **call.arguments)
+            except Exception as error:
+                raise call.translated(error) from error.__cause__
+            vectors += call.answered(response)
     return vectors
 
 
@@ -135,12 +137,13 @@ async def aembed(
 
     async def one(call: _Call) -> list[Vector]:
         async with free:
-            try:
-                client = await clients.async_client(settings)
-                response = await client.post(PATH, **call.arguments)
-            except Exception as error:
-                raise call.translated(error) from error.__cause__
-            return call.answered(response)
+            with call.charge:
+                try:
+                    client = await clients.async_client(settings)
+                    response = await client.post(PATH, **call.arguments)
+                except Exception as error:
+                    raise call.translated(error) from error.__cause__
+                return call.answered(response)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -172,7 +175,9 @@ class _Call:
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
         keyed = settings.bearer is not None
-        notices.warn_once(settings.model, payload, keyed=keyed)
+        if not settings.acknowledge_data_policy:
+            notices.warn_once(settings.model, payload, keyed=keyed)
+        self.charge = Charge(settings.budget, payload, settings.base_url)
         self.sent = error_table.Sent(
             model=settings.model,
             keyed=keyed,
@@ -198,6 +203,7 @@ class _Call:
     def answered(self, response: Any) -> list[Vector]:
         settings = self.run.settings
         embedded = decode(response.content, response, self.sent, texts=self.count, length=settings.length)
+        self.charge.answered(embedded.model, embedded.usage)
         settings.length = len(embedded.vectors[0])
         settings.usage.add(embedded.model, embedded.spent)
         self.run.told(embedded)

@@ -146,3 +146,15 @@ class KiloStreamInterruptedError(KiloConnectionError):
 
 class KiloResponseError(KiloError, openai.APIResponseValidationError):
     """The answer is not one the gateway's protocol allows: no choices, no JSON, an empty stream."""
+
+
+class KiloBudgetExceeded(KiloError):  # noqa: N818 -- named after the KiloBudget that raises it
+    """A `KiloBudget` is spent, so that the request was not sent.
+
+    Attributes: `limit_usd`, `spent_usd` and `under_way_usd` (what requests that still run may cost).
+    """
+
+    _may_pass = False
+    limit_usd: float
+    spent_usd: float
+    under_way_usd: float

@@ -191,6 +191,13 @@ def check_key_travels_safely(base_url: str, *, keyed: bool, allowed: bool) -> No
         )
 
 
+def check_data_collection(data_collection: str | None, provider: dict[str, Any] | None) -> None:
+    """Raise ValueError when the field and the routing preferences contradict each other."""
+    told = (provider or {}).get("data_collection", data_collection)
+    if None not in (told, data_collection) and told != data_collection:
+        raise ValueError(f"data_collection={data_collection!r} contradicts provider={provider!r}: give one of them")
+
+
 def is_loopback(host: str | None) -> bool:
     """Return whether `host` is this machine."""
     if host is None or host == "localhost" or host.endswith(".localhost"):

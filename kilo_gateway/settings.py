@@ -76,6 +76,7 @@ class GatewaySettings(AccountSettings):
         return self
 
     def _check_beside_others(self, name: str, value: Any) -> None:
+        super()._check_beside_others(name, value)
         if name in ("model", "tier"):
             routing.resolve_model(**{"model": self.model, "tier": self.tier, name: value})
 
@@ -163,10 +164,13 @@ class GatewaySettings(AccountSettings):
     ) -> dict[str, Any]:
         body = dict(fields.check_extra_body(dict(defaults)))
         for name in names.BODY_FIELDS:
-            if (value := getattr(self, name)) is not None:
+            if (value := self.preferences() if name == "provider" else getattr(self, name)) is not None:
                 body[name] = _merged(body.get(name), value) if name == "provider" else value
         body = _merged(body, self.extra_body or {})
         extra = fields.check_extra_body(call.pop("extra_body", None) or {})
+        if (data_collection := call.pop("data_collection", None)) is not None:
+            fields.check_data_collection(data_collection, call.get("provider"))
+            call["provider"] = {**(call.get("provider") or {}), "data_collection": data_collection}
         for name, value in call.items():
             body[name] = _merged(body.get(name), value) if name == "provider" else value
         body = {name: value for name, value in _merged(body, extra).items() if value is not None}

@@ -19,7 +19,7 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway import known_models, parts
+from kilo_gateway import known_models, parts, prices
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
@@ -148,6 +148,13 @@ class ChatKilo(BaseChatModel, GatewaySettings):
             texts = [message.text for message in messages] + [json.dumps(tool) for tool in wire or ()]
             return sum(len(self.custom_get_token_ids(text)) for text in texts)
         return count_tokens_approximately(messages, tools=wire)
+
+    def estimate_cost(self, messages: LanguageModelInput, max_tokens: int | None = None, **kwargs: Any) -> float | None:
+        """Return the USD that a call may cost at most, or None when it is not known; see `kilo_gateway.prices`."""
+        if max_tokens is not None:
+            kwargs["max_tokens"] = max_tokens
+        request = self._request(self._convert_input(messages).to_messages(), None, kwargs, stream=False)
+        return prices.estimate(request.payload, base_url=self.base_url)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((output for output in llm_outputs if output), {})

@@ -49,6 +49,7 @@ _KINDS: dict[str, type[ModelError]] = {
     "KiloContextLengthError": ContextOverflowError,
     "KiloInvalidRequestError": ModelInvalidRequestError,
     "KiloAuthenticationError": ModelAuthenticationError,
+    "KiloBudgetExceeded": ModelPermissionDeniedError,
     "KiloCreditsError": ModelPermissionDeniedError,
     "KiloPermissionError": ModelPermissionDeniedError,
     "KiloNotFoundError": ModelNotFoundError,

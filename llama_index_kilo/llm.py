@@ -22,7 +22,7 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
-from kilo_gateway import known_models, parts
+from kilo_gateway import known_models, parts, prices
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.reply import Delta, Reply, ToolCall
 from kilo_gateway.settings import ChatRequest, GatewaySettings
@@ -96,6 +96,15 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
             "max_tokens": self.max_tokens,
         }
         return {"class_name": self.class_name(), **self.metadata.model_dump(), **shown}
+
+    def estimate_cost(
+        self, messages: Sequence[ChatMessage] | str, max_tokens: int | None = None, **kwargs: Any
+    ) -> float | None:
+        """Return the USD that a call may cost at most, or None when it is not known; see `kilo_gateway.prices`."""
+        if max_tokens is not None:
+            kwargs["max_tokens"] = max_tokens
+        chat = _as_messages(messages) if isinstance(messages, str) else messages
+        return prices.estimate(self._request(chat, kwargs, stream=False).payload, base_url=self.base_url)
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
