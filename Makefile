@@ -8,7 +8,7 @@ BENCH := .venv-bench
 AHEAD := .venv-ahead
 REAL := .venv-real
 BIN := $(VENV)/bin
-EXTRAS := .[langchain,llama-index,sandbox]
+EXTRAS := .[langchain,llama-index,cli,sandbox]
 PYTEST := -m pytest -q
 
 .DEFAULT_GOAL := help

@@ -63,12 +63,17 @@ def html_table(models: Sequence[ModelInfo], summary: str) -> str:
 
 def rich_table(models: Sequence[ModelInfo], summary: str) -> Table:
     """Return a table of rich, which the caller has installed."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text  # unlike a string, it holds no markup
 
-    table = Table(caption=summary)
+    table = Table(caption=summary, caption_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for index, title in enumerate(COLUMNS):
-        table.add_column(title, justify="right" if index in _NUMBERS else "left")
+        # Ids and numbers that are cut are of no use.
+        if index in _NUMBERS:
+            table.add_column(title, justify="right", no_wrap=True, min_width=len("1,000,000") if index == 1 else None)
+        else:
+            table.add_column(title, overflow="fold", min_width=24 if index == 0 else None)
     for model in models:
         table.add_row(*map(Text, _cells(model)))
     return table

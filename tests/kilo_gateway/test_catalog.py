@@ -119,7 +119,7 @@ def test_the_plain_table_shows_prices_and_what_is_not_known() -> None:
 def test_rich_draws_a_table() -> None:
     output = StringIO()
     Console(file=output, width=120, force_terminal=True).print(CATALOG)
-    assert "┃" in output.getvalue()
+    assert "─" in output.getvalue()
     assert "b/free:free" in output.getvalue()
 
 

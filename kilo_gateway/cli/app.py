@@ -1,0 +1,209 @@
+"""The commands of `kilo-gateway`."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kilo_gateway import __version__, routing
+from kilo_gateway.cli import doctor as checks
+from kilo_gateway.cli.shell import FAILED, Commands, console, safe, show_rows
+from kilo_gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from kilo_gateway.model_info import ModelInfo
+
+_EXAMPLES = """\b
+Examples:
+  kilo-gateway chat "Name three rivers of Europe."      no key needed
+  kilo-gateway chat "Plan a garden" --tier frontier --mode plan
+  kilo-gateway models --free --tools
+  kilo-gateway models sonnet --json
+  kilo-gateway doctor
+
+\b
+The account comes from the environment, so that no key gets into the history of a shell:
+  KILO_API_KEY    key of the gateway (https://app.kilo.ai); without it, free models only
+  KILO_ORG_ID     organisation that pays
+  KILO_BASE_URL   another gateway, such as a sandbox
+
+Exit status: 0 done, 1 the gateway refused or was not reached, 2 wrong usage.
+"""
+
+
+@click.group(cls=Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kilo-gateway")
+def cli() -> None:
+    """Use the Kilo AI Gateway: hundreds of models behind one API."""
+
+
+@cli.command()
+@click.argument("text", default="")
+@click.option("--free/--paid", default=None, help="Only models that are known to cost nothing, or to cost something.")
+@click.option("--no-training", is_flag=True, help="Only models that are known not to train on prompts.")
+@click.option("--tools", is_flag=True, help="Only models that call tools.")
+@click.option("--structured-outputs", is_flag=True, help="Only models that keep to a JSON schema.")
+@click.option("--reasoning", is_flag=True, help="Only models that take reasoning settings.")
+@click.option("--vision", is_flag=True, help="Only models that see images.")
+@click.option("--vendor", multiple=True, metavar="NAME", help="Only models of this vendor, such as anthropic; repeat.")
+@click.option("--min-context", type=click.IntRange(1), metavar="TOKENS", help="Only models with such a window.")
+@click.option("--max-price", metavar="USD", help="Only models whose million prompt tokens cost at most this.")
+@click.option("--sort", metavar="FIELD", help="Order by prompt_price, context_length, id or another field.")
+@click.option("--refresh", is_flag=True, help="Ask the gateway even if the list is less than an hour old.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, prices in USD per million tokens.")
+def models(
+    text: str, *, vendor: tuple[str, ...], sort: str | None, refresh: bool, as_json: bool, **wanted: Any
+) -> None:
+    """List the gateway's models; TEXT is a part of their ids. No key is needed.
+
+    A model of which the gateway does not tell a property fits no condition about it.
+    """
+    from kilo_gateway import catalog_view
+    from kilo_gateway.catalog import ModelCatalog
+    from kilo_gateway.listing import list_models
+
+    training = False if wanted.pop("no_training") else None
+    conditions = {
+        "free": wanted.pop("free"),
+        "min_context": wanted.pop("min_context"),
+        "max_prompt_price": _usd(wanted.pop("max_price")),
+        **{name: is_wanted or None for name, is_wanted in wanted.items()},
+    }
+    everything = list_models(refresh=refresh)
+    found = everything.filter(vendor=vendor or None, may_train_on_prompts=training, **conditions)
+    if text:
+        matching = (model for model in found if text.lower() in model.id.lower())
+        found = ModelCatalog(matching, fetched_at=found.fetched_at, from_cache=found.from_cache)
+    if sort:
+        found = found.sort(sort)
+    if as_json:
+        click.echo(json.dumps([catalog_view.record(model) for model in found], indent=2, default=str))
+    elif not found:
+        raise click.ClickException(f"none of the {len(everything)} models fits; leave out a condition")
+    elif sys.stdout.isatty():
+        console().print(found)
+    else:
+        click.echo(str(found))
+
+
+def _usd(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number of USD", param_hint="--max-price") from None
+
+
+@cli.command()
+@click.option("--live", is_flag=True, help="Ask the gateway which models each tier can reach.")
+def tiers(*, live: bool) -> None:
+    """Show the auto tiers: for which mode which model answers.
+
+    The gateway changes the models behind its tiers without notice; each answer tells the one that served.
+    """
+    if live:
+        _show_live_tiers()
+        return
+    documented = json.loads(pkgutil.get_data("kilo_gateway", "data/tiers.json") or b"{}")
+    show_rows(
+        ("Tier", "Mode", "Model", "Needs"),
+        [(row["tier"], ", ".join(row["modes"]), row["model"], row["needs"]) for row in documented["tiers"]],
+    )
+    click.echo(f"From the {documented['source']}; --live asks the gateway.", err=True)
+
+
+def _show_live_tiers() -> None:
+    from kilo_gateway.listing import list_models
+
+    told = {model.id: model for model in list_models(refresh=True)}
+    rows = []
+    for tier in routing.TIERS:
+        if info := told.get(routing.AUTO_PREFIX + tier):
+            rows.append((tier, f"{info.context_length or '?'}", _cost(info), ", ".join(_reach(info)) or "not told"))
+        else:
+            rows.append((tier, "", "", "not in the gateway's list at present"))
+    show_rows(("Tier", "Context", "Cost", "Can reach"), rows)
+
+
+def _cost(info: ModelInfo) -> str:
+    if info.free:
+        return "free"
+    return "by the model that serves" if info.prompt_price is None else f"{info.prompt_price} USD/M in"
+
+
+def _reach(info: ModelInfo) -> list[str]:
+    found = (info.auto_routing or {}).get("models")
+    return [safe(model) for model in found if isinstance(model, str)] if isinstance(found, list) else []
+
+
+@cli.command()
+@click.argument("text")
+@click.option("--tier", help=f"Auto tier: {', '.join(routing.TIERS)}; default free.")
+@click.option("--model", help="A model id instead of a tier, such as anthropic/claude-sonnet-4.6.")
+@click.option("--mode", help="Working mode, such as plan or code; chooses the model of tier frontier.")
+@click.option("--system", metavar="TEXT", help="Instructions to the model.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Upper limit of the answer.")
+@click.option("--reasoning", metavar="EFFORT", help="none, low, medium, high, ...")
+@click.option("--stream/--no-stream", default=True, help="Print the answer while it comes (default), or at its end.")
+@click.option("--deny-data-collection", is_flag=True, help="Refuse models that store or train on prompts.")
+def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: bool, **fields: Any) -> None:
+    """Ask a model; TEXT is the question, or - to read it from standard input.
+
+    The answer goes to standard output; the model that served, tokens and cost to standard error.
+    """
+    from kilo_gateway import chat as drivers
+    from kilo_gateway.reply import Reply
+
+    question = sys.stdin.read() if text == "-" else text
+    given = {name: value for name, value in fields.items() if value is not None}
+    settings = GatewaySettings(data_collection="deny" if deny_data_collection else None, **given)
+    messages = [{"role": "system", "content": system}] if system else []
+    request = settings.request([*messages, {"role": "user", "content": question}], stream=stream)
+    reply = Reply()
+    if stream:
+        for delta in drivers.stream(settings, request):
+            reply.add(delta)
+            click.echo(safe(delta.text), nl=False)
+        click.echo()
+    else:
+        reply = drivers.create(settings, request)
+        click.echo(safe(reply.text))
+    ending = reply.ending
+    told = [safe(ending.model or request.model)]
+    if usage := ending.usage:
+        told.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        told.append("cost not told" if usage.cost is None else f"{usage.cost:.6f} USD")
+    if ending.finish_reason not in (None, "stop"):
+        told.append(f"ended by {safe(ending.finish_reason)}")
+    click.echo(", ".join(told), err=True)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> None:
+    """Serve a local stand-in of the gateway: no key, no network, no bill.
+
+    Options are those of python -m kilo_gateway.sandbox; see kilo-gateway sandbox --help.
+    """
+    try:
+        from kilo_gateway.sandbox.__main__ import main
+
+        status = main(list(arguments))
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+    raise SystemExit(status)
+
+
+@cli.command()
+def doctor() -> None:
+    """Check key, address, organisation and connection. Nothing is spent, and no secret is shown.
+
+    The key is tried on a model that does not exist, which the gateway refuses only after it has looked at the key.
+    """
+    results = checks.examine()
+    show_rows(("", "What", "Found"), [(result.mark, result.subject, safe(result.found)) for result in results])
+    if any(result.bad for result in results):
+        raise SystemExit(FAILED)

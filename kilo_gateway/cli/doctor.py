@@ -1,0 +1,114 @@
+"""The checks of `kilo-gateway doctor`. They spend nothing and show no secret."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from kilo_gateway import chat as drivers
+from kilo_gateway import clients, model_cache
+from kilo_gateway.errors import (
+    KiloAuthenticationError,
+    KiloCreditsError,
+    KiloError,
+    KiloModelNotFoundError,
+    KiloPermissionError,
+)
+from kilo_gateway.fields import DEFAULT_BASE_URL
+from kilo_gateway.listing import list_models
+from kilo_gateway.settings import GatewaySettings
+
+PACKAGES: Final = ("kilo-gateway", "openai", "pydantic", "langchain-core", "langchain", "llama-index-core")
+NO_SUCH_MODEL: Final = "kilo-gateway/doctor-asks-for-no-model"
+"""Unknown ids are refused after the key has been looked at, and before anything is spent (docs/gateway.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the report."""
+
+    subject: str
+    found: str
+    bad: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands before the line."""
+        return "FAIL" if self.bad else "ok"
+
+
+def examine() -> list[Result]:
+    """Return the report."""
+    results = [Result("versions", ", ".join(_versions()))]
+    try:
+        settings = GatewaySettings(acknowledge_data_policy=True, max_retries=0, timeout=10, max_tokens=1)
+    except ValidationError as error:
+        told = ((str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in error.errors())
+        return [*results, *(Result(field, text.removeprefix("Value error, "), bad=True) for field, text in told)]
+    results += _environment(settings)
+    reached = _reach()
+    results.append(reached)
+    if not reached.bad:
+        results.append(_key(settings))
+    return results
+
+
+def _versions() -> Iterator[str]:
+    yield f"Python {platform.python_version()}"
+    for name in PACKAGES:
+        try:
+            yield f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            yield f"{name} not installed"
+
+
+def _environment(settings: GatewaySettings) -> Iterator[Result]:
+    named = [name for name in ("KILO_BASE_URL", "KILO_API_URL") if os.environ.get(name)]
+    yield Result("base URL", f"{settings.base_url} ({'default' if not named else named[0]})")
+    if settings.base_url != DEFAULT_BASE_URL and not settings.base_url.endswith("/api/gateway"):
+        yield Result("base URL", "it does not end in /api/gateway, as the public gateway's does")
+    if settings.bearer:
+        yield Result("key", "set in KILO_API_KEY")
+    elif os.environ.get("KILO_API_KEY"):
+        yield Result("key", "KILO_API_KEY holds a word that means no key: free models only")
+    else:
+        yield Result("key", "KILO_API_KEY is not set: free models only")
+    yield Result("organisation", "set in KILO_ORG_ID" if settings.organization_id else "KILO_ORG_ID is not set")
+    if proxies := [name for name in clients.PROXY_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]:
+        yield Result("proxy", f"set in {', '.join(proxies)}")
+    yield Result("list of models kept in", str(model_cache.folder()))
+
+
+def _reach() -> Result:
+    started = time.perf_counter()
+    try:
+        catalog = list_models(refresh=True, max_retries=0)
+    except KiloError as error:
+        return Result("gateway", error.message, bad=True)
+    return Result("gateway", f"answers, with {len(catalog)} models, in {(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+def _key(settings: GatewaySettings) -> Result:
+    if settings.bearer is None:
+        return Result("account", "none: tier free and other free models answer")
+    request = settings.request([{"role": "user", "content": "-"}], stream=False, call={"model": NO_SUCH_MODEL})
+    try:
+        drivers.create(settings, request)
+    except KiloModelNotFoundError:
+        return Result("account", "the key is accepted")
+    except KiloCreditsError as error:
+        return Result("account", f"the key is accepted, without a balance: add credits at {error.buy_credits_url}")
+    except KiloPermissionError as error:
+        return Result("account", f"the key is accepted, with this restriction: {error.message}")
+    except KiloAuthenticationError as error:
+        return Result("account", error.message, bad=True)
+    except KiloError as error:
+        return Result("account", f"not known whether the key is accepted: {error.message}", bad=True)
+    return Result("account", "not known whether the key is accepted: a model that does not exist answered", bad=True)
