@@ -110,7 +110,8 @@ def _charge(settings: GatewaySettings, request: ChatRequest) -> Charge:
 def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
     call = _Call(settings, request)
     try:
-        return call, clients.sync_client(settings).post(PATH, **call.arguments)
+        client = clients.sync_client(settings).carrying(request.headers)
+        return call, client.post(PATH, **call.arguments)
     except Exception as error:
         raise call.translated(error) from error.__cause__
 
@@ -118,7 +119,7 @@ def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
 async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
     call = _Call(settings, request)
     try:
-        client = await clients.async_client(settings)
+        client = (await clients.async_client(settings)).carrying(request.headers)
         return call, await client.post(PATH, **call.arguments)
     except Exception as error:
         raise call.translated(error) from error.__cause__
@@ -165,11 +166,7 @@ class _Call:
             "cast_to": clients.HTTP_RESPONSE,
             "body": request.payload,
             "options": clients.options(
-                settings,
-                headers=request.headers,
-                query=request.query,
-                timeout=request.timeout,
-                max_retries=request.max_retries,
+                settings, query=request.query, timeout=request.timeout, max_retries=request.max_retries
             ),
             "stream": request.payload["stream"],
             "stream_cls": openai.Stream[object],

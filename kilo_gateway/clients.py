@@ -7,6 +7,7 @@ is found again by what it depends on: base URL, key, private headers, proxy and 
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import openai
 
@@ -50,12 +51,23 @@ class _WithoutOpenAIHeaders:
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
-        return {
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            **self.private_headers,
-        }
+        own = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
+        return _over(own, self.private_headers)
+
+    def carrying(self, headers: Mapping[str, str]) -> Self:
+        """Return a client that sends `headers` too and shares the connections.
+
+        As an option of the request they would be in the official client's log.
+        """
+        client = copy.copy(self)
+        client.private_headers = _over(self.private_headers, headers)
+        return client
+
+
+def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers of both; names differ by more than case, and those of `more` win."""
+    taken = {name.lower() for name in more}
+    return {name: value for name, value in base.items() if name.lower() not in taken} | dict(more)
 
 
 class _Sync(_WithoutOpenAIHeaders, openai.OpenAI):
@@ -125,12 +137,12 @@ def _shared_http(network: _Network) -> Any:
 
 
 @lru_cache(maxsize=POOL_SIZE)
-def _sync(account: _Account, own: Any) -> openai.OpenAI:
-    client: openai.OpenAI = account.build(_Sync, own or _shared_http(account.network))
+def _sync(account: _Account, own: Any) -> _Sync:
+    client: _Sync = account.build(_Sync, own or _shared_http(account.network))
     return client
 
 
-def sync_client(settings: AccountSettings) -> openai.OpenAI:
+def sync_client(settings: AccountSettings) -> _Sync:
     """Return the client for `settings`; nothing is connected yet. Raises ValueError for a key over plain http."""
     own = settings.http_client
     account = _account(settings)
@@ -141,17 +153,16 @@ def sync_client(settings: AccountSettings) -> openai.OpenAI:
 def options(
     settings: AccountSettings,
     *,
-    headers: Mapping[str, Any],
     query: Mapping[str, Any],
     timeout: float | None,
     max_retries: int,
 ) -> dict[str, Any]:
     """Return the openai client's options of a request; its headers tell nothing about this computer.
 
-    Without a key there is no Authorization header.
+    Without a key there is no Authorization header. Other headers are given to `carrying`.
     """
     unsent = _UNSENT if settings.bearer else {**_UNSENT, "Authorization": openai.Omit()}
-    found: dict[str, Any] = {"headers": {**unsent, **headers}, "max_retries": max_retries, "params": query}
+    found: dict[str, Any] = {"headers": unsent, "max_retries": max_retries, "params": query}
     return found if timeout is None else {**found, "timeout": timeout}
 
 
@@ -159,7 +170,7 @@ class _LoopClients:
     """The async clients of one event loop; they close with it."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        self.clients: dict[tuple[_Account, Any], openai.AsyncOpenAI] = {}
+        self.clients: dict[tuple[_Account, Any], _Async] = {}
         self.http: dict[_Network, Any] = {}
         self.lifetime = self._lifetime(loop)
 
@@ -174,7 +185,7 @@ class _LoopClients:
             for http in self.http.values():
                 await http.aclose()
 
-    def client(self, account: _Account, own: Any) -> openai.AsyncOpenAI:
+    def client(self, account: _Account, own: Any) -> _Async:
         client = self.clients.pop((account, own), None)
         if client is None:
             network = account.network
@@ -202,7 +213,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_start_anew)
 
 
-async def async_client(settings: AccountSettings) -> openai.AsyncOpenAI:
+async def async_client(settings: AccountSettings) -> _Async:
     """Return the client for `settings` and the running loop; nothing is connected yet.
 
     Raises ValueError for a key over plain http.

@@ -112,7 +112,7 @@ def embed(
     for call in run.calls(texts, batch_size):
         with call.charge:
             try:
-                response = clients.sync_client(settings).post(PATH, **call.arguments)
+                response = clients.sync_client(settings).carrying(settings.label_headers()).post(PATH, **call.arguments)
             except Exception as error:
                 raise call.translated(error) from error.__cause__
             vectors += call.answered(response)
@@ -139,7 +139,7 @@ async def aembed(
         async with free:
             with call.charge:
                 try:
-                    client = await clients.async_client(settings)
+                    client = (await clients.async_client(settings)).carrying(settings.label_headers())
                     response = await client.post(PATH, **call.arguments)
                 except Exception as error:
                     raise call.translated(error) from error.__cause__
@@ -190,7 +190,6 @@ class _Call:
             "body": payload,
             "options": clients.options(
                 settings,
-                headers=settings.label_headers(),
                 query=settings.default_query or {},
                 timeout=settings.timeout,
                 max_retries=settings.max_retries,

@@ -103,6 +103,13 @@ def _base_url(value: str) -> str:
     return url
 
 
+class HiddenHeaders(dict[str, str]):
+    """Headers whose values, which may be secrets, do not show in a repr."""
+
+    def __repr__(self) -> str:
+        return repr(dict.fromkeys(self, "**********"))
+
+
 def check_headers(value: dict[str, str]) -> dict[str, str]:
     """Return headers that may be sent; raises ValueError for Authorization and for what HTTP does not allow."""
     for name, content in value.items():
@@ -111,7 +118,7 @@ def check_headers(value: dict[str, str]) -> dict[str, str]:
         if not name or not all("!" <= c <= "~" and c != ":" for c in name):
             raise ValueError(f"has the header name {name!r}, which HTTP does not allow")
         routing.check_header_value(content, limit=20_000)
-    return value
+    return HiddenHeaders(value)
 
 
 def check_extra_body(value: dict[str, Any], reserved: frozenset[str] = RESERVED_BODY_KEYS) -> dict[str, Any]:

@@ -99,9 +99,7 @@ class _Listing:
         self.file = model_cache.ListFile.of(settings.base_url, json.dumps(seen_by, default=repr))
         self.stored: model_cache.Stored | None = None
         self.unwritable: OSError | None = None
-        options = clients.options(
-            settings, headers={}, query=query, timeout=settings.timeout, max_retries=settings.max_retries
-        )
+        options = clients.options(settings, query=query, timeout=settings.timeout, max_retries=settings.max_retries)
         self.arguments: dict[str, Any] = {"cast_to": clients.HTTP_RESPONSE, "options": options}
 
     def kept_and_fresh(self) -> ModelCatalog | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -19,7 +19,7 @@ class ChatRequest:
     """One chat request, complete but for the account: what `chat.py` sends and what the answer is labelled with."""
 
     payload: dict[str, Any]
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     model: str
     tier: str | None
     mode: str | None

@@ -161,6 +161,16 @@ def test_everything_is_sent_that_was_asked_for(kilo_sandbox: Sandbox, cls: Any) 
 
 
 @both
+def test_a_header_is_sent_once_whatever_its_case(kilo_sandbox: Sandbox, cls: Any) -> None:
+    model = cls(base_url=kilo_sandbox.base_url, default_headers={"user-agent": "mine", "X-One": "1"})
+    ask(model, extra_headers={"x-one": "2"})
+    sent = kilo_sandbox.last.headers
+    assert (sent.getlist("user-agent"), sent.getlist("x-one")) == (["mine"], ["2"])
+    ask(model)
+    assert kilo_sandbox.last.headers.getlist("x-one") == ["1"]
+
+
+@both
 def test_credentials(kilo_sandbox: Sandbox, cls: Any) -> None:
     url, paid = kilo_sandbox.base_url, "anthropic/claude-sonnet-4.6"
     with pytest.raises(KiloSignInRequiredError, match='tier="free"'):
