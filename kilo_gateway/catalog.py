@@ -15,6 +15,7 @@ from kilo_gateway.known_models import known as known
 from kilo_gateway.model_info import ModelInfo
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.table import Table
 
 _SORTABLE: Final = tuple(
@@ -175,8 +176,8 @@ class ModelCatalog(Sequence[ModelInfo]):
     def __str__(self) -> str:
         return catalog_view.plain_table(self._models, self._summary())
 
-    def __rich__(self) -> Table:
-        return catalog_view.rich_table(self._models, self._summary())
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        yield catalog_view.rich_table(self._models, self._summary(), options.max_width)
 
     def _repr_html_(self) -> str:
         return catalog_view.html_table(self._models, self._summary())

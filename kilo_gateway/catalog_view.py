@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("Model", "Context", "Max output", "USD/M in", "USD/M out", "Can", "Note")
 _NUMBERS: Final = range(1, 5)
+WIDE: Final = 120
+"""Columns of a terminal in which nothing of a table need be folded."""
 
 RECORD: Final = (
     "id",
@@ -61,19 +63,20 @@ def html_table(models: Sequence[ModelInfo], summary: str) -> str:
     return f"<table><caption>{escape(summary)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def rich_table(models: Sequence[ModelInfo], summary: str) -> Table:
-    """Return a table of rich, which the caller has installed."""
+def rich_table(models: Sequence[ModelInfo], summary: str, width: int) -> Table:
+    """Return a table of rich, which the caller has installed, for a terminal of `width` columns; 80 are enough."""
     from rich import box
     from rich.table import Table
     from rich.text import Text  # unlike a string, it holds no markup
 
-    table = Table(caption=summary, caption_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(caption=summary, caption_justify="left", box=box.SIMPLE, padding=0)
+    narrow = len("reasoning") if width < WIDE else None
     for index, title in enumerate(COLUMNS):
         # Ids and numbers that are cut are of no use.
         if index in _NUMBERS:
-            table.add_column(title, justify="right", no_wrap=True, min_width=len("1,000,000") if index == 1 else None)
+            table.add_column(title.replace(" ", "\n"), justify="right", no_wrap=True)
         else:
-            table.add_column(title, overflow="fold", min_width=24 if index == 0 else None)
+            table.add_column(title, overflow="fold", max_width=narrow if index else None)
     for model in models:
         table.add_row(*map(Text, _cells(model)))
     return table
