@@ -151,13 +151,11 @@ class _Call:
     """What sync and async have in common about one request."""
 
     def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        keyed = settings.bearer is not None
-        if not settings.acknowledge_data_policy:
-            notices.warn_once(request.model, request.payload, keyed=keyed)
+        notices.warn_once(settings, request.model, request.payload)
         self.idle_limit = request.stream_idle_timeout
         self.sent = error_table.Sent(
             model=request.model,
-            keyed=keyed,
+            keyed=settings.bearer is not None,
             organization=settings.organization_id is not None,
             timeout=request.timeout,
             several=request.payload.get("n") not in (None, 1),

@@ -174,13 +174,11 @@ class _Call:
         self.run = run
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
-        keyed = settings.bearer is not None
-        if not settings.acknowledge_data_policy:
-            notices.warn_once(settings.model, payload, keyed=keyed)
+        notices.warn_once(settings, settings.model, payload)
         self.charge = Charge(settings.budget, payload, settings.base_url)
         self.sent = error_table.Sent(
             model=settings.model,
-            keyed=keyed,
+            keyed=settings.bearer is not None,
             organization=settings.organization_id is not None,
             timeout=settings.timeout,
             chat=False,

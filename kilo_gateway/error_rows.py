@@ -51,7 +51,7 @@ BY_TYPE: Final[dict[str, Row]] = {
     "api_kind_not_supported": Row(KiloInvalidRequestError, _DIFFERENT_MODEL),
     "data_collection_required": Row(
         KiloDataCollectionError,
-        'Choose a model that does not train on prompts, or drop provider={"data_collection": "deny"}.',
+        'Choose a model that does not train on prompts, or drop data_collection="deny".',
     ),
     "organization_auto_configuration": Row(
         KiloInvalidRequestError, "Ask an administrator of the organisation, or choose another tier."
