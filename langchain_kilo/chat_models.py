@@ -153,7 +153,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         """Return the USD that a call may cost at most, or None when it is not known; see `kilo_gateway.prices`."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
-        request = self._request(self._convert_input(messages).to_messages(), None, kwargs, stream=False)
+        request = self._request(self._convert_input(messages).to_messages(), None, None, kwargs, stream=False)
         return prices.estimate(request.payload, base_url=self.base_url)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
