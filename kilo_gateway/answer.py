@@ -17,6 +17,7 @@ from kilo_gateway.reply import (
 )
 from kilo_gateway.usage import parse_usage
 
+_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
 
 
@@ -32,6 +33,8 @@ class Answer:
         self._sent = sent
         self._first = _Choice(0, _opened(response))
         self._others: dict[int, _Choice] = {}
+        self._told: dict[str, str] = {}
+        self._created: Any = None
         self._usage: Any = None
         self._metadata: Any = None
         self._citations: list[dict[str, Any]] = []
@@ -60,58 +63,55 @@ class Answer:
         """Decode one frame (`part` "delta") or the one body of an answer (`part` "message")."""
         if frame.get("error"):
             raise self._error(frame)
-        self._envelope(frame)
-        choices = frame.get("choices")
+        # One pass over what is there costs less than asking for each key that may be: this runs for every token.
+        choices: Any = None
+        for key, value in frame.items():
+            if key == "choices":
+                choices = value
+            elif value.__class__ is str:
+                if value:
+                    self._told[key] = value
+            elif key == "usage":
+                if value.__class__ is dict:
+                    self._usage = value  # cumulative when it is sent twice: the last one counts
+            elif key == "created":
+                self._created = value
+            elif key == "provider_metadata":
+                self._metadata = value or self._metadata
+            elif key == "citations" and isinstance(value, list):
+                self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
         deltas = [Delta(raw=frame)]
-        for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, dict):
+        for choice in choices if choices.__class__ is list else ():
+            if choice.__class__ is not dict:
                 continue
-            reason = choice.get("finish_reason")
-            if choice.get("error") or reason == "error":
+            if choice.get("error") or choice.get("finish_reason") == "error":
                 raise self._error({**frame, **choice})
             if not (index := choice.get("index")):
-                self._take(self._first, choice, part, deltas[0])
+                self._first.take(choice, part, deltas[0])
             elif self._sent.several and isinstance(index, int):
                 if index not in self._others:
                     self._others[index] = _Choice(index, Ending())
                 deltas.append(Delta(choice=index))
-                self._take(self._others[index], choice, part, deltas[-1])
+                self._others[index].take(choice, part, deltas[-1])
         return deltas
 
     def finish(self) -> list[Delta]:
         """Return the last delta of each choice, with its ending; the first choice's comes last of all."""
         ending = self._first.ending
-        ending.usage = parse_usage(self._usage, self._metadata)
+        ending.usage = parse_usage(self._usage, self._first.metadata or self._metadata)
         if not ending.annotations:
             ending.annotations = self._citations
-        for other in self._others.values():
-            for name in (*_TOLD_ONCE, "created", "request_id"):
-                setattr(other.ending, name, getattr(ending, name))
         choices = (*self._others.values(), self._first)
+        for choice in choices:
+            choice.ending.request_id = ending.request_id
+            choice.ending.created = self._created if isinstance(self._created, int) else None
+            for name in _TOLD_ONCE:
+                setattr(choice.ending, name, self._told.get(name))
         if any(choice.nameless for choice in choices):
             raise error_table.unreadable(
                 "it has a tool call without a function name", response=self.response, partial=self.partial_text
             )
         return [choice.finish() for choice in choices]
-
-    def _envelope(self, frame: dict[str, Any]) -> None:
-        ending = self._first.ending
-        for name in _TOLD_ONCE:
-            if isinstance(value := frame.get(name), str) and value:
-                setattr(ending, name, value)
-        if isinstance(created := frame.get("created"), int):
-            ending.created = created
-        if isinstance(usage := frame.get("usage"), dict):
-            self._usage = usage  # cumulative when it is sent twice: the last one counts
-        if frame.get("provider_metadata"):
-            self._metadata = frame["provider_metadata"]
-        if isinstance(citations := frame.get("citations"), list):
-            self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in citations]
-
-    def _take(self, to: _Choice, choice: dict[str, Any], part: str, delta: Delta) -> None:
-        to.take(choice, part, delta)
-        if isinstance(message := choice.get(part), dict) and message.get("provider_metadata"):
-            self._metadata = message["provider_metadata"]
 
     def _error(self, body: dict[str, Any]) -> KiloError:
         if not body.get("error"):
@@ -124,11 +124,15 @@ class Answer:
 class _Choice:
     """What one choice of an answer has told."""
 
-    __slots__ = ("_calls", "_index", "_reasoning_mender", "_refusal", "_text_mender", "ending", "text", "told")
+    __slots__ = (
+        *("_calls", "_index", "_reasoning_mender", "_refusal", "_text_mender"),
+        *("ending", "metadata", "text", "told"),
+    )
 
     def __init__(self, index: int, ending: Ending) -> None:
         self.ending = ending
         self.told = False
+        self.metadata: Any = None
         self.text: list[str] = []
         self._index = index
         self._text_mender, self._reasoning_mender = Mender(), Mender()
@@ -142,37 +146,58 @@ class _Choice:
     def take(self, choice: dict[str, Any], part: str, delta: Delta) -> None:
         """Take in one frame's share of this choice and put it into `delta`."""
         ending = self.ending
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason and not ending.finish_reason:
-            ending.finish_reason = reason
-        if isinstance(native := choice.get("native_finish_reason"), str) and native:
-            ending.native_finish_reason = native
-        if isinstance(logprobs := choice.get("logprobs"), dict):
-            ending.logprobs = _joined_logprobs(ending.logprobs, logprobs)
-        message = choice.get(part)
-        if not isinstance(message, dict):
-            return
-        self.told = True
-        text, thought = content_parts(message.get("content"))
-        if text := self._text_mender.feed(text):
+        for key, value in choice.items():
+            if key == part:
+                if value.__class__ is dict:
+                    self.told = True
+                    self._message(value, part, delta)
+            elif value.__class__ is str:
+                if key == "finish_reason" and value and not ending.finish_reason:
+                    ending.finish_reason = value
+                elif key == "native_finish_reason" and value:
+                    ending.native_finish_reason = value
+            elif key == "logprobs" and value.__class__ is dict:
+                ending.logprobs = _joined_logprobs(ending.logprobs, value)
+
+    def _message(self, message: dict[str, Any], part: str, delta: Delta) -> None:
+        text = thought = ""
+        reasons = False
+        for key, value in message.items():
+            if not value or key == "role":
+                continue
+            if key == "content":
+                text, thought = (value, "") if value.__class__ is str else content_parts(value)
+            elif key in _REASONING:
+                reasons = True
+                if key == "reasoning_details":
+                    self._details(value, part)
+            elif key == "tool_calls":
+                delta.tool_calls = self._calls.feed(value) if part == "delta" else self._calls.whole(value)
+            elif key == "refusal":
+                if value.__class__ is str:
+                    # Told at the end, in one piece: LangChain's blocks have no way to add to a refusal.
+                    self._refusal.append(value)
+            elif key == "images":
+                self.ending.images.extend(dicts(value))
+            elif key == "annotations":
+                self.ending.annotations.extend(dicts(value))
+            elif key == "audio":
+                if value.__class__ is dict:
+                    self.ending.audio = _joined_audio(self.ending.audio, value)
+            elif key == "provider_metadata":
+                self.metadata = value
+        if text and (text := self._text_mender.feed(text)):
             delta.text = text
             self.text.append(text)
-        if thought := reasoning_text(message, thought):
-            delta.reasoning = self._reasoning_mender.feed(thought)
-        if calls := message.get("tool_calls"):
-            delta.tool_calls = self._calls.feed(calls) if part == "delta" else self._calls.whole(calls)
-        if isinstance(refusal := message.get("refusal"), str):
-            # Told at the end, in one piece: LangChain's blocks have no way to add to a refusal.
-            self._refusal.append(refusal)
-        for detail in dicts(message.get("reasoning_details")):
+        if reasons or thought:
+            delta.reasoning = self._reasoning_mender.feed(reasoning_text(message, thought))
+
+    def _details(self, details: Any, part: str) -> None:
+        for detail in dicts(details):
             if part == "delta":
-                add_reasoning_detail(ending.reasoning_details, detail)
+                add_reasoning_detail(self.ending.reasoning_details, detail)
             else:
-                ending.reasoning_details.append(detail)
-        ending.images.extend(dicts(message.get("images")))
-        ending.annotations.extend(dicts(message.get("annotations")))
-        if isinstance(audio := message.get("audio"), dict):
-            ending.audio = _joined_audio(ending.audio, audio)
+                self.ending.reasoning_details.append(detail)
 
     def finish(self) -> Delta:
         """Return the last delta, with the ending."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from kilo_gateway.plain import object_of
+
 # What providers call the formats whose MIME names differ.
 _AUDIO_FORMATS: Final = {
     "mpeg": "mp3",
@@ -75,11 +77,9 @@ def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any]) -> di
     """
     if isinstance(arguments, str):
         text = arguments.strip() or "{}"
-        try:
-            valid = isinstance(json.loads(text), dict)
-        except (ValueError, RecursionError):
-            valid = False
-        arguments = text if valid else json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
+        arguments = (
+            text if object_of(text) is not None else json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
+        )
     else:
         arguments = json.dumps(arguments, ensure_ascii=False)
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,19 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def dicts(value: Any) -> Iterator[dict[str, Any]]:
     """Yield the dicts of a list, if it is one."""
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """Return the JSON object that `text` is, or None; NaN and Infinity, which Python reads, are no JSON."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def number(value: Any) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from kilo_gateway.plain import Mender, dicts, mapping, mend, string
+from kilo_gateway.plain import Mender, dicts, mapping, mend, object_of, string
 from kilo_gateway.usage import Usage
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ class ToolCall:
             return {}
         if not text.endswith("}"):
             return None  # agents ask for every chunk of a stream: parsing a long text each time would add up
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+        return object_of(text)
 
 
 @dataclass(slots=True)
@@ -177,10 +173,11 @@ class ToolCallRepair:
     missing, ids and names that are repeated or emptied later, and arguments that are null or an object.
     """
 
-    __slots__ = ("_calls", "_open")
+    __slots__ = ("_calls", "_open", "_told")
 
     def __init__(self) -> None:
         self._calls: list[_OpenCall] = []
+        self._told = 0
         self._open: dict[int | str, _OpenCall] = {}
 
     def feed(self, fragments: Any) -> list[ToolCallDelta]:
@@ -231,7 +228,7 @@ class ToolCallRepair:
         if first:
             call.told = True
             # A call is numbered when it is first told, so that positions have no gaps.
-            call.position = sum(c.told for c in self._calls) - 1
+            call.position, self._told = self._told, self._told + 1
         ready = "" if not call.pieces and "null".startswith(call.held) else call.held
         if ready:
             call.pieces.append(ready)
