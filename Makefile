@@ -10,9 +10,10 @@ REAL := .venv-real
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox]
 PYTEST := -m pytest -q
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench lint types format clean
+.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or wi
 
 bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client and the peers; writes benchmarks/RESULTS.md
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
+
+soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for less
+	$(BIN)/python -m tests.conformance.soak $(SECONDS)
 
 lint: $(VENV)/.installed ## Check style with ruff
 	$(BIN)/ruff check .
