@@ -17,7 +17,7 @@ from langchain_core.messages import (
 )
 
 from kilo_gateway import parts
-from kilo_gateway.plain import mapping
+from kilo_gateway.plain import dicts, mapping
 from kilo_gateway.routing import nearest_name
 from langchain_kilo.chunks import PROVIDER
 
@@ -87,7 +87,7 @@ def _assistant(message: AIMessage) -> dict[str, Any]:
     told = {call["id"] for call in calls}
     # Anthropic's blocks, where nothing has read the calls out of them yet.
     calls += [
-        parts.tool_call(block["id"], block["name"], block.get("input") or block.get("args") or {})
+        parts.tool_call(_needed(block, "id"), _needed(block, "name"), block.get("input") or block.get("args") or {})
         for block in _blocks(message)
         if block.get("type") in ("tool_use", "tool_call") and block.get("id") not in told
     ]
@@ -100,7 +100,7 @@ def _assistant(message: AIMessage) -> dict[str, Any]:
     wire = parts.assistant_message(
         # The audio of an answer goes back by its id.
         _parts(message.content if isinstance(message.content, str) or not audio else _without_audio(message.content)),
-        calls or extra.get("tool_calls") or [],
+        calls or list(dicts(extra.get("tool_calls"))),
         reasoning=said or (thought.get("reasoning") if whose == PROVIDER else None),
         reasoning_details=extra.get("reasoning_details") or _extra(thought, "reasoning_details"),
         refusal=extra.get("refusal") or refused.get("refusal"),
@@ -128,15 +128,19 @@ def _without_audio(content: Sequence[Any]) -> list[Any]:
 def _parts(content: str | Sequence[Any]) -> list[Part]:
     if isinstance(content, str):
         return [parts.text_part(content)] if content else []
+    if not isinstance(content, Sequence):
+        raise ValueError(f"the content of a block is {content!r}; it must be a text or a list of blocks")
     return [part for block in content for part in _block_parts(block)]
 
 
 def _block_parts(block: Any) -> list[Part]:
     if isinstance(block, str):
         return [parts.text_part(block)]
-    kind = block.get("type")
+    if not isinstance(block, Mapping):
+        raise ValueError(f"a content block is {block!r}; it must be a text or a dict")
+    kind = _type_of(block)
     inner = block.get("value") if kind == "non_standard" else None
-    if kind in _ELSEWHERE or (isinstance(inner, Mapping) and inner.get("type") in _ELSEWHERE):
+    if kind in _ELSEWHERE or (isinstance(inner, Mapping) and _type_of(inner) in _ELSEWHERE):
         return []
     if kind not in _CONVERTERS:
         near = _NEAREST.get(str(kind)) or nearest_name(str(kind), list(_CONVERTERS))
@@ -145,7 +149,15 @@ def _block_parts(block: Any) -> list[Part]:
             f"a content block of type {kind!r} has no form on the wire{hint}; the gateway takes: "
             f"{', '.join(_CONVERTERS)}"
         )
-    return [_CONVERTERS[kind](block)]
+    try:
+        return [_CONVERTERS[kind](block)]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a content block of type {kind!r} is malformed: {type(error).__name__} {error}") from error
+
+
+def _type_of(block: Block) -> Any:
+    kind = block.get("type")
+    return kind if isinstance(kind, str) else repr(kind)
 
 
 def _cache_control(block: Block) -> Any:
@@ -168,7 +180,10 @@ def _needed(block: Block, name: str) -> Any:
 
 
 def _text(block: Block) -> Part:
-    return parts.text_part(block.get("text") or "", _cache_control(block))
+    text = block.get("text") or ""
+    if not isinstance(text, str):
+        raise TypeError(f"text is {text!r}")
+    return parts.text_part(text, _cache_control(block))
 
 
 def _source(block: Block) -> tuple[str | None, str | None]:

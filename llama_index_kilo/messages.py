@@ -77,7 +77,9 @@ def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
     for call in message.additional_kwargs.get("tool_calls") or ():
         # Other LLM classes of LlamaIndex keep the openai package's objects here.
         told = call if isinstance(call, Mapping) else call.model_dump()
-        function = told["function"]
+        function = plain.mapping(told.get("function"))
+        if not isinstance(function.get("name"), str):
+            raise ValueError(f"the tool call {told!r} in additional_kwargs names no function")
         calls.append(parts.tool_call(told.get("id") or "", function["name"], function.get("arguments") or ""))
     return calls
 
@@ -95,7 +97,10 @@ def _parts(blocks: Sequence[Any]) -> list[Part]:
         elif isinstance(block, _ELSEWHERE):
             continue
         elif convert := _CONVERTERS.get(type(block)):
-            converted.append(convert(block))
+            try:
+                converted.append(convert(block))
+            except (ValueError, OSError) as error:
+                raise ValueError(f"a {type(block).__name__} cannot be sent: {error}") from error
         else:
             names = ", ".join(kind.__name__ for kind in _CONVERTERS)
             raise ValueError(f"a {type(block).__name__} has no form on the wire; the gateway takes: {names}")
