@@ -24,12 +24,18 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def object_of(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that `text` is, or None; NaN and Infinity, which Python reads, are no JSON."""
+    """Return the JSON object that `text` is, or None; NaN and Infinity, which Python reads and writes, are no JSON."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(value := float(digits)):
+        raise ValueError(f"{digits} is more than a float can hold")
+    return value
 
 
 def _refuse(constant: str) -> None:

@@ -70,6 +70,13 @@ ATTACKS: dict[str, tuple[bytes, Outcome]] = {
     "duplicate keys": (answer('{"a": 1, "a": 2}'), ("", [("f", {"a": 2})])),
     "NaN in arguments": (answer('{"a": NaN}'), ("", [("f", BROKEN)])),
     "Infinity in arguments": (answer('{"a": -Infinity}'), ("", [("f", BROKEN)])),
+    "a number that no float holds in arguments": (answer('{"a": 1e999}'), ("", [("f", BROKEN)])),
+    "an integer of 4,000 digits in arguments": (
+        answer('{"a": ' + "9" * 4_000 + "}"),
+        ("", [("f", {"a": int("9" * 4_000)})]),
+    ),
+    "arguments that only open": (answer("{" * 1_000), ("", [("f", BROKEN)])),
+    "an index that no float holds": (wire(b'{"choices": [{"index": 1e400}]}'), KiloError),
     "NaN in the usage": (
         wire(FINISH, b'{"choices": [], "usage": {"prompt_tokens": NaN, "completion_tokens": Infinity, "cost": NaN}}'),
         ("", []),
@@ -103,7 +110,7 @@ def test_one_outcome_for_each(way: str, attack: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_fifty_megabytes_of_text(way: str) -> None:
     size = 50_000_000
-    with server(answer(text="x" * size)) as (url, _):
+    with server(answer(text="x" * size)) as (url, _):  # one frame
         tracemalloc.start()
         try:
             text, calls = WAYS[way]({"base_url": url, "max_retries": 0})  # type: ignore[misc] -- a tuple, or it raised
