@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import timeit
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -316,13 +317,20 @@ def test_an_old_list_also_stands_in_for_a_failing_gateway(kilo_sandbox: Sandbox)
             list_models(base_url=kilo_sandbox.base_url, http_client=own, max_retries=0, refresh=True)
 
 
-def test_four_hundred_entries_are_read_at_once(kilo_sandbox: Sandbox) -> None:
+def test_four_hundred_entries_are_read_in_20_ms_and_found_in_a_microsecond(kilo_sandbox: Sandbox) -> None:
+    """The best of several rounds in CPU time of this thread; measured: 4 ms and 0.2 us."""
     catalog = list_models(base_url=kilo_sandbox.base_url, default_headers={"x-sandbox-models": "large"})
     assert len(catalog) == 400
     (file,) = kept_files()
     entries = json.loads(file.read_text())["entries"]
-    seconds = min(timeit.repeat(lambda: ModelCatalog.read(entries), number=1, repeat=5))
-    assert seconds < 0.5  # it takes about 5 ms
+
+    def best(act: Callable[[], object], times: int) -> float:
+        return min(timeit.repeat(act, number=times, repeat=7, timer=time.thread_time)) / times
+
+    assert best(lambda: ModelCatalog.read(entries), 3) < 0.020
+    assert best(lambda: catalog.get("large/model-200"), 10_000) < 1e-6
+    assert known("large/model-200", base_url=kilo_sandbox.base_url) is not None
+    assert best(lambda: known("large/model-200", base_url=kilo_sandbox.base_url), 10_000) < 1e-6
 
 
 def test_nothing_of_it_is_imported_with_the_adapters() -> None:
