@@ -37,11 +37,8 @@ class Ledger:
     _by_model: dict[str, Spent] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def __getstate__(self) -> dict[str, Spent]:
-        return self.by_model  # a lock can be neither copied nor pickled
-
-    def __setstate__(self, by_model: dict[str, Spent]) -> None:
-        self._by_model, self._lock = by_model, threading.Lock()
+    def __reduce__(self) -> tuple[type[Ledger], tuple[dict[str, Spent]]]:
+        return type(self), (self.by_model,)  # a lock can be neither copied nor pickled
 
     def add(self, model: str, spent: Spent) -> None:
         """Add one call that `model` served."""

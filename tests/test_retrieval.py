@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 from llama_index.core import Document as LlamaDocument
 from llama_index.core import VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.query_engine import CitationQueryEngine
 from llama_index.core.schema import TextNode
 
@@ -88,3 +89,12 @@ async def test_an_async_retriever(account: dict[str, Any]) -> None:
     await store.aadd_texts(list(TIERS.values()))
     [found] = await store.as_retriever(search_kwargs={"k": 1}).ainvoke(QUESTION)
     assert found.page_content == TIERS["free"]
+
+
+def test_an_ingestion_pipeline(account: dict[str, Any]) -> None:
+    embedding = KiloEmbedding(**account)
+    pipeline = IngestionPipeline(transformations=[embedding])
+    first, second = (pipeline.run(nodes=[TextNode(text=text, id_="1") for text in TIERS.values()]) for _ in range(2))
+    assert [len(node.embedding or ()) for node in first] == [1024] * len(TIERS)
+    assert [node.embedding for node in second] == [node.embedding for node in first]
+    assert embedding.usage.total.calls == 1  # the second time from the pipeline's cache, which knows the model by it

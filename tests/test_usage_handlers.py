@@ -1,6 +1,8 @@
 """Tokens and cost added up, in both frameworks."""
 
 import asyncio
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -99,3 +101,16 @@ def test_a_table_and_threads() -> None:
     assert header.split() == ["model", "calls", "prompt", "completion", "USD"]
     assert first.split() == ["m0", "500", "500,000", "500", "0.500000"]
     assert total.split() == ["total", "1,000", "1,000,000", "1,000", "1.000000"]
+
+
+def test_a_ledger_is_copied_and_pickled() -> None:
+    for filled in (False, True):
+        ledger = Ledger()
+        if filled:
+            ledger.add("a/b", Spent(calls=1, cost=0.5))
+        pickles = [pickle.dumps(ledger, protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+        copies = [copy.copy(ledger), copy.deepcopy(ledger), *map(pickle.loads, pickles)]
+        for other in copies:
+            other.add("a/b", Spent(calls=1))
+            assert other.total.calls == filled + 1
+        assert ledger.total.calls == filled

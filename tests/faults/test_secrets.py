@@ -23,8 +23,8 @@ from pydantic import PrivateAttr
 
 from kilo_gateway import KiloError, clients
 from kilo_gateway.sandbox import Sandbox
-from langchain_kilo import ChatKilo
-from llama_index_kilo import KiloLLM
+from langchain_kilo import ChatKilo, KiloEmbeddings
+from llama_index_kilo import KiloEmbedding, KiloLLM
 from tests.faults.server import Say, server
 from tests.faults.ways import WAYS, both, every_way
 
@@ -168,6 +168,32 @@ async def _told(ask: Any, llm: Any) -> str:
     except KiloError as error:
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         return "".join(shown.format()) + repr(error) + repr(vars(error)) + pickle.dumps(error).decode("latin-1")
+
+
+@pytest.mark.parametrize("cls", [KiloEmbeddings, KiloEmbedding])
+@pytest.mark.parametrize("name", ["numbers", "no-vectors", "error-503"])
+@pytest.mark.parametrize("key", [KEY, Sandbox.member_api_key])
+def test_embeddings_show_none(
+    kilo_sandbox: Sandbox, everything_logged: io.StringIO, instruments: list[Any], cls: Any, name: str, key: str
+) -> None:
+    account = {"api_key": key, "organization_id": kilo_sandbox.organization_id}
+    llm = model(cls, kilo_sandbox, model=f"sandbox/{name}", feature="library", **account)
+    ask = llm.embed_query if cls is KiloEmbeddings else llm.get_query_embedding
+    aask = llm.aembed_query if cls is KiloEmbeddings else llm.aget_query_embedding
+
+    async def told(**_: Any) -> str:
+        with contextlib.suppress(KiloError):
+            await aask("hi")
+        return repr(ask("hi"))
+
+    shown = asyncio.run(_told(lambda llm, **call: told(), llm))
+    assert kilo_sandbox.last.headers["x-tenant"] == HEADER
+    assert kilo_sandbox.last.headers["x-kilocode-feature"] == "library"
+    shown += everything_logged.getvalue() + "".join(handler._told[0] for handler in instruments if handler._told)
+    assert "embeddings" in shown
+    assert found_in(shown, repr(llm), repr(llm.model_dump(exclude={"callback_manager"}))) == set()
+    assert key not in shown
+    assert kilo_sandbox.organization_id not in shown
 
 
 @every_way
