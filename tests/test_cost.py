@@ -1,6 +1,7 @@
 """What calls may cost and have cost, and budgets, in both frameworks."""
 
 import asyncio
+import contextlib
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,14 @@ from langchain_core.messages import HumanMessage
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 
-from kilo_gateway import KiloBudget, KiloBudgetExceeded, Usage, list_models, prices
+from kilo_gateway import KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models, prices
 from kilo_gateway.budget import Charge
 from kilo_gateway.model_info import ModelInfo
 from kilo_gateway.reply import Delta
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
+from tests.faults.ways import WAYS, every_way
 
 PAID = "anthropic/claude-sonnet-4.6"
 EXTRA = "tests/not-listed"
@@ -346,3 +348,27 @@ def test_it_is_no_keyword_of_a_call(account: dict[str, Any], cls: Any) -> None:
         ask(cls(**account), budget=KiloBudget(limit_usd=1))
     with pytest.raises(ValueError, match="budget"):
         cls(budget=5)
+
+
+@every_way
+@pytest.mark.parametrize("name", ["echo", "error-429", "drop-connection", "cut-stream", "stream-error-first"])
+async def test_nothing_stays_under_way(account: dict[str, Any], way: str, name: str) -> None:
+    budget = KiloBudget(limit_usd=1, untold_usd=0.1)
+    cls, ask = WAYS[way]
+    with contextlib.suppress(KiloError):
+        await ask(cls(model=f"sandbox/{name}", budget=budget, max_retries=0, **account))
+    assert budget.under_way_usd == 0
+    assert budget.spent_usd <= 0.1
+
+
+@pytest.mark.parametrize("way", ["langchain ainvoke", "llama_index astream_chat"])
+async def test_a_cancelled_call_counts(account: dict[str, Any], kilo_sandbox: Sandbox, way: str) -> None:
+    budget = KiloBudget(limit_usd=1, untold_usd=0.1)
+    cls, ask = WAYS[way]
+    task = asyncio.ensure_future(ask(cls(model="sandbox/stall", budget=budget, **account)))
+    await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.method == "POST")
+    assert budget.under_way_usd == 0.1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (budget.under_way_usd, budget.spent_usd, budget.untold_calls) == (0, 0.1, 1)
