@@ -1,19 +1,20 @@
-# Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed) and
-# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead)
-# and .venv-real (with a real small model).
+# Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed),
+# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead),
+# .venv-real (with a real small model) and .venv-docs (builds the documentation).
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
 BENCH := .venv-bench
 AHEAD := .venv-ahead
 REAL := .venv-real
+DOCS := .venv-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox]
 PYTEST := -m pytest -q
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak lint types format clean
+.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,12 @@ $(BENCH)/.installed: pyproject.toml constraints-bench.txt
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt -e '.[langchain,llama-index]' --group bench
 	@touch $@
 
+$(DOCS)/.installed: pyproject.toml constraints.txt
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
+	@touch $@
+
 demo: $(VENV)/.installed ## Run the main job: a chain, an agent and a query engine, with their cost
 	@$(BIN)/python notebooks/demo.py
 
@@ -76,6 +83,11 @@ bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client 
 soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for less
 	$(BIN)/python -m tests.conformance.soak $(SECONDS)
 
+docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, or a page that would fetch from elsewhere, fails
+	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
+	@echo "site/index.html is built"
+
 lint: $(VENV)/.installed ## Check style with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -88,4 +100,4 @@ format: $(VENV)/.installed ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) $(REAL) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) $(REAL) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info

@@ -1,4 +1,4 @@
-"""README and docs are true: every Python block and every command runs on the sandbox, links resolve, pages are complete."""
+"""README and docs are true: each Python block and command runs on the sandbox, links resolve, pages are complete."""
 
 import asyncio
 import os
@@ -182,7 +182,7 @@ def test_every_exception_has_its_row() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     first_cells = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert named <= first_cells
-    assert {name for name in re.findall(r"`(Kilo\w+(?:Error|Exceeded))`", page)} <= named
+    assert set(re.findall(r"`(Kilo\w+(?:Error|Exceeded))`", page)) <= named
     assert all(cell.strip() for row in rows for cell in row.strip("|").split("|"))
 
 
