@@ -84,7 +84,7 @@ soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10
 	$(BIN)/python -m tests.conformance.soak $(SECONDS)
 
 docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, or a page that would fetch from elsewhere, fails
-	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --clean --strict
 	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
 	@echo "site/index.html is built"
 

@@ -1,6 +1,5 @@
 """README and docs are true: each Python block and command runs on the sandbox, links resolve, pages are complete."""
 
-import asyncio
 import os
 import re
 import shlex
@@ -87,7 +86,6 @@ def test_python(
     elif "print(" in block.code:
         assert printed.strip()
         assert "Traceback" not in printed
-    asyncio.set_event_loop(None)  # asyncio.run leaves the policy without a loop; so did the test find it
 
 
 def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
