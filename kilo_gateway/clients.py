@@ -6,6 +6,7 @@ is found again by what it depends on: base URL, key, private headers, proxy and 
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import copy
 import os
@@ -31,6 +32,8 @@ CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
+SHUTDOWN_STEPS: Final = 20
+"""Turns that an event loop gets, when it ends, to close what streams leave behind."""
 
 # What the official client would tell about itself; nobody asked for it.
 _UNSENT: Final = {"x-stainless-retry-count": openai.Omit(), "x-stainless-read-timeout": openai.Omit()}
@@ -184,6 +187,10 @@ class _LoopClients:
                 _LOOPS.pop(loop, None)
             for http in self.http.values():
                 await http.aclose()
+            # Streams that the loop closes now drop generators of the HTTP library, each of which the loop closes
+            # in a task of its own: it gets the time for that.
+            for _ in range(SHUTDOWN_STEPS):
+                await asyncio.sleep(0)
 
     def client(self, account: _Account, own: Any) -> _Async:
         client = self.clients.pop((account, own), None)
