@@ -16,7 +16,7 @@ import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
-from tests.faults.ways import WAYS, both, every_way, messages, open_to, other_tasks
+from tests.faults.ways import WAYS, both, messages, open_to, other_tasks
 
 STREAMS = 500
 SOON = 1.0
@@ -44,7 +44,9 @@ def freed(gateway: Sandbox) -> bool:
     return gateway.wait_for(lambda record: record.disconnected, timeout=SOON).disconnected
 
 
-@every_way
+@pytest.mark.parametrize(
+    "way", ["langchain invoke", "langchain astream", "llama_index achat", "llama_index stream_chat"]
+)
 def test_sixty_four_threads(kilo_sandbox: Sandbox, way: str) -> None:
     cls, ask = WAYS[way]
     llm = cls(base_url=kilo_sandbox.base_url)
