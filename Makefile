@@ -14,7 +14,7 @@ PYTEST := -m pytest -q
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs lint types format clean
+.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ test-real: $(REAL)/.installed ## Run both classes against llama.cpp's server wit
 
 demo-local: $(REAL)/.installed ## Run the demo with that model, behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
+
+notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save what differs; ARGS=--fresh draws the clock anew
+	$(BIN)/python notebooks/execute.py $(ARGS)
 
 record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or with KILO_API_KEY from the live gateway
 	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
