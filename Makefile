@@ -9,7 +9,7 @@ AHEAD := .venv-ahead
 REAL := .venv-real
 DOCS := .venv-docs
 BIN := $(VENV)/bin
-EXTRAS := .[langchain,llama-index,cli,sandbox]
+EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
 SECONDS ?= 600
 
