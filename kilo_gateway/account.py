@@ -25,6 +25,8 @@ class AccountSettings(BaseModel):
         validate_default=True,
         protected_namespaces=(),
         arbitrary_types_allowed=True,
+        # Classes that only stand below others need no validator of their own.
+        defer_build=True,
     )
 
     call_keywords: ClassVar[frozenset[str]] = frozenset()

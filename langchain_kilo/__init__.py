@@ -1,5 +1,9 @@
 """The Kilo AI Gateway for LangChain: `ChatKilo` and `KiloEmbeddings`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 try:
     import langchain_core  # noqa: F401 -- imported to tell the reader what is missing
 except ImportError as error:
@@ -7,8 +11,27 @@ except ImportError as error:
 
 from kilo_gateway import __version__
 from langchain_kilo import blocks as _blocks  # noqa: F401 -- registers the translator of our messages
-from langchain_kilo.callbacks import KiloUsageCallback
 from langchain_kilo.chat_models import ChatKilo
-from langchain_kilo.embeddings import KiloEmbeddings
+
+if TYPE_CHECKING:
+    from langchain_kilo.callbacks import KiloUsageCallback
+    from langchain_kilo.embeddings import KiloEmbeddings
 
 __all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what a chat does not need: LangChain's tracers alone take as long as all of this package."""
+    if name == "KiloUsageCallback":
+        from langchain_kilo.callbacks import KiloUsageCallback
+
+        return KiloUsageCallback
+    if name == "KiloEmbeddings":
+        from langchain_kilo.embeddings import KiloEmbeddings
+
+        return KiloEmbeddings
+    raise AttributeError(f"module 'langchain_kilo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
@@ -23,9 +23,12 @@ from kilo_gateway import known_models, parts, prices
 from kilo_gateway.fields import ExtraBody
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
-from langchain_kilo import chunks, errors, structured
+from langchain_kilo import chunks, errors
 from langchain_kilo.messages import to_wire
 from langchain_kilo.profiles import profile_of
+
+if TYPE_CHECKING:
+    from langchain_kilo.structured import Method
 
 
 class ChatKilo(BaseChatModel, GatewaySettings):
@@ -61,7 +64,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         info = known_models.known(self.model_id, base_url=self.base_url)
-        return None if info is None else profile_of(info)
+        return None if info is None else profile_of(info).copy()
 
     def __setattr__(self, name: str, value: Any) -> None:
         follows = name in ("model", "tier") and self._has_known_profile()
@@ -143,6 +146,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return an estimate of the tokens of `messages`, tools included; works offline."""
+        from langchain_kilo import structured  # deferred: its parsers take as long as everything else here
+
         wire: list[Any] | None = None if tools is None else [structured.tool_of(tool, strict=None) for tool in tools]
         if self.custom_get_token_ids is not None:
             texts = [message.text for message in messages] + [json.dumps(tool) for tool in wire or ()]
@@ -262,6 +267,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         server tools of the gateway (dicts of another type than "function", passed through).
         `tool_choice`: "auto", "none", "required" (or "any", True), a tool's name, or the wire's dict.
         """
+        from langchain_kilo import structured  # deferred, see get_num_tokens_from_messages
+
         wire = [structured.tool_of(tool, strict=strict) for tool in tools]
         names = [tool["function"]["name"] for tool in wire if "function" in tool]
         if (choice := parts.tool_choice(tool_choice, names)) is not None:
@@ -274,7 +281,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         self,
         schema: dict[str, Any] | TypeBaseModel | type | None = None,
         *,
-        method: structured.Method | None = None,
+        method: Method | None = None,
         include_raw: bool = False,
         strict: bool | None = None,
         tools: Sequence[Any] | None = None,
@@ -290,6 +297,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         """
         if method is None:
             method = "json_schema" if (self.profile or {}).get("structured_output") else "function_calling"
+        from langchain_kilo import structured  # deferred, see get_num_tokens_from_messages
+
         return structured.build(
             self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.language_models import ModelProfile
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 _KEYS: Final = frozenset(ModelProfile.__annotations__)
 
 
+@lru_cache(maxsize=256)
 def profile_of(info: ModelInfo) -> ModelProfile:
-    """Return the profile of a model; what the gateway does not tell of it is left out."""
+    """Return the profile of a model, not to be changed; what the gateway does not tell of it is left out."""
     takes, gives = info.input_modalities, info.output_modalities
     found: dict[str, Any] = {
         "name": info.name,
