@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,13 @@ class TestCommitted:
                     text = output.metadata["image/png"]["alt"]
                     assert text == output.data["text/plain"]
                     assert len(text) > 40
+
+    def test_every_picture_is_also_told_in_words(self, path: Path) -> None:
+        # Code hosts show no alt text of an output.
+        cells = read(path).cells
+        for cell, following in pairwise(cells):
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+                assert following.source.startswith("*The picture in words:*"), cell.source
 
     def test_the_notice_is_shown_once_and_nothing_else_is_reported(self, path: Path) -> None:
         outputs = [output for cell in code_cells(read(path)) for output in cell.outputs]
