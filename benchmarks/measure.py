@@ -25,7 +25,7 @@ from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW, Rival, in
 CHUNKS = 500
 CALLS = 60
 STREAMS = 500
-STREAM_CHUNKS = 60
+STREAM_CHUNKS = 150
 FLOORS = (FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX)
 PACKAGES = ("openai", "langchain-core", "llama-index-core", "pydantic", "langchain-openai", "langchain-openrouter")
 PACKAGES += ("llama-index-llms-openai-like", "langgraph")
@@ -221,8 +221,8 @@ def main() -> None:
         "crowd": lambda: interleaved(
             {r.name: astreamed(r, f"{url}/text/{STREAM_CHUNKS}", at_once=STREAMS) for r in ours}, rounds
         ),
-        "memory": lambda: {r.name: [peak_memory(url, r.name) for _ in range(5)] for r in ours},
-        "growth": lambda: growth(rivals, url, rounds),
+        "memory": lambda: {r.name: [peak_memory(url, r.name) for _ in range(3)] for r in ours},
+        "growth": lambda: growth(rivals, url, min(rounds, 3)),
         "first_token": lambda: first_token(ours, url),
         "start": start,
         "construction": lambda: construction(rounds),

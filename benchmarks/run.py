@@ -35,8 +35,8 @@ TARGETS = [
     ("invoke", "`KiloLLM.chat`", "KiloLLM", RAW, 1.0),
     ("ainvoke", "`ChatKilo.ainvoke`", "ChatKilo", RAW, 1.0),
     ("ainvoke", "`KiloLLM.achat`", "KiloLLM", RAW, 1.0),
-    ("crowd", "500 concurrent `astream`s, per chunk", "ChatKilo", RAW, 0.5),
-    ("crowd", "500 concurrent `astream_chat`s, per chunk", "KiloLLM", RAW, 0.5),
+    ("crowd", "500 concurrent `astream`s of 150 chunks, per chunk", "ChatKilo", RAW, 0.5),
+    ("crowd", "500 concurrent `astream_chat`s of 150 chunks, per chunk", "KiloLLM", RAW, 0.5),
     ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
     ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
 ]
