@@ -19,6 +19,8 @@ from typing import Any
 from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW
 
 HERE = Path(__file__).parent
+FIGURES = HERE / "figures.json"
+PAGE = 4096 / 2**20
 Figures = dict[str, dict[str, list[float]]]
 
 # (part of the figures, what is measured, ours, against, at most); openai 2.x and 3.x alike.
@@ -67,8 +69,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
     """Return the median ratio, and the least and the greatest ratio of one round."""
-    rounds = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return median(ours) / median(theirs), min(rounds), max(rounds)
+    # Memory may not grow at all; a page of it is what can be told apart.
+    rounds = [max(a, PAGE) / max(b, PAGE) for a, b in zip(ours, theirs, strict=True)]
+    return max(median(ours), PAGE) / max(median(theirs), PAGE), min(rounds), max(rounds)
 
 
 def against_targets(figures: Figures) -> str:
@@ -167,8 +170,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("pythons", nargs="*", help="Pythons of further environments")
     parser.add_argument("--rounds", default="7")
+    parser.add_argument("--report", action="store_true", help="write the report of the last run's figures again")
     parser.add_argument("--only", nargs="*", help="parts to measure; then nothing is written")
     chosen = parser.parse_args()
+    if chosen.report:
+        write(json.loads(FIGURES.read_text(encoding="utf-8")), chosen.rounds, partly=False)
+        return
     options = ["--rounds", chosen.rounds, *(["--only", *chosen.only] if chosen.only else [])]
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
@@ -178,9 +185,16 @@ def main() -> None:
         found = [measured(python, f"http://127.0.0.1:{port}", options) for python in (sys.executable, *chosen.pythons)]
     finally:
         server.terminate()
-    text = report(found, chosen.rounds)
+    # A mistake in the report must not cost the run: `--report` makes it again.
+    FIGURES.write_text(json.dumps(found), encoding="utf-8")
+    write(found, chosen.rounds, partly=bool(chosen.only))
+
+
+def write(found: list[dict[str, Any]], rounds: str, *, partly: bool) -> None:
+    """Print the report; a whole one is kept, with its chart."""
+    text = report(found, rounds)
     print(text)
-    if not chosen.only:
+    if not partly:
         (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
         chart(found[0]["figures"], found[0]["versions"], HERE / "chunk-cost.png")
 
