@@ -191,8 +191,8 @@ def _sandbox(model: str, **fields: Any) -> Callable[[Stage], AbstractContextMana
 
 _LOST = "connection to the gateway failed|connection broke"
 _BROKE = "before the answer was complete|connection to the gateway failed"
-_HASTY = {"timeout": 0.2, "stream_idle_timeout": 0.2}
-_LATE = r"sent nothing within 0.2 seconds|sent no data for 0.2 seconds"
+_HASTY = {"timeout": 0.5, "stream_idle_timeout": 0.5}
+_LATE = r"sent nothing within 0.5 seconds|sent no data for 0.5 seconds"
 _GZIP = HEAD.replace(b"transfer", b"content-encoding: gzip\r\ntransfer")
 
 FAULTS = [
