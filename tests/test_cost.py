@@ -288,8 +288,8 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # raised by LlamaIndex's own code
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # raised by LlamaIndex's own code
 def test_agents_stop_when_it_is_spent(account: dict[str, Any], kilo_sandbox: Sandbox) -> None:
     """An agent of two calls: the first spends the budget."""
     budget = KiloBudget(limit_usd=1e-6)

@@ -64,8 +64,8 @@ def test_there_are_blocks_and_each_says_what_it_is() -> None:
     assert fences == 2 * (len(BLOCKS) + sum(block.printed is not None for block in BLOCKS))
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # raised by LlamaIndex's own code
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # raised by LlamaIndex's own code
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
 def test_python(
     block: Block,

@@ -178,5 +178,5 @@ class AnswerContract(ContractBase):
 def _seen(response: object) -> tuple[object, ...]:
     chat = getattr(response, "message", None)
     blocks = [(b.block_type, getattr(b, "text", getattr(b, "content", None))) for b in chat.blocks] if chat else []
-    extra = response.additional_kwargs  # type: ignore[attr-defined]
+    extra = response.additional_kwargs
     return getattr(response, "delta", None), text_of(response), blocks, extra.get("thinking_delta")

@@ -124,7 +124,7 @@ class ContractBase:
     def need(self, capability: Any, what: str) -> None:
         """Skip the test of what the LLM cannot do or the subclass cannot observe."""
         if capability is None or capability is False:
-            pytest.skip(f"no {what}")
+            pytest.skip(f"no {what}")  # which the subclass says of its LLM
 
 
 def collect(method: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:

@@ -113,7 +113,7 @@ class LifecycleContract(ContractBase):
         limiter = TokenBucketRateLimiter(requests_per_minute=600)
         asked: list[int] = []
 
-        class Counting(type(limiter)):  # type: ignore[misc]
+        class Counting(type(limiter)):
             def acquire(self, num_tokens: int = 0) -> None:
                 asked.append(num_tokens)
 

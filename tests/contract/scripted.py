@@ -118,7 +118,7 @@ class ScriptedLLM(FunctionCallingLLM):
             text += word
             kept = [ThinkingBlock(content=b.content) for b in thoughts]
             if "blocks shared" in self.defects:
-                message.blocks[0].text = text  # type: ignore[union-attr]
+                message.blocks[0].text = text
                 yield ChatResponse(message=message, delta=word)
             else:
                 shown = word if "not cumulative" in self.defects else text

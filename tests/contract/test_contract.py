@@ -103,7 +103,7 @@ def test_a_class_without_a_name_is_found() -> None:
 def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
     """An LLM that takes what comes: a failed stream is an answer, one call is all, half arguments are none."""
     contract, name = TestScriptedLLM(), "test_a_failed_stream_raises"
-    contract.make_llm_meeting = lambda _: ScriptedLLM(defects=frozenset({"second call lost"}))  # type: ignore[method-assign]
+    contract.make_llm_meeting = lambda _: ScriptedLLM(defects=frozenset({"second call lost"}))
     endpoint = "astream_chat"
     if situation not in FAILURES:
         name = "test_calls_stay_apart" if situation in CALLS else "test_broken_arguments_do_not_look_whole"
@@ -115,7 +115,7 @@ def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
 def test_what_llama_index_itself_gets_wrong_is_found() -> None:
     """Its async structured prediction forgets the system prompt, which an LLM class has to mend."""
     contract = TestScriptedLLM()
-    contract.has_structured_output = True  # type: ignore[misc]
+    contract.has_structured_output = True
     contract.test_an_object_keeps_the_system_prompt("structured_predict")
     with pytest.raises(AssertionError):
         contract.test_an_object_keeps_the_system_prompt("astructured_predict")
@@ -133,8 +133,8 @@ def test_a_stream_that_is_not_closed_is_found() -> None:
             finally:
                 closed.append(True)
 
-    contract.make_slow_llm = Slow  # type: ignore[method-assign]
-    contract.was_disconnected = lambda: bool(closed)  # type: ignore[method-assign]
+    contract.make_slow_llm = Slow
+    contract.was_disconnected = lambda: bool(closed)
     contract.test_leaving_a_stream_frees_the_connection("stream_chat", kept=False)
     closed.clear()
     with pytest.raises(AssertionError):

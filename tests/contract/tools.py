@@ -124,8 +124,7 @@ class ToolContract(ContractBase):
             assert (call["id"], json.loads(call["function"]["arguments"])) == (call_id, {"a": 6, "b": 7})
             assert sent[2]["tool_call_id"] == call_id
 
-    # LlamaIndex's agents use old names of pydantic and of its own workflows.
-    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents use old names of pydantic
     @pytest.mark.parametrize("streaming", [True, False])
     def test_an_agent_finishes(self, streaming: bool) -> None:
         """A FunctionAgent calls a tool, reads its result and answers."""

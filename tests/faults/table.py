@@ -121,7 +121,7 @@ def _untrusted(stage: Stage) -> Iterator[Place]:
 
 def _self_signed(folder: Path) -> tuple[Path, Path]:
     if (openssl := shutil.which("openssl")) is None:
-        pytest.skip("the openssl program, which makes the certificate, is not installed")
+        pytest.skip("the openssl program, which makes the certificate, is not installed")  # a tool of the system
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     if not certificate.exists():
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

@@ -67,7 +67,7 @@ def _many_files() -> Iterator[None]:
     wanted = 4 * STREAMS
     if soft < wanted:
         if resource.RLIM_INFINITY != hard < wanted:
-            pytest.skip(f"this system allows {hard} open files, {wanted} are needed")
+            pytest.skip(f"this system allows {hard} open files, {wanted} are needed")  # a limit of the system
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -104,7 +104,7 @@ def _raise(llm: Any) -> None:
 
 
 def _close(llm: Any) -> None:
-    with closing(stream(llm)) as items:  # type: ignore[type-var]
+    with closing(stream(llm)) as items:
         next(items)
 
 
@@ -138,7 +138,7 @@ async def _araise(llm: Any, gateway: Sandbox) -> None:
 
 
 async def _aclose(llm: Any, gateway: Sandbox) -> None:
-    async with aclosing(await astream(llm)) as items:  # type: ignore[type-var]
+    async with aclosing(await astream(llm)) as items:
         await anext(items)
 
 
@@ -206,7 +206,7 @@ def test_an_open_stream_is_seen(kilo_sandbox: Sandbox, llm: Any) -> None:
     with pytest.raises(TimeoutError):
         kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=0.05)
     for items in held:
-        items.close()  # type: ignore[attr-defined] # generators all
+        items.close()
     assert freed(kilo_sandbox)
 
 
@@ -223,7 +223,9 @@ def test_streams_in_two_loops_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
 
 @both
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore:This process.*multi-threaded:DeprecationWarning"
+)  # a fork among threads is the case
 def test_a_fork_in_the_middle_of_a_stream(kilo_sandbox: Sandbox, cls: Any) -> None:
     """The child asks with connections of its own, and the parent's stream goes on."""
     llm = cls(model="sandbox/slow-drip", base_url=kilo_sandbox.base_url)

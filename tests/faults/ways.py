@@ -86,4 +86,4 @@ def threads() -> set[str]:
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type] # called from a task
+    return asyncio.all_tasks() - {asyncio.current_task()}

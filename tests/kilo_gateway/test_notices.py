@@ -95,7 +95,7 @@ def test_threads_issue_it_once() -> None:
 def test_a_filter_of_the_category_silences_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", category=KiloDataPolicyWarning)
+        warnings.filterwarnings("ignore", category=KiloDataPolicyWarning)  # what is tested
         notices.warn_once(GatewaySettings(), "kilo-auto/free", {})
 
 
@@ -140,7 +140,7 @@ def test_what_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="contradicts"):
         settings.provider = {"data_collection": "allow"}
     with pytest.raises(ValueError, match="'allow' or 'deny'"):
-        settings.data_collection = "no"  # type: ignore[assignment]  # that is the point
+        settings.data_collection = "no"
     with pytest.raises(ValueError, match="contradicts"):
         settings.request([], stream=False, call={"data_collection": "deny", "provider": {"data_collection": "allow"}})
 

@@ -239,7 +239,7 @@ def test_an_agent_streams(llm: ChatKilo) -> None:
     assert len([piece for piece in pieces if piece]) > 3
 
 
-@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's, and what a user calls
 def test_it_is_dumped_without_secrets_and_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     organization = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
     llm = ChatKilo(

@@ -19,7 +19,9 @@ from tests.faults.server import server
 from tests.langchain_kilo.support import TEXT, WAYS, Scenario, add, alist, every_way, greet, json_body, streamed, summed
 
 
-@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+@pytest.mark.filterwarnings(
+    "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"
+)  # stream_events v3 is beta in core
 class TestCore:
     @every_way
     def test_v1_keeps_blocks_apart(self, scenario: Scenario, way: str) -> None:
@@ -84,7 +86,7 @@ class TestOthers:
         assert 0 < usage["output_token_details"]["reasoning"] < usage["output_tokens"]
         assert usage["input_tokens"] + usage["output_tokens"] == usage["total_tokens"]
 
-    @pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+    @pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's, and what a user calls
     def test_a_model_is_serialized(self, scenario: Scenario) -> None:
         """langchain-deepseek 1.1.1: not serializable."""
         text = dumps(scenario("echo", temperature=0.5, api_key="s3cr3t"))

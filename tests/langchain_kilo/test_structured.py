@@ -223,7 +223,7 @@ def test_other_tools_beside_the_schema(llm: ChatKilo) -> None:
 
     for schema in (Person, PERSON_SCHEMA):
         for method in ("function_calling", "json_schema"):
-            structured = llm.with_structured_output(schema, method=method, tools=[clock], include_raw=True)  # type: ignore[arg-type] -- a literal
+            structured = llm.with_structured_output(schema, method=method, tools=[clock], include_raw=True)
             found = structured.invoke("Call clock().")
             assert (found["parsed"], found["parsing_error"]) == (None, None)
             assert found["raw"].tool_calls[0]["name"] == "clock"

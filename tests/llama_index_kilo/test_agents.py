@@ -24,9 +24,15 @@ from llama_index_kilo import KiloLLM
 
 pytestmark = [
     # The agents' base class looks at itself through pydantic's old attributes.
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),
-    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
+    pytest.mark.filterwarnings(
+        "ignore::pydantic.warnings.PydanticDeprecatedSince20"
+    ),  # raised by LlamaIndex's own code
+    pytest.mark.filterwarnings(
+        "ignore::pydantic.warnings.PydanticDeprecatedSince211"
+    ),  # raised by LlamaIndex's own code
+    pytest.mark.filterwarnings(
+        "ignore:is_running called from within a step:DeprecationWarning"
+    ),  # LlamaIndex's workflows ask it of themselves
 ]
 
 

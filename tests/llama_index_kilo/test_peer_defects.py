@@ -68,8 +68,7 @@ AGENT: dict[str, Callable[[KiloLLM], Any]] = {"agent": lambda llm: asyncio.run(_
 
 every_way = pytest.mark.parametrize("way", [*WHOLE.values(), *STREAMS.values()], ids=[*WHOLE, *STREAMS])
 every_stream = pytest.mark.parametrize("way", [*STREAMS.values(), *AGENT.values()], ids=[*STREAMS, *AGENT])
-# The agents' base class looks at itself through pydantic's old attributes.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents use pydantic's old names
 
 
 def fails(way: Callable[[KiloLLM], Any], llm: KiloLLM) -> KiloError:

