@@ -18,14 +18,7 @@ _EXAMPLE = """\
   export KILO_BASE_URL={base_url}
   export KILO_API_KEY={api_key}
 
-  python - <<'PY'
-  from langchain_kilo import ChatKilo
-
-  llm = ChatKilo(tier="frontier", mode="plan")
-  for chunk in llm.stream("Help me design a database schema"):
-      print(chunk.text, end="", flush=True)
-  print()
-  PY
+  python -m kilo_gateway chat "Help me design a database schema" --tier frontier --mode plan --stream
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_a_taken_port_is_explained(gw: Sandbox, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
+def test_it_serves_until_it_is_told_to_end(ending: signal.Signals, gw: Sandbox) -> None:
     process = subprocess.Popen([*MODULE, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -52,7 +53,12 @@ def test_it_serves_until_it_is_told_to_end(ending: signal.Signals) -> None:
     assert complaints == ""
     for needed in (Sandbox.api_key, Sandbox.poor_api_key, Sandbox.organization_id, "--list", "KILO_BASE_URL"):
         assert needed in printed
-    assert "from langchain_kilo import ChatKilo" in printed
+    command = next(line for line in printed.splitlines() if "kilo_gateway chat" in line)
+    environment = {**os.environ, "KILO_BASE_URL": gw.base_url, "KILO_API_KEY": gw.api_key}
+    answer = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "schema" in answer.stdout
 
 
 PLUGIN_TEST = """
