@@ -6,7 +6,7 @@ The drivers of chat and embeddings open a `Charge` before each request, which is
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from kilo_gateway.usage import Usage
@@ -134,13 +134,16 @@ class Charge:
             self._budget._reserve(self, self._budget.untold_usd if may is None else may)
         return self
 
-    def see(self, delta: Delta) -> None:
-        """Take notice of a piece of the answer."""
-        if self._budget is None:
-            return
-        self._arrived += len(delta.text) + len(delta.reasoning)
-        if delta.ending is not None:
-            self.answered(delta.ending.model, delta.ending.usage)
+    def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+        """Return `deltas`, of which a budget takes notice; without one they cost nothing more."""
+        return deltas if self._budget is None else self._noticed(deltas)
+
+    def _noticed(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+        for delta in deltas:
+            self._arrived += len(delta.text) + len(delta.reasoning)
+            if delta.ending is not None:
+                self.answered(delta.ending.model, delta.ending.usage)
+            yield delta
 
     def answered(self, served: str | None, usage: Usage | None) -> None:
         """Take notice that the answer is complete; of several, the first with a usage tells that of all."""

@@ -49,12 +49,8 @@ def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
         try:
             reader = call.reader(response)
             for chunk in _received(response, reader):
-                for delta in reader.feed(chunk):
-                    charge.see(delta)
-                    yield delta
-            for delta in reader.finish():
-                charge.see(delta)
-                yield delta
+                yield from charge.seen(reader.feed(chunk))
+            yield from charge.seen(reader.finish())
         finally:
             response.close()
 
@@ -93,11 +89,9 @@ class AsyncDeltas(AsyncIterator[Delta]):
             try:
                 reader = call.reader(response)
                 async for chunk in _areceived(response, reader):
-                    for delta in reader.feed(chunk):
-                        charge.see(delta)
+                    for delta in charge.seen(reader.feed(chunk)):
                         yield delta
-                for delta in reader.finish():
-                    charge.see(delta)
+                for delta in charge.seen(reader.finish()):
                     yield delta
             finally:
                 await response.aclose()

@@ -40,6 +40,10 @@ class ToolCall:
     name: str
     arguments: str = ""
 
+    def wire(self) -> dict[str, Any]:
+        """Return the call as the wire has it in an assistant message, its arguments unchanged."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
     def parsed(self) -> dict[str, Any] | None:
         """Return the arguments, `{}` for none, or None when they are no JSON object."""
         text = self.arguments.strip()

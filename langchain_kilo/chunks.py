@@ -100,10 +100,7 @@ def _choice(index: int, told: Delta | Reply, ending: Ending | None) -> dict[str,
         return choice
     choice |= _extras(ending)
     if ending.tool_calls:
-        choice["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in ending.tool_calls
-        ]
+        choice["tool_calls"] = [call.wire() for call in ending.tool_calls]
     facts = ("finish_reason", "native_finish_reason", "logprobs")
     return choice | {name: value for name in facts if (value := getattr(ending, name)) is not None}
 

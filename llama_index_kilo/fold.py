@@ -41,10 +41,7 @@ def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) ->
     calls = reply.tool_calls[:1] if request.payload.get("parallel_tool_calls") is False else reply.tool_calls
     if calls:
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
-        extra["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in calls
-        ]
+        extra["tool_calls"] = [call.wire() for call in calls]
     if reply.refusal:
         extra["refusal"] = reply.refusal
     ending = reply.ending

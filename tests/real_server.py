@@ -22,6 +22,7 @@ from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.local_model import LocalModel
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.langchain_kilo.support import summed
 
 pytestmark = pytest.mark.timeout(600)
 PROMPT = "The longest rivers of Europe are"
@@ -56,20 +57,13 @@ def llm(account: dict[str, Any]) -> KiloLLM:
     return KiloLLM(**account)
 
 
-def added_up(chunks: list[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
-
-
 def busy(server: LocalModel) -> int:
     with urllib.request.urlopen(f"{server.url}/slots") as answer:  # noqa: S310 -- our own server
         return sum(slot["is_processing"] for slot in json.load(answer))
 
 
 def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
-    streamed, whole = added_up(list(chat.stream(PROMPT))), chat.invoke(PROMPT)
+    streamed, whole = summed(list(chat.stream(PROMPT))), chat.invoke(PROMPT)
     assert streamed.text == whole.text != ""
     assert streamed.usage_metadata["output_tokens"] == whole.usage_metadata["output_tokens"] == 24
     assert streamed.usage_metadata["input_tokens"] > 5
@@ -81,7 +75,7 @@ def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
 
 async def test_async_says_the_same(chat: ChatKilo, llm: KiloLLM) -> None:
     whole = (await chat.ainvoke(PROMPT)).text
-    assert added_up([chunk async for chunk in chat.astream(PROMPT)]).text == whole
+    assert summed([chunk async for chunk in chat.astream(PROMPT)]).text == whole
     assert [piece async for piece in await llm.astream_complete(PROMPT)][-1].text == whole
 
 
@@ -94,7 +88,7 @@ def test_length(chat: ChatKilo, llm: KiloLLM) -> None:
 
 def test_stop(chat: ChatKilo, llm: KiloLLM) -> None:
     word = chat.invoke(PROMPT).text.split()[2]
-    for answer in (chat.invoke(PROMPT, stop=[word]), added_up(list(chat.stream(PROMPT, stop=[word])))):
+    for answer in (chat.invoke(PROMPT, stop=[word]), summed(list(chat.stream(PROMPT, stop=[word])))):
         assert word not in answer.text
         assert answer.response_metadata["finish_reason"] == "stop"
     assert word not in llm.complete(PROMPT, stop=[word]).text
@@ -107,7 +101,7 @@ def test_seed(chat: ChatKilo) -> None:
 
 def test_logprobs(chat: ChatKilo, llm: KiloLLM) -> None:
     call: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
-    for answer in (chat.invoke(PROMPT, **call), added_up(list(chat.stream(PROMPT, **call)))):
+    for answer in (chat.invoke(PROMPT, **call), summed(list(chat.stream(PROMPT, **call)))):
         told = answer.response_metadata["logprobs"]["content"]
         assert "".join(token["token"] for token in told) == answer.text
         assert all(len(token["top_logprobs"]) == 2 for token in told)
@@ -144,7 +138,7 @@ def test_query_and_chat_engines(llm: KiloLLM) -> None:
 
 async def test_sixteen_streams_at_once(chat: ChatKilo, llm: KiloLLM) -> None:
     async def langchain() -> Any:
-        return added_up([chunk async for chunk in chat.astream(PROMPT)])
+        return summed([chunk async for chunk in chat.astream(PROMPT)])
 
     async def llama_index() -> Any:
         return [piece async for piece in await llm.astream_complete(PROMPT)][-1]
@@ -177,6 +171,6 @@ def test_a_prompt_that_does_not_fit(chat: ChatKilo, llm: KiloLLM) -> None:
 def test_behind_the_sandbox(server: LocalModel, chat: ChatKilo) -> None:
     with Sandbox(upstream=f"{server.url}/v1") as gateway:
         told = {"tier": "frontier", "mode": "plan", "base_url": gateway.base_url, "api_key": gateway.api_key}
-        answer = added_up(list(ChatKilo(**told, max_tokens=24, temperature=0.0).stream(PROMPT)))
+        answer = summed(list(ChatKilo(**told, max_tokens=24, temperature=0.0).stream(PROMPT)))
     assert answer.text == chat.invoke(PROMPT).text
     assert answer.response_metadata["model_name"] == "anthropic/claude-opus-4.7"

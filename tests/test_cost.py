@@ -271,8 +271,7 @@ def test_a_stream_that_breaks_counts_what_had_arrived() -> None:
 
     def broken(*deltas: Delta) -> None:
         with Charge(budget, {"model": EXTRA}, "http://127.0.0.1") as charge:
-            for delta in deltas:
-                charge.see(delta)
+            assert list(charge.seen(iter(deltas))) == list(deltas)
             raise OSError
 
     with pytest.raises(OSError, match=r"^$"):

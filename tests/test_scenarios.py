@@ -34,24 +34,14 @@ from kilo_gateway import (
 from kilo_gateway.sandbox import SCENARIOS, Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.langchain_kilo.support import TEXT, add, greet, summed
 
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
 WITHOUT_TEXT = ("empty-answer", "refusal", "audio", "reasoning-only")
 ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
-TEXT = "Add 2 and 3 with add(2, 3), and greet 'Zoë' with greet."
 
 
 BROKEN = "no JSON object"
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def greet(name: str) -> str:
-    """Greet a person by name."""
-    return f"Hello {name}"
 
 
 @dataclass
@@ -101,13 +91,6 @@ def parsed(arguments: str) -> Any:
     except ValueError:
         return BROKEN
     return value if isinstance(value, dict) else BROKEN
-
-
-def summed(chunks: list[AIMessageChunk]) -> AIMessageChunk:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
 
 
 async def acollect(stream: Any) -> list[Any]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -26,10 +28,8 @@ def greet(name: str) -> str:
 
 
 def summed(chunks: list[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
+    """Return what the chunks of a stream add up to."""
+    return reduce(operator.add, chunks)
 
 
 async def alist(stream: Any) -> list[Any]:

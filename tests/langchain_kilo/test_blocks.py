@@ -8,27 +8,10 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox
 from langchain_kilo import ChatKilo
+from tests.langchain_kilo.support import TEXT, add, greet, summed
 
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
-TEXT = "Add 2 and 3 with add(2, 3), and greet 'Zoë' with greet."
 BROKEN = ("invalid_tool_call", "tool_call_chunk")
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def greet(name: str) -> str:
-    """Greet a person by name."""
-    return f"Hello {name}"
-
-
-def summed(chunks: list[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
 
 
 def plain(blocks: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloUsageCallback
+from tests.langchain_kilo.support import summed
 from tests.langchain_kilo.test_chat_models import weather
 
 QUESTION = "Say something about 'Oslo'."
@@ -16,13 +17,6 @@ QUESTION = "Say something about 'Oslo'."
 @pytest.fixture
 def llm(kilo_sandbox: Sandbox) -> ChatKilo:
     return ChatKilo(model="deepseek/deepseek-v3.2", base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
-
-
-def added_up(chunks: list[Any]) -> Any:
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total = total + chunk
-    return total
 
 
 async def astreamed(llm: Any) -> list[Any]:
@@ -47,7 +41,7 @@ def test_each_answer_is_a_generation(llm: ChatKilo, asynchronous: bool) -> None:
 def test_streamed_answers_do_not_mix(llm: ChatKilo, asynchronous: bool) -> None:
     chunks = asyncio.run(astreamed(llm)) if asynchronous else list(llm.stream(QUESTION, n=3, reasoning="low"))
     invoked = llm.invoke(QUESTION, n=3, reasoning="low")
-    total = added_up(chunks)
+    total = summed(chunks)
     assert (total.content, total.usage_metadata) == (invoked.content, invoked.usage_metadata)
     assert total.additional_kwargs == invoked.additional_kwargs
     assert [choice["index"] for choice in total.additional_kwargs["choices"]] == [1, 2]
@@ -59,7 +53,7 @@ def test_streamed_answers_do_not_mix(llm: ChatKilo, asynchronous: bool) -> None:
 def test_the_content_blocks_are_the_first_answer(llm: ChatKilo) -> None:
     for version in ("v0", "v1"):
         model = llm.model_copy(update={"output_version": version})
-        total, invoked = added_up(list(model.stream(QUESTION, n=2))), model.invoke(QUESTION, n=2)
+        total, invoked = summed(list(model.stream(QUESTION, n=2))), model.invoke(QUESTION, n=2)
         assert total.text == invoked.text
         assert [block["type"] for block in total.content_blocks] == ["text"]
     run = llm.stream_events(QUESTION, version="v3", n=2)
@@ -69,7 +63,7 @@ def test_the_content_blocks_are_the_first_answer(llm: ChatKilo) -> None:
 def test_tool_calls_of_other_answers(llm: ChatKilo) -> None:
     bound = llm.bind_tools([weather])
     question = "What is the weather in 'Oslo'?"
-    total, invoked = added_up(list(bound.stream(question, n=2))), bound.invoke(question, n=2)
+    total, invoked = summed(list(bound.stream(question, n=2))), bound.invoke(question, n=2)
     for message in (total, invoked):
         assert [call["name"] for call in message.tool_calls] == ["weather"]
         (other,) = message.additional_kwargs["choices"]
