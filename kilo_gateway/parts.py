@@ -64,7 +64,7 @@ def content_of(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 def _plain(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
     """Return parts as one string when they are nothing but text, else as a list."""
-    if all(part.keys() == {"type", "text"} for part in parts):
+    if all(part.keys() == {"type", "text"} and isinstance(part["text"], str) for part in parts):
         return "".join(part["text"] for part in parts)
     return list(parts)
 

@@ -152,7 +152,7 @@ def _block_parts(block: Any) -> list[Part]:
     try:
         return [_CONVERTERS[kind](block)]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"a content block of type {kind!r} is malformed: {type(error).__name__} {error}") from error
+        raise ValueError(f"a content block of type {kind!r} is malformed: {error}") from error
 
 
 def _type_of(block: Block) -> Any:
@@ -179,11 +179,15 @@ def _needed(block: Block, name: str) -> Any:
     return value
 
 
+def _string(holder: Block, name: str) -> str | None:
+    value = holder.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name!r} is {value!r:.200}; it must be a string")
+    return value
+
+
 def _text(block: Block) -> Part:
-    text = block.get("text") or ""
-    if not isinstance(text, str):
-        raise TypeError(f"text is {text!r}")
-    return parts.text_part(text, _cache_control(block))
+    return parts.text_part(_string(block, "text") or "", _cache_control(block))
 
 
 def _source(block: Block) -> tuple[str | None, str | None]:
@@ -191,18 +195,19 @@ def _source(block: Block) -> tuple[str | None, str | None]:
     source = block.get("source")
     if isinstance(source, Mapping):
         if source.get("type") == "base64":
-            data, media_type = source.get("data"), source.get("media_type")
+            data, media_type = _string(source, "data"), _string(source, "media_type")
             if not data or not media_type:
                 raise ValueError(f"the source of a {block.get('type')!r} block needs 'data' and 'media_type'")
             return parts.data_url(data, media_type), None
-        return source.get("url"), source.get("file_id")
-    data = block.get("base64") or (block.get("data") if block.get("source_type") == "base64" else None)
+        return _string(source, "url"), _string(source, "file_id")
+    data = _string(block, "base64") or (_string(block, "data") if block.get("source_type") == "base64" else None)
     if data:
-        mime_type = block.get("mime_type")
+        mime_type = _string(block, "mime_type")
         if not mime_type:
             raise ValueError(f"a base64 block of type {block.get('type')!r} needs its mime_type, such as 'image/png'")
         return parts.data_url(data, mime_type), None
-    return block.get("url"), block.get("file_id") or (block.get("id") if block.get("source_type") == "id" else None)
+    file_id = _string(block, "file_id") or (_string(block, "id") if block.get("source_type") == "id" else None)
+    return _string(block, "url"), file_id
 
 
 def _url(block: Block) -> str:
@@ -216,18 +221,18 @@ def _url(block: Block) -> str:
 
 
 def _image(block: Block) -> Part:
-    return parts.image_part(_url(block), block.get("detail") or _extra(block, "detail"), _cache_control(block))
+    return parts.image_part(_url(block), _string(block, "detail") or _extra(block, "detail"), _cache_control(block))
 
 
 def _image_url(block: Block) -> Part:
     image = _needed(block, "image_url")
     if isinstance(image, str):
         return parts.image_part(image, cache_control=_cache_control(block))
-    if not image.get("url"):
+    if not isinstance(image, Mapping) or not (url := _string(image, "url")):
         raise ValueError(
             "an image_url block needs the url of the image: {'type': 'image_url', 'image_url': {'url': ...}}"
         )
-    return parts.image_part(image["url"], image.get("detail"), _cache_control(block))
+    return parts.image_part(url, _string(image, "detail"), _cache_control(block))
 
 
 def _audio(block: Block) -> Part:
@@ -250,7 +255,7 @@ def _file(block: Block) -> Part:
     url, file_id = _source(block)
     if not url and not file_id:
         raise ValueError("a file block needs base64 data, a url or a file_id")
-    name = block.get("filename") or block.get("title") or _extra(block, "filename") or _extra(block, "name")
+    name = _string(block, "filename") or _string(block, "title") or _extra(block, "filename") or _extra(block, "name")
     return parts.file_part(url, file_id=file_id, filename=name, cache_control=_cache_control(block))
 
 
@@ -258,24 +263,25 @@ def _document(block: Block) -> Part:
     """Convert Anthropic's document block; a text document is text."""
     source = block.get("source")
     if isinstance(source, Mapping) and source.get("type") == "text":
-        return parts.text_part(source.get("data") or "", _cache_control(block))
+        return parts.text_part(_string(source, "data") or "", _cache_control(block))
     return _file(block)
 
 
 def _plain_text(block: Block) -> Part:
-    if (text := block.get("text")) is not None:
+    if (text := _string(block, "text")) is not None:
         return parts.text_part(text, _cache_control(block))
     return _file(block)
 
 
 def _as_it_is(block: Block) -> Part:
+    _needed(block, block["type"])
     return dict(block)
 
 
 def _non_standard(block: Block) -> Part:
     value = block.get("value")
-    if not isinstance(value, Mapping):
-        raise ValueError("a non_standard block needs its provider's block as `value`")
+    if not isinstance(value, Mapping) or not isinstance(value.get("type"), str):
+        raise ValueError("a non_standard block needs its provider's block, which has a type, as `value`")
     return dict(value)
 
 

@@ -38,29 +38,29 @@ SOURCE = st.fixed_dictionaries(
     {"type": st.sampled_from(["base64", "url", "text", "file"])},
     optional={"data": TEXT, "media_type": TEXT, "url": TEXT, "file_id": TEXT},
 )
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "text": TEXT,
+    "url": TEXT,
+    "base64": TEXT,
+    "data": TEXT,
+    "mime_type": st.sampled_from(["image/png", "audio/mpeg", ""]),
+    "source_type": st.sampled_from(["base64", "url", "id", "text"]),
+    "source": SOURCE,
+    "image_url": st.fixed_dictionaries({}, optional={"url": TEXT, "detail": TEXT}),
+    "file": OBJECT | TEXT,
+    "file_id": TEXT,
+    "id": TEXT,
+    "tool_use_id": TEXT,
+    "content": TEXT | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXT}), max_size=2),
+    "json": JSON,
+    "value": OBJECT | SCALAR,
+    "reasoning": TEXT,
+    "refusal": TEXT,
+    "extras": OBJECT,
+    "cache_control": st.just({"type": "ephemeral"}),
+}
 BLOCK = st.fixed_dictionaries(
-    {"type": st.sampled_from(TYPES)},
-    optional={
-        "text": TEXT,
-        "url": TEXT,
-        "base64": TEXT,
-        "data": TEXT,
-        "mime_type": st.sampled_from(["image/png", "audio/mpeg", ""]),
-        "source_type": st.sampled_from(["base64", "url", "id", "text"]),
-        "source": SOURCE | JSON,
-        "image_url": st.fixed_dictionaries({}, optional={"url": TEXT, "detail": TEXT}) | JSON,
-        "file": OBJECT | TEXT,
-        "file_id": TEXT,
-        "id": TEXT,
-        "tool_use_id": TEXT,
-        "content": TEXT | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": TEXT}), max_size=2) | JSON,
-        "json": JSON,
-        "value": OBJECT | SCALAR,
-        "reasoning": TEXT,
-        "refusal": TEXT,
-        "extras": OBJECT,
-        "cache_control": st.just({"type": "ephemeral"}),
-    },
+    {"type": st.sampled_from(TYPES)}, optional={name: value | JSON for name, value in FIELDS.items()}
 )
 CONTENT = TEXT | st.lists(TEXT | BLOCK | OBJECT, max_size=3)
 CALL = st.builds(
@@ -106,6 +106,11 @@ def check(wire: Any) -> None:
 @given(st.lists(MESSAGE, max_size=3) | st.builds(lambda block: [HumanMessage([block])], BLOCK))
 @example([HumanMessage([{"type": "image_url"}])])
 @example([HumanMessage([{"type": "image_url", "image_url": {}}])])
+@example([HumanMessage([{"type": "image_url", "image_url": True}])])
+@example([HumanMessage([{"type": "input_audio", "text": None}])])
+@example([AIMessage([{"type": "non_standard", "value": {"text": None}}])])
+@example([HumanMessage([{"type": "non_standard", "value": {"type": "text", "text": None}}])])
+@example([HumanMessage([{"type": "image", "base64": b"\x89PNG", "mime_type": "image/png"}])])
 @example([HumanMessage([{"type": "tool_result"}])])
 @example([HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": 5}])])
 @example([HumanMessage([{"type": "image", "source": {"type": "base64"}}])])
