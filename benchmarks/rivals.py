@@ -29,16 +29,23 @@ class Rival:
     ainvoke: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
 
 
-def installed() -> list[Rival]:
-    """Return the rivals whose packages are there, the raw client first."""
-    found = [_raw(), _langchain_floor(), _chat("ChatKilo", "langchain_kilo"), _llama_index_floor()]
-    found.append(_llm("KiloLLM", "llama_index_kilo"))
+def installed() -> dict[str, Callable[[], Rival]]:
+    """Return what imports and makes each rival whose package is there, the raw client first."""
+    found: dict[str, Callable[[], Rival]] = {
+        RAW: _raw,
+        FLOOR_LANGCHAIN: _langchain_floor,
+        "ChatKilo": lambda: _chat("ChatKilo", "langchain_kilo"),
+        FLOOR_LLAMA_INDEX: _llama_index_floor,
+        "KiloLLM": lambda: _llm("KiloLLM", "llama_index_kilo"),
+    }
     if importlib.util.find_spec("langchain_openai"):
-        found.append(_chat("ChatOpenAI", "langchain_openai", stream_usage=True))
+        found["ChatOpenAI"] = lambda: _chat("ChatOpenAI", "langchain_openai", stream_usage=True)
     if importlib.util.find_spec("langchain_openrouter"):
-        found.append(_chat("ChatOpenRouter", "langchain_openrouter"))
+        found["ChatOpenRouter"] = lambda: _chat("ChatOpenRouter", "langchain_openrouter")
     if importlib.util.find_spec("llama_index.llms") and importlib.util.find_spec("llama_index.llms.openai_like"):
-        found.append(_llm("OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True))
+        found["OpenAILike"] = lambda: _llm(
+            "OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True
+        )
     return found
 
 
@@ -66,9 +73,19 @@ def _frames(url: str) -> Callable[[], Iterator[dict[str, Any]]]:
     import openai
 
     client = openai.OpenAI(api_key="x", base_url=url)
+    return lambda: client.post("/chat/completions", **_plain(openai.Stream[object]))
+
+
+def _aframes(url: str) -> Callable[[], Coroutine[Any, Any, AsyncIterator[dict[str, Any]]]]:
+    import openai
+
+    client = openai.AsyncOpenAI(api_key="x", base_url=url)
+    return lambda: client.post("/chat/completions", **_plain(openai.AsyncStream[object]))
+
+
+def _plain(stream_cls: Any) -> dict[str, Any]:
     body = {"model": MODEL, "messages": _WIRE, "stream": True}
-    plain: dict[str, Any] = {"body": body, "cast_to": object, "stream": True, "stream_cls": openai.Stream[object]}
-    return lambda: client.post("/chat/completions", **plain)
+    return {"body": body, "cast_to": object, "stream": True, "stream_cls": stream_cls}
 
 
 def _langchain_floor() -> Rival:
@@ -80,6 +97,7 @@ def _langchain_floor() -> Rival:
         """The least that a chat model can do."""
 
         frames: Any
+        aframes: Any
 
         @property
         def _llm_type(self) -> str:
@@ -93,7 +111,17 @@ def _langchain_floor() -> Rival:
                 text = frame["choices"][0]["delta"].get("content") or ""
                 yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
-    return Rival(FLOOR_LANGCHAIN, lambda url: Floor(frames=_frames(url)), lambda model: model.stream(PROMPT))
+        async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+            async for frame in await self.aframes():
+                text = frame["choices"][0]["delta"].get("content") or ""
+                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+    return Rival(
+        FLOOR_LANGCHAIN,
+        make=lambda url: Floor(frames=_frames(url), aframes=_aframes(url)),
+        stream=lambda model: model.stream(PROMPT),
+        astream=lambda model: model.astream(PROMPT),
+    )
 
 
 def _llama_index_floor() -> Rival:

@@ -103,6 +103,9 @@ class _Account:
         fields.check_key_travels_safely(self.base_url, keyed=self.key != NO_KEY, allowed=self.allow_insecure)
         client = cls(api_key=self.key, base_url=self.base_url, http_client=http_client)
         client.private_headers = dict(self.private_headers)
+        # Nothing is told about this computer. An async client that does not know its platform asks a thread for it,
+        # and each copy that `carrying` makes would ask again: a third of the cost of a request.
+        client._platform = "Unknown"
         return client
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kilo_gateway import error_table
+from kilo_gateway import error_table, plain
 from kilo_gateway.answer import Answer
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.sse import EventDecoder, looks_like_events
@@ -53,21 +52,19 @@ class StreamDecoder:
             raise error_table.interrupted("it has no finish_reason", self._answer.response, self.partial_text)
         yield from self._answer.finish()
 
-    def _frame(self, data: bytes, *, last: bool = False) -> Iterator[Delta]:
+    def _frame(self, data: bytes, *, last: bool = False) -> Sequence[Delta]:
         if self.ended or not data.strip():
-            return
+            return ()
         if data.startswith(b"[DONE]"):
             # Alone it ends nothing: the gateway leaves it out at times, and a cut answer may carry it.
-            if self._answer.finished:
-                self.ended = True
-                yield from self._answer.finish()
-            return
+            self.ended = self._answer.finished
+            return self._answer.finish() if self.ended else ()
         self.frames += 1
         try:
-            frame = json.loads(data)
+            frame = plain.parse(data)
         except (ValueError, RecursionError) as error:
             if last and self.finished:
-                return  # cut off behind the answer
+                return ()  # cut off behind the answer
             if last:
                 why = "its last frame is cut off"
                 raise error_table.interrupted(why, self._answer.response, self.partial_text) from None
@@ -84,7 +81,7 @@ class StreamDecoder:
                 body=frame,
                 partial=self.partial_text,
             )
-        yield from self._answer.frame(frame, "delta")
+        return self._answer.frame(frame, "delta")
 
 
 def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Reply:
@@ -98,7 +95,7 @@ def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = e
 def json_object(content: bytes, response: Any = None) -> dict[str, Any]:
     """Parse the body of a 200 answer; raises KiloResponseError for anything but a JSON object."""
     try:
-        body = json.loads(content)
+        body = plain.parse(content)
     except (ValueError, RecursionError):
         text = content.decode(errors="replace").strip()
         why = "it is not JSON" if text else "it is empty"

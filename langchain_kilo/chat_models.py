@@ -14,7 +14,6 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
-from langchain_core.tools import BaseTool
 from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
@@ -28,6 +27,8 @@ from langchain_kilo.messages import to_wire
 from langchain_kilo.profiles import profile_of
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not wait for
+
     from langchain_kilo.structured import Method
 
 

@@ -10,7 +10,9 @@ from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
 
 if TYPE_CHECKING:
-    from kilo_gateway.reply import Delta, Ending, Reply
+    from collections.abc import Sequence
+
+    from kilo_gateway.reply import Delta, Ending, Reply, ToolCallDelta
     from kilo_gateway.settings import ChatRequest
     from kilo_gateway.usage import Usage
 
@@ -22,31 +24,33 @@ def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
     """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
     if delta.choice:
         return _other_chunk(delta)
-    calls: list[ToolCallChunk] = [
-        make_tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.position)
-        for call in delta.tool_calls
-    ]
     extra: dict[str, Any] = {}
     if delta.reasoning:
         extra["reasoning_content"] = delta.reasoning
     if delta.refusal:
         extra["refusal"] = delta.refusal
     if delta.ending is None:
-        return AIMessageChunk(
-            content=delta.text,
-            additional_kwargs=extra,
-            response_metadata={"model_provider": PROVIDER},
-            tool_call_chunks=calls,
-        )
-    calls += _spoilers(delta.ending)
+        # A message validates each argument that it is given, and most chunks have nothing but text.
+        told: dict[str, Any] = {}
+        if extra:
+            told["additional_kwargs"] = extra
+        if delta.tool_calls:
+            told["tool_call_chunks"] = _fragments(delta.tool_calls)
+        return AIMessageChunk(content=delta.text, response_metadata={"model_provider": PROVIDER}, **told)
     return AIMessageChunk(
         content=delta.text,
         additional_kwargs=extra | _extras(delta.ending),
         response_metadata=_metadata(delta.ending, request),
         usage_metadata=usage_metadata(delta.ending.usage),
-        tool_call_chunks=calls,
+        tool_call_chunks=_fragments(delta.tool_calls) + _spoilers(delta.ending),
         chunk_position="last",
     )
+
+
+def _fragments(calls: Sequence[ToolCallDelta]) -> list[ToolCallChunk]:
+    return [
+        make_tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.position) for call in calls
+    ]
 
 
 def to_message(reply: Reply, request: ChatRequest) -> AIMessage:

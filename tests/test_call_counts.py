@@ -30,10 +30,10 @@ WAYS: dict[str, Callable[[dict[str, Any]], Iterator[Any]]] = {
 CALLS = {
     ("ChatKilo", "text"): 43,
     ("ChatKilo", "reasoning"): 75,
-    ("ChatKilo", "tools"): 68,
-    ("KiloLLM", "text"): 54,
-    ("KiloLLM", "reasoning"): 87,
-    ("KiloLLM", "tools"): 81,
+    ("ChatKilo", "tools"): 70,
+    ("KiloLLM", "text"): 55,
+    ("KiloLLM", "reasoning"): 88,
+    ("KiloLLM", "tools"): 83,
 }
 
 

@@ -248,6 +248,22 @@ def test_one_instance_in_two_event_loops_leaves_nothing_open(kilo_sandbox: Sandb
     assert len(kilo_sandbox.requests) == 2
 
 
+@both
+def test_no_thread_is_asked_what_computer_this_is(
+    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any
+) -> None:
+    def threaded(*args: Any) -> None:
+        raise AssertionError("a request does not need a thread")
+
+    async def twice() -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", threaded)
+        for _ in range(2):
+            await aask(cls(base_url=kilo_sandbox.base_url, max_retries=0))
+
+    asyncio.run(twice())
+    assert len(kilo_sandbox.requests) == 2
+
+
 def test_instances_share_connections(kilo_sandbox: Sandbox) -> None:
     first = clients.sync_client(GatewaySettings(base_url=kilo_sandbox.base_url, api_key="a"))
     same = clients.sync_client(ChatKilo(base_url=kilo_sandbox.base_url, api_key="a"))
