@@ -90,7 +90,7 @@ def interleaved(passes: dict[str, Pass], rounds: int) -> dict[str, list[float]]:
 
 
 def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]:
-    """Return, for ours and the floors, the cost per chunk of 8,000 chunks over that of 500, one figure a round."""
+    """Return, for ours and the floors, what a chunk of a long stream costs over one of a short, one figure a round."""
     from benchmarks.agents import function_agent, graph_agent
 
     agents = {"ChatKilo in a LangGraph agent": graph_agent, "KiloLLM in a FunctionAgent": function_agent}
@@ -98,10 +98,10 @@ def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]
     for kind in ("text", "reasoning", "tools"):
         for rival in rivals:
             if rival.name in ("ChatKilo", "KiloLLM") or (rival.name in FLOORS and kind == "text"):
-                passes[f"{rival.name}, {kind}"] = (
-                    streamed(rival, f"{url}/{kind}/{CHUNKS}"),
-                    streamed(rival, f"{url}/{kind}/{16 * CHUNKS}"),
-                )
+                few, many, more = (streamed(rival, f"{url}/{kind}/{CHUNKS * times}") for times in (1, 16, 64))
+                passes[f"{rival.name}, {kind}"] = (few, many)
+                if kind == "text":
+                    passes[f"{rival.name}, {kind}, 32,000 against 8,000"] = (many, more)
     for kind in ("text", "tools"):
         for name, agent in agents.items():
             passes[f"{name}, {kind}"] = (agent(f"{url}/{kind}/{CHUNKS}"), agent(f"{url}/{kind}/{16 * CHUNKS}"))

@@ -37,20 +37,29 @@ TARGETS = [
     ("invoke", "`KiloLLM.chat`", "KiloLLM", RAW, 1.0),
     ("ainvoke", "`ChatKilo.ainvoke`", "ChatKilo", RAW, 1.0),
     ("ainvoke", "`KiloLLM.achat`", "KiloLLM", RAW, 1.0),
-    ("crowd", "500 concurrent `astream`s of 150 chunks, per chunk", "ChatKilo", RAW, 0.5),
-    ("crowd", "500 concurrent `astream_chat`s of 150 chunks, per chunk", "KiloLLM", RAW, 0.5),
+    ("crowd", "500 concurrent `astream`s of 500 chunks, per chunk", "ChatKilo", RAW, 0.5),
+    ("crowd", "500 concurrent `astream_chat`s of 500 chunks, per chunk", "KiloLLM", RAW, 0.5),
     ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
     ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
+    # 40 ms where langchain-core's chat models take 425 ms to import, and llama-index-core's LLM 860 ms.
+    ("start", "import and first `ChatKilo()`, wall time", "ChatKilo", "ChatKilo's framework", 0.094),
+    ("start", "import and first `KiloLLM()`, wall time", "KiloLLM", "KiloLLM's framework", 0.047),
 ]
 # (part, what, ours, unit, at most)
 LIMITS = [
-    ("start", "import and first `ChatKilo()`, over LangChain's own import", "ChatKilo", "ms", 40.0),
-    ("start", "import and first `KiloLLM()`, over LlamaIndex's own import", "KiloLLM", "ms", 40.0),
     ("construction", "one more `ChatKilo(...)`", "ChatKilo", "us", 60.0),
     ("construction", "one more `KiloLLM(...)`", "KiloLLM", "us", 60.0),
 ]
 COSTS = {"text": "text, per chunk", "tools": "tool call, per chunk", "reasoning": "reasoning, per chunk"}
 COSTS |= {"text_async": "text, async, per chunk", "invoke": "one call", "ainvoke": "one async call"}
+GROWTH_LIMIT = 1.1
+NOTES = """\
+How to read it: LangChain keeps all chunks of a stream until its end, and Python's garbage collector walks what is
+kept; so a stream of some thousand chunks pays for full collections that one of 500 does not reach. That is a step
+and no growth: compare 32,000 chunks with 8,000, the rows with the collector off, and the floor, the least that a
+LangChain chat model can be. The 500 concurrent streams have a process for each rival and round, because the
+collector walks all that a process has imported; the peers have one round. Imports are compared with the import of
+the framework's chat model class: that tells more than milliseconds, which belong to the machine."""
 
 
 def measured(python: str, url: str, options: list[str]) -> dict[str, Any]:
@@ -81,13 +90,21 @@ def against_targets(figures: Figures) -> str:
         if theirs in figures.get(part, {}):
             middle, least, most = ratio(figures[part][ours], figures[part][theirs])
             spread = f"{least:.2f} to {most:.2f}"
-            rows.append([what, theirs, f"{middle:.2f}", spread, f"{limit:.2f}", "yes" if middle <= limit else "**no**"])
+            digits = 2 if limit >= 0.1 else 3
+            shown, at_most = f"{middle:.{digits}f}", f"{limit:.{digits}f}"
+            rows.append([what, theirs, shown, spread, at_most, "yes" if middle <= limit else "**no**"])
     for part, what, ours, unit, limit in LIMITS:
         if part in figures:
             found = figures[part][ours]
             spread = f"{min(found):.0f} to {max(found):.0f}"
             good = "yes" if median(found) <= limit else "**no**"
             rows.append([what, "", f"{median(found):.0f} {unit}", spread, f"{limit:.0f} {unit}", good])
+    for name, found in figures.get("growth", {}).items():
+        if not name.startswith("floor") and "," not in name.partition(", ")[2]:
+            good = "yes" if median(found) <= GROWTH_LIMIT else "**no**"
+            spread = f"{min(found):.2f} to {max(found):.2f}"
+            what = f"8,000 chunks against 500, per chunk: {name}"
+            rows.append([what, "", f"{median(found):.2f}", spread, f"{GROWTH_LIMIT:.2f}", good])
     if first := figures.get("first_token"):
         for ours in ("ChatKilo", "KiloLLM"):
             later = median(first[ours]) - median(first[RAW])
@@ -106,6 +123,26 @@ def costs(figures: Figures) -> str:
     return table(
         ["CPU us", *(COSTS[part] for part in parts)], [[name, *row] for name, row in zip(names, cells, strict=True)]
     )
+
+
+def crowds(figures: Figures) -> str:
+    """Return the table of many streams at once."""
+    rows = [
+        [
+            name,
+            f"{1e6 / median(found):,.0f}",
+            f"{median(figures['memory'][name]):,.0f} MB",
+            f"{median(figures['failures'][name]):.0f}",
+        ]
+        for name, found in figures["crowd"].items()
+    ]
+    return table(["500 concurrent streams", "chunks per CPU second", "memory growth", "failed streams"], rows)
+
+
+def starts(figures: Figures) -> str:
+    """Return the table of imports."""
+    rows = [[name, f"{median(found):,.0f}"] for name, found in figures["start"].items()]
+    return table(["import and first construction, wall time", "ms"], rows)
 
 
 def growth(figures: Figures) -> str:
@@ -127,14 +164,17 @@ def report(environments: list[dict[str, Any]], rounds: str) -> str:
         f"Made by `make bench` on {now}: {machine}, {rounds} rounds. CPU time of the client's process alone; all",
         "rivals of an environment take turns in one process, against one local server. Ratios count, not",
         "microseconds: those belong to the machine.",
+        "",
+        NOTES,
     ]
     for found in environments:
         named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         figures = found["figures"]
         parts += ["", f"## openai {found['versions']['openai']}", "", named, "", against_targets(figures)]
         parts += ["", costs(figures)]
-        if "growth" in figures:
-            parts += ["", growth(figures)]
+        for part, tell in (("crowd", crowds), ("start", starts), ("growth", growth)):
+            if part in figures:
+                parts += ["", tell(figures)]
     return "\n".join(parts) + "\n"
 
 
