@@ -60,8 +60,8 @@ def normalize_model(model: str) -> str:
         return replacement
     tier = lowered.removeprefix(AUTO_PREFIX)
     is_auto = tier != lowered
-    near = tier if tier in TIERS else nearest_name(tier, TIERS)
     if (is_auto and tier not in TIERS) or (not is_auto and tier in TIERS):
+        near = tier if tier in TIERS else nearest_name(tier, TIERS)
         hint = f"; did you mean tier={near!r}?" if near else ""
         told = f"model {model!r} is none that the gateway documents{hint}"
         warnings.warn(told, UserWarning, stacklevel=user_stacklevel())
