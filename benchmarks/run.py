@@ -154,16 +154,17 @@ def growth(figures: Figures) -> str:
     return table(["8,000 chunks against 500, cost per chunk", "median", "least", "most"], rows)
 
 
-def report(environments: list[dict[str, Any]], rounds: str) -> str:
+def report(environments: list[dict[str, Any]]) -> str:
     """Return RESULTS.md."""
     now = datetime.now(UTC).date().isoformat()
     machine = f"{platform.machine()}, {platform.system()}"
     parts = [
         "# Benchmark results",
         "",
-        f"Made by `make bench` on {now}: {machine}, {rounds} rounds. CPU time of the client's process alone; all",
-        "rivals of an environment take turns in one process, against one local server. Ratios count, not",
-        "microseconds: those belong to the machine.",
+        f"Made by `make bench` on {now}: {machine}. CPU time of the client's process alone; all rivals of an",
+        "environment take turns in one process, against one local server. Ratios count, not microseconds: those",
+        "belong to the machine. Medians of five rounds or more, three for growth; parts can be measured anew, while",
+        "the others stay as they are: `ARGS='--only <part> --rounds <n>'`.",
         "",
         NOTES,
     ]
@@ -200,7 +201,7 @@ def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if slowest:
         axes.annotate(
-            f"ChatOpenRouter: {slowest:.0f} us", (0.98, 0.06), xycoords="axes fraction", ha="right", color="#6b7280"
+            f"ChatOpenRouter: {slowest:,.0f} us", (0.98, 0.86), xycoords="axes fraction", ha="right", color="#6b7280"
         )
     figure.savefig(path, dpi=150)
 
@@ -211,10 +212,10 @@ def main() -> None:
     parser.add_argument("pythons", nargs="*", help="Pythons of further environments")
     parser.add_argument("--rounds", default="7")
     parser.add_argument("--report", action="store_true", help="write the report of the last run's figures again")
-    parser.add_argument("--only", nargs="*", help="parts to measure; then nothing is written")
+    parser.add_argument("--only", nargs="*", help="parts to measure; the others stay as they were")
     chosen = parser.parse_args()
     if chosen.report:
-        write(json.loads(FIGURES.read_text(encoding="utf-8")), chosen.rounds, partly=False)
+        write(json.loads(FIGURES.read_text(encoding="utf-8")))
         return
     options = ["--rounds", chosen.rounds, *(["--only", *chosen.only] if chosen.only else [])]
     server = subprocess.Popen(
@@ -225,18 +226,26 @@ def main() -> None:
         found = [measured(python, f"http://127.0.0.1:{port}", options) for python in (sys.executable, *chosen.pythons)]
     finally:
         server.terminate()
+    if chosen.only:
+        found = [merged(old, new) for old, new in zip(json.loads(FIGURES.read_text()), found, strict=True)]
     # A mistake in the report must not cost the run: `--report` makes it again.
     FIGURES.write_text(json.dumps(found), encoding="utf-8")
-    write(found, chosen.rounds, partly=bool(chosen.only))
+    write(found)
 
 
-def write(found: list[dict[str, Any]], rounds: str, *, partly: bool) -> None:
-    """Print the report; a whole one is kept, with its chart."""
-    text = report(found, rounds)
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a whole run, with a later part in its place. Raises ValueError when versions differ."""
+    if old["versions"] != new["versions"]:
+        raise ValueError(f"kept figures belong to {old['versions']}, new ones to {new['versions']}: measure all parts")
+    return {**old, "figures": {**old["figures"], **new["figures"]}}
+
+
+def write(found: list[dict[str, Any]]) -> None:
+    """Print and keep the report and its chart."""
+    text = report(found)
     print(text)
-    if not partly:
-        (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-        chart(found[0]["figures"], found[0]["versions"], HERE / "chunk-cost.png")
+    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
+    chart(found[0]["figures"], found[0]["versions"], HERE / "chunk-cost.png")
 
 
 if __name__ == "__main__":

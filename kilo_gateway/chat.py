@@ -105,7 +105,7 @@ def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
     call = _Call(settings, request)
     try:
         client = clients.sync_client(settings).carrying(request.headers)
-        return call, client.post(PATH, **call.arguments)
+        return call, client.post(call.url, **call.arguments)
     except Exception as error:
         raise call.translated(error) from error.__cause__
 
@@ -114,7 +114,7 @@ async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call
     call = _Call(settings, request)
     try:
         client = (await clients.async_client(settings)).carrying(request.headers)
-        return call, await client.post(PATH, **call.arguments)
+        return call, await client.post(call.url, **call.arguments)
     except Exception as error:
         raise call.translated(error) from error.__cause__
 
@@ -147,6 +147,8 @@ class _Call:
     def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
         notices.warn_once(settings, request.model, request.payload)
         self.idle_limit = request.stream_idle_timeout
+        # Whole, because the official client takes longer to join an address than to parse one.
+        self.url = settings.base_url + PATH
         self.sent = error_table.Sent(
             model=request.model,
             keyed=settings.bearer is not None,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from typing import Any
 
 import openai
@@ -20,9 +21,11 @@ from kilo_gateway import (
     chat,
     clients,
 )
+from kilo_gateway.routing import MODES
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.faults.ways import open_to
 
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
@@ -271,6 +274,18 @@ def test_instances_share_connections(kilo_sandbox: Sandbox) -> None:
     assert first is same
     assert other is not first
     assert other._client is first._client
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are counted in /proc")
+def test_a_thousand_instances_share_one_connection(kilo_sandbox: Sandbox) -> None:
+    kinds = [{"mode": mode, "temperature": t / 100, "timeout": 20 + t} for t in range(100) for mode in MODES[:5]]
+    many = [cls(base_url=kilo_sandbox.base_url, **kind) for kind in kinds for cls in (ChatKilo, KiloLLM)]
+    assert len({id(clients.sync_client(model)) for model in many}) == 1
+    ask(many[0])
+    connections = open_to(kilo_sandbox.base_url)
+    for model in many[::99]:
+        ask(model)
+    assert open_to(kilo_sandbox.base_url) == connections
 
 
 def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
