@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--crowd-of", help="the rival whose crowd is measured, in this process")
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")  # the peers warn of their own; the last line of the output is read by the caller
     url, rounds = chosen.url, chosen.rounds
     if chosen.crowd_of:
         print(json.dumps(crowd(installed()[chosen.crowd_of](), url)))

@@ -79,7 +79,7 @@ class AsyncDeltas(AsyncIterator[Delta]):
         if self._response is not None:
             await self._response.aclose()
         # With the response closed this takes one step, so that the loop cannot find it half done.
-        with suppress(RuntimeError):
+        with suppress(RuntimeError):  # a loop that ends is closing it already
             await self._deltas.aclose()
 
     async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:

@@ -75,7 +75,7 @@ class ListFile:
                 os.replace(file.name, self.path)
             except BaseException:
                 file.close()
-                with suppress(OSError):
+                with suppress(OSError):  # the first error is the one to tell
                     os.unlink(file.name)
                 raise
 

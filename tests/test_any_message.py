@@ -102,7 +102,7 @@ def check(wire: Any) -> None:
     json.dumps(wire)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)  # a time limit would fail on a busy CI
 @given(st.lists(MESSAGE, max_size=3) | st.builds(lambda block: [HumanMessage([block])], BLOCK))
 @example([HumanMessage([{"type": "image_url"}])])
 @example([HumanMessage([{"type": "image_url", "image_url": {}}])])
@@ -171,7 +171,7 @@ LI_MESSAGE = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)  # a time limit would fail on a busy CI
 @given(st.lists(LI_MESSAGE, max_size=3))
 def test_llama_index(messages: list[li.ChatMessage]) -> None:
     before = copy.deepcopy(messages)

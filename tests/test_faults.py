@@ -151,9 +151,7 @@ def test_assignment_is_checked(cls: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings(
-    "ignore:This process.*multi-threaded:DeprecationWarning"
-)  # a fork among threads is the case
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the case that is tested
 def test_a_child_forked_while_a_client_is_built_can_call(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
     llm.invoke("before")

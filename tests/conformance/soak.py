@@ -138,7 +138,7 @@ def _say(*lines: str) -> None:
 def main() -> int:
     """Run for the seconds of the command line; the exit status tells whether every request ended as it must."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
-    warnings.simplefilter("ignore", KiloDataPolicyWarning)
+    warnings.simplefilter("ignore", KiloDataPolicyWarning)  # the notices have tests of their own
     command = [sys.executable, "-u", "-m", "kilo_gateway.sandbox", "--port", "0", "--delay", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
         try:

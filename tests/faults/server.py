@@ -88,7 +88,7 @@ def server(
     finally:
         release.set()
         del _SLEEPERS[port]
-        with suppress(OSError):
+        with suppress(OSError):  # whatever the client does to its end
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in threads:

@@ -98,7 +98,7 @@ def _break(llm: Any) -> None:
 
 
 def _raise(llm: Any) -> None:
-    with suppress(ZeroDivisionError):
+    with suppress(ZeroDivisionError):  # raised here on purpose, to leave the stream by it
         for _ in stream(llm):
             raise ZeroDivisionError
 
@@ -132,7 +132,7 @@ async def _abreak(llm: Any, gateway: Sandbox) -> None:
 
 
 async def _araise(llm: Any, gateway: Sandbox) -> None:
-    with suppress(ZeroDivisionError):
+    with suppress(ZeroDivisionError):  # raised here on purpose, to leave the stream by it
         async for _ in await astream(llm):
             raise ZeroDivisionError
 
@@ -223,9 +223,7 @@ def test_streams_in_two_loops_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
 
 @both
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings(
-    "ignore:This process.*multi-threaded:DeprecationWarning"
-)  # a fork among threads is the case
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the case that is tested
 def test_a_fork_in_the_middle_of_a_stream(kilo_sandbox: Sandbox, cls: Any) -> None:
     """The child asks with connections of its own, and the parent's stream goes on."""
     llm = cls(model="sandbox/slow-drip", base_url=kilo_sandbox.base_url)

@@ -114,7 +114,7 @@ def test_what_silences_it(kilo_sandbox: Sandbox, cls: Any, fields: dict[str, Any
     llm = cls(base_url=kilo_sandbox.base_url, **fields)
 
     def act() -> None:
-        with contextlib.suppress(KiloDataCollectionError):
+        with contextlib.suppress(KiloDataCollectionError):  # what the notice tells of may be refused, too
             llm.invoke("Hi") if cls is ChatKilo else llm.complete("Hi")
 
     assert issued(act) == []
@@ -149,7 +149,7 @@ def test_embeddings_have_notices_too(kilo_sandbox: Sandbox) -> None:
     account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
 
     def act(**fields: Any) -> None:
-        with contextlib.suppress(KiloError):
+        with contextlib.suppress(KiloError):  # the notice comes before the answer, whatever that is
             KiloEmbeddings(model="a/embed:free", **account, **fields).embed_query("foo")
 
     assert issued(lambda: act(acknowledge_data_policy=True)) == []

@@ -273,7 +273,7 @@ def test_a_model_with_its_own_client_refuses_to_be_pickled() -> None:
 @given(st.text(max_size=600))
 def test_any_mode_is_a_header_value_or_an_error(mode: str) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # most generated modes are none the gateway documents, which warns
         try:
             made = request(GatewaySettings(mode=mode))
         except ValueError:

@@ -33,9 +33,7 @@ async def _aevents(llm: Any) -> AIMessage:
     return await (await llm.astream_events(TEXT, version="v3")).output
 
 
-@pytest.mark.filterwarnings(
-    "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"
-)  # stream_events v3 is beta in core
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @pytest.mark.parametrize("model", SUCCESSES)
 def test_one_list_of_blocks_for_all(kilo_sandbox: Sandbox, model: str, tools: bool) -> None:

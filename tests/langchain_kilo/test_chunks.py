@@ -32,7 +32,7 @@ def is_object(text: str) -> bool:
 @example("[1, 2]")
 def test_broken_arguments_stay_broken(arguments: str) -> None:
     spoiled = arguments + spoiler(arguments)
-    with contextlib.suppress(json.JSONDecodeError):
+    with contextlib.suppress(json.JSONDecodeError):  # refused is as good as no dict
         assert not isinstance(parse_partial_json(spoiled), dict)
     chunk = AIMessageChunk(
         content="", tool_call_chunks=[{"name": "f", "args": spoiled, "id": "1", "index": 0, "type": "tool_call_chunk"}]

@@ -35,9 +35,7 @@ async def test_events_of_v2_come_in_order(scenario: Scenario) -> None:
     assert summed(chunks).tool_calls == output.tool_calls
 
 
-@pytest.mark.filterwarnings(
-    "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"
-)  # stream_events v3 is beta in core
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_events_of_v3_come_in_order(scenario: Scenario, asynchronous: bool) -> None:
     llm: Any = scenario("tool-text-before", reasoning="low").bind_tools([add, greet])

@@ -19,9 +19,7 @@ from tests.faults.server import server
 from tests.langchain_kilo.support import TEXT, WAYS, Scenario, add, alist, every_way, greet, json_body, streamed, summed
 
 
-@pytest.mark.filterwarnings(
-    "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning"
-)  # stream_events v3 is beta in core
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
 class TestCore:
     @every_way
     def test_v1_keeps_blocks_apart(self, scenario: Scenario, way: str) -> None:

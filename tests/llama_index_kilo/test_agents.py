@@ -23,16 +23,9 @@ from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
 
 pytestmark = [
-    # The agents' base class looks at itself through pydantic's old attributes.
-    pytest.mark.filterwarnings(
-        "ignore::pydantic.warnings.PydanticDeprecatedSince20"
-    ),  # raised by LlamaIndex's own code
-    pytest.mark.filterwarnings(
-        "ignore::pydantic.warnings.PydanticDeprecatedSince211"
-    ),  # raised by LlamaIndex's own code
-    pytest.mark.filterwarnings(
-        "ignore:is_running called from within a step:DeprecationWarning"
-    ),  # LlamaIndex's workflows ask it of themselves
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),  # LlamaIndex's agents' own
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),  # LlamaIndex's agents' own
+    pytest.mark.filterwarnings("ignore:is_running called from:DeprecationWarning"),  # LlamaIndex's workflows' own
 ]
 
 

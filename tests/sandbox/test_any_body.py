@@ -65,7 +65,7 @@ BODIES = st.fixed_dictionaries(
 OPTIONS = Options.for_era("E3")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy CI
 @given(BODIES | JSON)
 def test_any_body_is_refused_or_answered(body: Any) -> None:
     call = Call({}, OPTIONS, json.dumps(body).encode())

@@ -133,7 +133,7 @@ def valid(schema: dict[str, Any], value: Any) -> bool:
     return True
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy CI
 @given(SCHEMAS, TEXTS)
 def test_instances_are_valid(schema: dict[str, Any], text: str) -> None:
     value = instance(schema, Facts(text))
