@@ -158,7 +158,7 @@ def crowds(url: str, rounds: int) -> dict[str, dict[str, list[float]]]:
 
 
 def crowd(rival: Rival, url: str) -> dict[str, float]:
-    """Return the figures of one crowd in this process, which must be fresh."""
+    """Return the figures of one crowd in this process, which must be fresh; of none but failures, their count."""
     model = rival.make(f"{url}/text/{CHUNKS}")
 
     async def all_of_them() -> list[Any]:
@@ -170,11 +170,10 @@ def crowd(rival: Rival, url: str) -> dict[str, float]:
     ends = LOOP.run_until_complete(all_of_them())
     cpu = time.process_time() - before
     whole = [end for end in ends if isinstance(end, int)]
-    return {
-        "crowd": cpu / sum(whole) * 1e6,
-        "memory": peak() - memory,
-        "failures": len(ends) - len(whole),
-    }
+    figures: dict[str, float] = {"failures": len(ends) - len(whole)}
+    if whole:
+        figures |= {"crowd": cpu / sum(whole) * 1e6, "memory": peak() - memory}
+    return figures
 
 
 def peak() -> float:

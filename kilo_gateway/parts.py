@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from kilo_gateway.plain import object_of
+from kilo_gateway.reply import ToolCall
 
 # What providers call the formats whose MIME names differ.
 _AUDIO_FORMATS: Final = {
@@ -82,7 +83,7 @@ def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any]) -> di
         )
     else:
         arguments = json.dumps(arguments, ensure_ascii=False)
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return ToolCall(id=call_id, name=name, arguments=arguments).wire()
 
 
 def assistant_message(

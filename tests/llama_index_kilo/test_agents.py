@@ -25,7 +25,7 @@ from llama_index_kilo import KiloLLM
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),  # LlamaIndex's agents' own
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),  # LlamaIndex's agents' own
-    pytest.mark.filterwarnings("ignore:is_running called from:DeprecationWarning"),  # LlamaIndex's workflows' own
+    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),  # LlamaIndex's own
 ]
 
 
