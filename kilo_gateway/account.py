@@ -59,8 +59,15 @@ class AccountSettings(BaseModel):
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
     timeout: fields.Seconds | None = None
     """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
+    total_timeout: fields.Seconds | None = None
+    """Seconds for the whole answer, retries and the waits between them included; None: no limit."""
     max_retries: fields.MaxRetries = 2
-    """Retries of the openai client, before the first byte only."""
+    """Retries of the openai client, before the first byte of an answer only."""
+    max_retry_wait: fields.Seconds | None = None
+    """Seconds that a retry may wait because the gateway asks for it (`Retry-After`); a longer wait is the error at
+    once, with its `retry_after`. None: up to 120, the openai client's own limit."""
+    max_response_bytes: fields.ResponseBytes = 256_000_000
+    """Bytes that an answer which is not streamed may have, decompressed."""
     http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
     http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(

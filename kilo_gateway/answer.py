@@ -33,6 +33,8 @@ class Answer:
         self._sent = sent
         self._first = _Choice(0, _opened(response))
         self._others: dict[int, _Choice] = {}
+        self.progress = 0
+        """Number of frames that carried anything."""
         self._told: dict[str, str] = {}
         self._created: Any = None
         self._usage: Any = None
@@ -73,6 +75,7 @@ class Answer:
                     self._told[key] = value
             elif key == "usage":
                 if value.__class__ is dict:
+                    self.progress += 1
                     self._usage = value  # cumulative when it is sent twice: the last one counts
             elif key == "created":
                 self._created = value
@@ -87,12 +90,12 @@ class Answer:
             if choice.get("error") or choice.get("finish_reason") == "error":
                 raise self._error({**frame, **choice})
             if not (index := choice.get("index")):
-                self._first.take(choice, part, deltas[0])
+                self.progress += self._first.take(choice, part, deltas[0])
             elif self._sent.several and isinstance(index, int):
                 if index not in self._others:
                     self._others[index] = _Choice(index, Ending())
                 deltas.append(Delta(choice=index))
-                self._others[index].take(choice, part, deltas[-1])
+                self.progress += self._others[index].take(choice, part, deltas[-1])
         return deltas
 
     def finish(self) -> list[Delta]:
@@ -143,28 +146,32 @@ class _Choice:
     def nameless(self) -> bool:
         return self._calls.nameless
 
-    def take(self, choice: dict[str, Any], part: str, delta: Delta) -> None:
-        """Take in one frame's share of this choice and put it into `delta`."""
+    def take(self, choice: dict[str, Any], part: str, delta: Delta) -> bool:
+        """Take in one frame's share of this choice and put it into `delta`; return whether it carried anything."""
         ending = self.ending
+        carried = False
         for key, value in choice.items():
             if key == part:
                 if value.__class__ is dict:
                     self.told = True
-                    self._message(value, part, delta)
+                    carried = self._message(value, part, delta)
             elif value.__class__ is str:
                 if key == "finish_reason" and value and not ending.finish_reason:
                     ending.finish_reason = value
+                    carried = True
                 elif key == "native_finish_reason" and value:
                     ending.native_finish_reason = value
             elif key == "logprobs" and value.__class__ is dict:
                 ending.logprobs = _joined_logprobs(ending.logprobs, value)
+        return carried
 
-    def _message(self, message: dict[str, Any], part: str, delta: Delta) -> None:
+    def _message(self, message: dict[str, Any], part: str, delta: Delta) -> bool:
         text = thought = ""
-        reasons = False
+        reasons = carried = False
         for key, value in message.items():
             if not value or key == "role":
                 continue
+            carried = True
             if key == "content":
                 text, thought = (value, "") if value.__class__ is str else content_parts(value)
             elif key in _REASONING:
@@ -191,6 +198,7 @@ class _Choice:
             self.text.append(text)
         if reasons or thought:
             delta.reasoning = self._reasoning_mender.feed(reasoning_text(message, thought))
+        return carried
 
     def _details(self, details: Any, part: str) -> None:
         for detail in dicts(details):

@@ -6,49 +6,48 @@ by its typed stream, which costs ten times as much CPU and loses parts of the er
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-import openai
-
-from kilo_gateway import clients, error_table, notices
+from kilo_gateway import error_table, notices
 from kilo_gateway.budget import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
-from kilo_gateway.errors import KiloError
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
-from kilo_gateway.unlisted import unlisted
+from kilo_gateway.transport.exchange import Body, Exchange, Reader, areceived, received
 
 PATH: Final = "/chat/completions"
 
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
+    exchange = _exchange(settings, request)
     with _charge(settings, request) as charge:
-        call, response = _open(settings, request)
-        reply = decode_body(response.content, response, call.sent)
+        content, response = exchange.fetch()
+        reply = decode_body(content, response, exchange.sent)
         charge.answered(reply.ending.model, reply.ending.usage)
         return reply
 
 
 async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
+    exchange = _exchange(settings, request)
     with _charge(settings, request) as charge:
-        call, response = await _aopen(settings, request)
-        reply = decode_body(response.content, response, call.sent)
+        content, response = await exchange.afetch()
+        reply = decode_body(content, response, exchange.sent)
         charge.answered(reply.ending.model, reply.ending.usage)
         return reply
 
 
 def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
+    exchange = _exchange(settings, request)
     with _charge(settings, request) as charge:
-        call, response = _open(settings, request)
+        response = exchange.send()
         try:
-            reader = call.reader(response)
-            for chunk in _received(response, reader):
+            reader = _reader(exchange, response)
+            for chunk in received(reader):
                 yield from charge.seen(reader.feed(chunk))
             yield from charge.seen(reader.finish())
         finally:
@@ -83,12 +82,12 @@ class AsyncDeltas(AsyncIterator[Delta]):
             await self._deltas.aclose()
 
     async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
+        exchange = _exchange(settings, request)
         with _charge(settings, request) as charge:
-            call, response = await _aopen(settings, request)
-            self._response = response
+            self._response = response = await exchange.asend()
             try:
-                reader = call.reader(response)
-                async for chunk in _areceived(response, reader):
+                reader = _reader(exchange, response)
+                async for chunk in areceived(reader):
                     for delta in charge.seen(reader.feed(chunk)):
                         yield delta
                 for delta in charge.seen(reader.finish()):
@@ -101,119 +100,69 @@ def _charge(settings: GatewaySettings, request: ChatRequest) -> Charge:
     return Charge(settings.budget, request.payload, settings.base_url)
 
 
-def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
-    call = _Call(settings, request)
-    try:
-        client = clients.sync_client(settings).carrying(request.headers)
-        return call, client.post(call.url, **call.arguments)
-    except Exception as error:
-        raise call.translated(error) from error.__cause__
-
-
-async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
-    call = _Call(settings, request)
-    try:
-        client = (await clients.async_client(settings)).carrying(request.headers)
-        return call, await client.post(call.url, **call.arguments)
-    except Exception as error:
-        raise call.translated(error) from error.__cause__
-
-
-def _received(response: Any, reader: _Reader) -> Iterator[bytes]:
-    try:
-        yield from response.iter_bytes()
-    # Which HTTP library raises depends on openai's version and on the user's own client.
-    except Exception as error:
-        if not reader.complete:
-            raise reader.broken(error) from error
-
-
-async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
-    chunks = response.aiter_bytes()
-    try:
-        yield await unlisted(chunks.__anext__)
-        async for chunk in chunks:
-            yield chunk
-    except StopAsyncIteration:
-        return
-    except Exception as error:
-        if not reader.complete:
-            raise reader.broken(error) from error
-
-
-class _Call:
-    """What sync and async have in common about one request."""
-
-    def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        notices.warn_once(settings, request.model, request.payload)
-        self.idle_limit = request.stream_idle_timeout
-        # Whole, because the official client takes longer to join an address than to parse one.
-        self.url = settings.base_url + PATH
-        self.sent = error_table.Sent(
+def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
+    notices.warn_once(settings, request.model, request.payload)
+    return Exchange(
+        settings,
+        PATH,
+        error_table.Sent(
             model=request.model,
             keyed=settings.bearer is not None,
             organization=settings.organization_id is not None,
             timeout=request.timeout,
             several=request.payload.get("n") not in (None, 1),
-        )
-        self.arguments: dict[str, Any] = {
-            "cast_to": clients.HTTP_RESPONSE,
-            "body": request.payload,
-            "options": clients.options(
-                settings, query=request.query, timeout=request.timeout, max_retries=request.max_retries
-            ),
-            "stream": request.payload["stream"],
-            "stream_cls": openai.Stream[object],
-        }
-
-    def translated(self, error: Exception) -> Exception:
-        return error_table.from_exception(error, self.sent)
-
-    def reader(self, response: Any) -> _Reader:
-        if self.idle_limit is not None and (timeout := response.request.extensions.get("timeout")):
-            # Until the headers came, `timeout` counted: a model may think long before its first byte.
-            limit = timeout["read"] = min(timeout.get("read") or self.idle_limit, self.idle_limit)
-            return _Reader(response, self.sent, limit)
-        return _Reader(response, self.sent, self.idle_limit)
+        ),
+        body=request.payload,
+        headers=request.headers,
+        query=request.query,
+        timeout=request.timeout,
+        total_timeout=request.total_timeout,
+        streamed=request.payload["stream"],
+        idle_timeout=request.stream_idle_timeout if request.payload["stream"] else None,
+        max_retries=request.max_retries,
+        max_retry_wait=request.max_retry_wait,
+    )
 
 
-class _Reader:
-    """Decodes a response as it arrives, and ends one that sends nothing but keep-alives."""
+def _reader(exchange: Exchange, response: Any) -> _Stream | _WholeAnswer:
+    # A body that is no event stream (an error page, a server that does not stream) is decoded as a whole.
+    streamed = "event-stream" in response.headers.get("content-type", "")
+    return _Stream(exchange, response) if streamed else _WholeAnswer(exchange, response)
 
-    def __init__(self, response: Any, sent: error_table.Sent, idle_limit: float | None) -> None:
-        self._response = response
-        self._sent = sent
-        self._decoder = StreamDecoder(response, sent)
-        # A body that is no event stream (an error page, a server that does not stream) is decoded as a whole.
-        self._whole = None if "event-stream" in response.headers.get("content-type", "") else bytearray()
-        self._idle_limit = idle_limit
-        self._frames = 0
-        self._since = time.monotonic()
+
+class _Stream(Reader):
+    """Decodes a stream as it arrives."""
+
+    def __init__(self, exchange: Exchange, response: Any) -> None:
+        super().__init__(exchange, response)
+        self._decoder = StreamDecoder(response, exchange.sent)
+        self._progress = 0
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        if self._whole is not None:
-            self._whole += chunk
-            return
-        yield from self._decoder.feed(chunk)
-        now = time.monotonic()
-        if self._decoder.frames != self._frames:
-            self._frames, self._since = self._decoder.frames, now
-        # A read timeout cannot see this: keep-alive comments are bytes.
-        elif self._idle_limit is not None and now - self._since > self._idle_limit:
-            raise error_table.idle(self._idle_limit, self._response, self._decoder.partial_text)
+        decoder = self._decoder
+        yield from decoder.feed(chunk)
+        moved = decoder.progress != self._progress
+        self._progress = decoder.progress
+        self.check(moved=moved)
+
+    def finish(self) -> Iterator[Delta]:
+        return self._decoder.finish()
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole, so that a connection that breaks now takes nothing away."""
         return self._decoder.ended or self._decoder.finished
 
-    def finish(self) -> Iterator[Delta]:
-        if self._whole is not None:
-            return decode_whole(bytes(self._whole), self._response, self._sent)
-        return self._decoder.finish()
+    @property
+    def partial_text(self) -> str:
+        return self._decoder.partial_text
 
-    def broken(self, error: Exception) -> KiloError:
-        partial = self._decoder.partial_text
-        if self._idle_limit is not None and error_table.is_timeout(error):
-            return error_table.idle(self._idle_limit, self._response, partial)
-        return error_table.from_transport(error, self._sent, response=self._response, partial=partial)
+
+class _WholeAnswer(Body):
+    """The answer of a server that was asked to stream and does not."""
+
+    def feed(self, chunk: bytes) -> Iterator[Delta]:
+        self.add(chunk)
+        return iter(())
+
+    def finish(self) -> Iterator[Delta]:
+        return decode_whole(self.content, self.response, self.exchange.sent)

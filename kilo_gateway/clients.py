@@ -13,16 +13,20 @@ import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Self
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import openai
 
-from kilo_gateway import fields
+from kilo_gateway import error_table, fields
 from kilo_gateway._version import __version__
 from kilo_gateway.account import AccountSettings
+
+if TYPE_CHECKING:
+    from kilo_gateway.transport.exchange import Exchange
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 NO_KEY: Final = "anonymous"
@@ -32,6 +36,11 @@ CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
+CONNECT_SECONDS: Final = 5.0
+"""The official client's limit for making a connection."""
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+"""Content encodings that are read: 64 KB of any other may be gigabytes."""
+ERROR_PAGE_BYTES: Final = 64_000
 SHUTDOWN_STEPS: Final = 20
 """Turns that an event loop gets, when it ends, to close what streams leave behind."""
 
@@ -51,20 +60,43 @@ class _WithoutOpenAIHeaders:
     """
 
     private_headers: dict[str, str]
+    exchange: Exchange
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
-        own = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
+        own = {
+            "Accept": "application/json",
+            # What the exchange reads; others would make gigabytes of a few bytes.
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+        }
         return _over(own, self.private_headers)
 
-    def carrying(self, headers: Mapping[str, str]) -> Self:
-        """Return a client that sends `headers` too and shares the connections.
+    def carrying(self, headers: Mapping[str, str], exchange: Exchange) -> Self:
+        """Return a client for one exchange, which sends `headers` too and shares the connections.
 
         As an option of the request they would be in the official client's log.
         """
         client = copy.copy(self)
         client.private_headers = _over(self.private_headers, headers)
+        client.exchange = exchange
         return client
+
+    # The official client has no public way to look at its retries, or at a page of an error before it is decoded.
+
+    def _should_retry(self, response: Any) -> bool:
+        again: bool = super()._should_retry(response)  # type: ignore[misc] # of both official clients
+        return again and self.exchange.waits(error_table.retry_after(response.headers))
+
+    def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
+        wait: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc] # the same
+        return self.exchange.retrying(wait, options, response_headers)
+
+    def _make_status_error_from_response(self, response: Any) -> openai.APIStatusError:
+        response.encoding = error_table.charset_of(response)
+        error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # the same
+        return error
 
 
 def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +156,56 @@ def _account(settings: AccountSettings) -> _Account:
     )
 
 
+class _Beginning(_HTTP.SyncByteStream, _HTTP.AsyncByteStream):  # type: ignore[misc] # of either HTTP library
+    """The first bytes of an error page, as they come over the wire: 64 KB may be 64 MB when decompressed."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._left = ERROR_PAGE_BYTES
+
+    def _cut(self, chunk: bytes) -> bytes:
+        chunk = chunk[: self._left]
+        self._left -= len(chunk)
+        return chunk
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            yield self._cut(chunk)
+            if not self._left:
+                return
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield self._cut(chunk)
+            if not self._left:
+                return
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _shorten_error_page(response: Any) -> None:
+    """Keep the official client, which reads the whole page of an error, from reading gigabytes."""
+    if response.is_error:
+        response.stream = _Beginning(response.stream)
+        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
+            del response.headers["content-encoding"]
+
+
+async def _ashorten_error_page(response: Any) -> None:
+    _shorten_error_page(response)
+
+
+def at_most(timeout: Any, seconds: float) -> Any:
+    """Return `timeout`, as the official client takes it, with no part of it longer than `seconds`."""
+    if isinstance(timeout, int | float):
+        return min(timeout, seconds)
+    return _HTTP.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+
+
 @lru_cache(maxsize=8)
 def _certificates(_network: _Network) -> Any:
     # Reading them takes about 50 ms, too long for every new event loop.
@@ -131,13 +213,18 @@ def _certificates(_network: _Network) -> Any:
 
 
 def _http_arguments(network: _Network) -> dict[str, Any]:
-    # A redirect would carry prompt and private headers to whatever address the answer names.
-    return {"verify": _certificates(network), "follow_redirects": False}
+    return {
+        "verify": _certificates(network),
+        # A redirect would carry prompt and private headers to whatever address the answer names.
+        "follow_redirects": False,
+        # All accounts share these clients: a cookie would carry one account's session into another's calls.
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    }
 
 
 @lru_cache(maxsize=POOL_SIZE)
 def _shared_http(network: _Network) -> Any:
-    http = openai.DefaultHttpxClient(**_http_arguments(network))
+    http = openai.DefaultHttpxClient(**_http_arguments(network), event_hooks={"response": [_shorten_error_page]})
     atexit.register(http.close)
     return http
 
@@ -200,7 +287,9 @@ class _LoopClients:
         if client is None:
             network = account.network
             if own is None and network not in self.http:
-                self.http[network] = openai.DefaultAsyncHttpxClient(**_http_arguments(network))
+                self.http[network] = openai.DefaultAsyncHttpxClient(
+                    **_http_arguments(network), event_hooks={"response": [_ashorten_error_page]}
+                )
             client = account.build(_Async, own or self.http[network])
             if len(self.clients) >= POOL_SIZE:
                 del self.clients[next(iter(self.clients))]

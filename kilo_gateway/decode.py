@@ -14,9 +14,8 @@ from kilo_gateway.sse import EventDecoder, looks_like_events
 class StreamDecoder:
     """Turns the bytes of a streamed answer into deltas; raises a KiloError for anything but a whole answer.
 
-    `response` is only labelled onto errors. `partial_text` is what has been decoded so far, `frames` the
-    number of data frames (keep-alives do not count), `ended` whether the answer is complete: nothing
-    that follows, be it bytes or a broken connection, can change it.
+    `response` is only labelled onto errors. `partial_text` is what has been decoded so far, `ended` whether the answer
+    is complete: nothing that follows, bytes or a broken connection, can change it.
     """
 
     def __init__(self, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> None:
@@ -34,6 +33,11 @@ class StreamDecoder:
     def finished(self) -> bool:
         """Whether the answer lacks nothing but the end of the stream."""
         return self._answer.finished and self._answer.has_usage
+
+    @property
+    def progress(self) -> int:
+        """Number of frames that carried anything: keep-alives and empty frames do not count."""
+        return self._answer.progress
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas that `chunk` completes."""

@@ -6,9 +6,13 @@ a choice. It is read by `error_type`, then by `error.code`, then by status.
 
 from __future__ import annotations
 
+import codecs
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import openai
@@ -62,7 +66,7 @@ def from_body(
         error_type = "context_length_exceeded"
     row = _row(error_type, status, facts)
     headers = getattr(response, "headers", {})
-    retry_after = _retry_after(headers)
+    wait_seconds = retry_after(headers)
     own_key = facts.error_type == "byok_error"
     remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
     if row.cls is KiloSignInRequiredError and sent.keyed:
@@ -70,7 +74,7 @@ def from_body(
     elif not sent.chat and not own_key:
         remedy = rows.WITHOUT_TIERS.get(remedy, remedy)
     url = facts.credits_url or rows.CREDITS_URL
-    wait = f"Try again in {retry_after:g} seconds." if retry_after else "Wait a little, then try again."
+    wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
     location = f" to {_shown(headers['location'])}" if headers.get("location") else ""
     remedy = remedy.replace("{url}", url).replace("{wait}", wait).replace("{location}", location)
     request_id = request_id_of(response)
@@ -94,7 +98,7 @@ def from_body(
         request_id=request_id,
         generation_id=facts.generation_id,
         provider_name=facts.provider,
-        retry_after=retry_after,
+        retry_after=wait_seconds,
         balance=facts.balance,
         buy_credits_url=url if row.cls is KiloCreditsError and not own_key else None,
         partial_text=partial,
@@ -113,9 +117,11 @@ def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
 
 def from_exception(error: Exception, sent: Sent) -> Exception:
     """Turn what sending a request raised into ours; what comes from neither gateway nor network stays as it is."""
+    if isinstance(error, KiloError):
+        return error
     if isinstance(error, openai.APIStatusError):
         return from_status(error, sent)
-    if isinstance(error, openai.APIConnectionError) or is_transport(error):
+    if is_from_network(error):
         return from_transport(error, sent)
     if isinstance(error, UnicodeEncodeError):
         return ValueError(
@@ -123,6 +129,21 @@ def from_exception(error: Exception, sent: Sent) -> Exception:
             'remove it, for example with text.encode("utf-8", "replace").decode()'
         )
     return error
+
+
+def charset_of(response: Any) -> str:
+    """Return the charset in which the page of an error can be read, whatever it says of itself.
+
+    Python has codecs that are none of text (`zlib`, `hex`), that refuse all input (`undefined`), or that do not know
+    how to replace what they cannot read (`idna`).
+    """
+    charset = response.charset_encoding or "utf-8"
+    try:
+        bytes(response.content).decode(charset, "replace").encode()
+        codecs.getincrementaldecoder(charset)("replace").decode(response.content, final=True)
+    except Exception:  # any codec may raise anything, and UTF-8 with replacements reads all
+        return "utf-8"
+    return str(charset)
 
 
 def request_id_of(response: Any) -> str | None:
@@ -134,6 +155,19 @@ def request_id_of(response: Any) -> str | None:
 def is_transport(error: BaseException) -> bool:
     """Return whether `error` comes from the network, whichever HTTP library raised it."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
+
+
+def is_from_network(error: BaseException) -> bool:
+    """Return whether `error` comes from the network, as it is or wrapped by the openai client."""
+    return isinstance(error, openai.APIConnectionError) or is_transport(error)
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Return whether the gateway may have received the request whose attempt ended with `error`."""
+    if not is_from_network(error):
+        return False
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
+    return rows.NEVER_SENT.isdisjoint(c.__name__ for c in type(cause).__mro__)
 
 
 def is_timeout(error: BaseException) -> bool:
@@ -162,11 +196,30 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
     return result
 
 
+def cut(error: BaseException, response: Any) -> KiloConnectionError:
+    """Return the error of an answer, not streamed, whose connection broke after it had begun."""
+    return KiloConnectionError(
+        f"The connection broke before the answer was complete ({type(error).__name__}: {_shown(str(error))}). The "
+        "answer may have been billed, so the request was not sent again: send it again if you accept that.",
+        response=response,
+    )
+
+
 def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
     """Return the error of a stream that went too long without data."""
     return KiloTimeoutError(
         f"The stream sent no data for {limit:g} seconds; what had arrived ({len(partial)} characters) is in "
         ".partial_text. Raise timeout= or stream_idle_timeout=, or lower the reasoning effort.",
+        response=response,
+        partial_text=partial,
+    )
+
+
+def too_long(limit: float, response: Any, partial: str) -> KiloTimeoutError:
+    """Return the error of an answer that was not complete when the time for all of it was over."""
+    return KiloTimeoutError(
+        f"The answer was not complete within total_timeout={limit:g} seconds; the {len(partial)} characters received "
+        "so far are in .partial_text. Raise total_timeout=, or choose a faster model.",
         response=response,
         partial_text=partial,
     )
@@ -256,12 +309,19 @@ def _rejected_silently(sent: Sent) -> str:
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait, which HTTP allows as a number and as a date (RFC 9110, 10.2.3)."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = number(headers.get(name))
         if seconds is not None and seconds >= 0:
             return seconds * unit
-    return None
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        # A date without a zone is one in UTC.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return max(0.0, seconds)
 
 
 def _as_status(code: Any) -> int | None:

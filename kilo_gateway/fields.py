@@ -177,6 +177,7 @@ Dimensions = Annotated[int, _at_least(1, "leave it out for the model's own size"
 AtOnce = Annotated[int, _at_least(1, "use 1 for one after the other")]
 BatchSize = Annotated[int, _at_least(1, "use 1 for a request for each text")]
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
+ResponseBytes = Annotated[int, _at_least(1, "an answer of a megabyte is a long one")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
 Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]
