@@ -237,13 +237,12 @@ async def test_a_body_that_grows_when_decompressed_ends_at_the_limit(way: str) -
 
 
 def test_other_bodies_too() -> None:
-    with (
-        server(page(BOMB, b"content-encoding: gzip", b"content-type: application/json")) as (url, _),
-        pytest.raises(KiloResponseError, match="max_response_bytes"),
-    ):
-        KiloEmbeddings(base_url=url + GATEWAY, max_response_bytes=1000).embed_query("hi")
+    with server(page(BOMB, b"content-encoding: gzip", b"content-type: application/json")) as (url, _):
+        base_url = url + GATEWAY
         with pytest.raises(KiloResponseError, match="max_response_bytes"):
-            list_models(base_url=url + GATEWAY, refresh=True, max_response_bytes=1000)
+            KiloEmbeddings(base_url=base_url, max_response_bytes=1000).embed_query("hi")
+        with pytest.raises(KiloResponseError, match="max_response_bytes"):
+            list_models(base_url=base_url, refresh=True, max_response_bytes=1000)
 
 
 @pytest.mark.parametrize("way", ["langchain invoke", "langchain astream"])
