@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from kilo_gateway import error_table
@@ -15,7 +16,7 @@ from kilo_gateway.reply import (
     content_parts,
     reasoning_text,
 )
-from kilo_gateway.usage import parse_usage
+from kilo_gateway.usage import Usage, parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
@@ -52,6 +53,16 @@ class Answer:
         return self._usage is not None
 
     @property
+    def usage(self) -> Usage | None:
+        """Tokens and cost that have been reported so far."""
+        return parse_usage(self._usage, self._first.metadata or self._metadata)
+
+    @property
+    def hidden_bytes(self) -> int:
+        """Bytes generated so far that no delta's text or reasoning shows: calls, refusals, signed reasoning, media."""
+        return sum(choice.hidden_bytes for choice in (self._first, *self._others.values()))
+
+    @property
     def told(self) -> bool:
         """Whether the first choice has said anything, be it nothing but its role."""
         return self._first.told
@@ -64,6 +75,8 @@ class Answer:
     def frame(self, frame: dict[str, Any], part: str) -> list[Delta]:
         """Decode one frame (`part` "delta") or the one body of an answer (`part` "message")."""
         if frame.get("error"):
+            if isinstance(frame.get("usage"), dict):
+                self._usage = frame["usage"]
             raise self._error(frame)
         # One pass over what is there costs less than asking for each key that may be: this runs for every token.
         choices: Any = None
@@ -101,7 +114,7 @@ class Answer:
     def finish(self) -> list[Delta]:
         """Return the last delta of each choice, with its ending; the first choice's comes last of all."""
         ending = self._first.ending
-        ending.usage = parse_usage(self._usage, self._first.metadata or self._metadata)
+        ending.usage = self.usage
         if not ending.annotations:
             ending.annotations = self._citations
         choices = (*self._others.values(), self._first)
@@ -119,9 +132,11 @@ class Answer:
     def _error(self, body: dict[str, Any]) -> KiloError:
         if not body.get("error"):
             body = {**body, "error": {"message": "The provider reported an error and did not say which"}}
-        return error_table.from_body(
+        error = error_table.from_body(
             body, status=None, response=self.response, sent=self._sent, partial=self.partial_text
         )
+        error.usage = error.usage or self.usage
+        return error
 
 
 class _Choice:
@@ -145,6 +160,13 @@ class _Choice:
     @property
     def nameless(self) -> bool:
         return self._calls.nameless
+
+    @property
+    def hidden_bytes(self) -> int:
+        ending = self.ending
+        parts = (part for part in (ending.reasoning_details, ending.images, ending.audio) if part)
+        hidden = "".join([*self._refusal, *map(json.dumps, parts)])
+        return len(hidden.encode("utf-8", "replace")) + self._calls.size
 
     def take(self, choice: dict[str, Any], part: str, delta: Delta) -> bool:
         """Take in one frame's share of this choice and put it into `delta`; return whether it carried anything."""

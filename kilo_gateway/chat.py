@@ -6,12 +6,13 @@ by its typed stream, which costs ten times as much CPU and loses parts of the er
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
 from kilo_gateway import error_table, notices
-from kilo_gateway.budget import Charge
+from kilo_gateway.charge import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
@@ -23,30 +24,30 @@ PATH: Final = "/chat/completions"
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
     exchange = _exchange(settings, request)
-    with _charge(settings, request) as charge:
+    with _charge(settings, request, exchange) as charge:
         content, response = exchange.fetch()
         reply = decode_body(content, response, exchange.sent)
-        charge.answered(reply.ending.model, reply.ending.usage)
+        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
         return reply
 
 
 async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
     exchange = _exchange(settings, request)
-    with _charge(settings, request) as charge:
+    async with _charge(settings, request, exchange) as charge:
         content, response = await exchange.afetch()
         reply = decode_body(content, response, exchange.sent)
-        charge.answered(reply.ending.model, reply.ending.usage)
+        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
         return reply
 
 
 def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
     exchange = _exchange(settings, request)
-    with _charge(settings, request) as charge:
+    with _charge(settings, request, exchange) as charge:
         response = exchange.send()
         try:
-            reader = _reader(exchange, response)
+            reader = _reader(exchange, response, charge)
             for chunk in received(reader):
                 yield from charge.seen(reader.feed(chunk))
             yield from charge.seen(reader.finish())
@@ -67,8 +68,13 @@ class AsyncDeltas(AsyncIterator[Delta]):
     """
 
     def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        self._deltas = self._received(settings, request)
+        exchange = _exchange(settings, request)
+        charge = _charge(settings, request, exchange)
+        self._deltas = self._received(exchange, charge)
         self._response: Any = None
+        if settings.budget is not None:
+            # A loop that is closed without shutting down its generators never runs the rest of this one.
+            weakref.finalize(self, charge.settle).atexit = False
 
     def __anext__(self) -> Awaitable[Delta]:
         return self._deltas.__anext__()
@@ -81,12 +87,11 @@ class AsyncDeltas(AsyncIterator[Delta]):
         with suppress(RuntimeError):  # a loop that ends is closing it already
             await self._deltas.aclose()
 
-    async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
-        exchange = _exchange(settings, request)
-        with _charge(settings, request) as charge:
+    async def _received(self, exchange: Exchange, charge: Charge) -> AsyncGenerator[Delta]:
+        async with charge:
             self._response = response = await exchange.asend()
             try:
-                reader = _reader(exchange, response)
+                reader = _reader(exchange, response, charge)
                 async for chunk in areceived(reader):
                     for delta in charge.seen(reader.feed(chunk)):
                         yield delta
@@ -96,8 +101,8 @@ class AsyncDeltas(AsyncIterator[Delta]):
                 await response.aclose()
 
 
-def _charge(settings: GatewaySettings, request: ChatRequest) -> Charge:
-    return Charge(settings.budget, request.payload, settings.base_url)
+def _charge(settings: GatewaySettings, request: ChatRequest, exchange: Exchange) -> Charge:
+    return Charge(settings.budget, request.payload, exchange)
 
 
 def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
@@ -124,10 +129,13 @@ def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
     )
 
 
-def _reader(exchange: Exchange, response: Any) -> _Stream | _WholeAnswer:
-    # A body that is no event stream (an error page, a server that does not stream) is decoded as a whole.
-    streamed = "event-stream" in response.headers.get("content-type", "")
-    return _Stream(exchange, response) if streamed else _WholeAnswer(exchange, response)
+def _reader(exchange: Exchange, response: Any, charge: Charge) -> _Stream | _WholeAnswer:
+    # A body that is not an event stream (an error page, a server that does not stream) is decoded as a whole.
+    if "event-stream" not in response.headers.get("content-type", ""):
+        return _WholeAnswer(exchange, response)
+    stream = _Stream(exchange, response)
+    charge.watch(stream.decoder)
+    return stream
 
 
 class _Stream(Reader):
@@ -135,26 +143,26 @@ class _Stream(Reader):
 
     def __init__(self, exchange: Exchange, response: Any) -> None:
         super().__init__(exchange, response)
-        self._decoder = StreamDecoder(response, exchange.sent)
+        self.decoder = StreamDecoder(response, exchange.sent)
         self._progress = 0
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        decoder = self._decoder
+        decoder = self.decoder
         yield from decoder.feed(chunk)
         moved = decoder.progress != self._progress
         self._progress = decoder.progress
         self.check(moved=moved)
 
     def finish(self) -> Iterator[Delta]:
-        return self._decoder.finish()
+        return self.decoder.finish()
 
     @property
     def complete(self) -> bool:
-        return self._decoder.ended or self._decoder.finished
+        return self.decoder.ended or self.decoder.finished
 
     @property
     def partial_text(self) -> str:
-        return self._decoder.partial_text
+        return self.decoder.partial_text
 
 
 class _WholeAnswer(Body):

@@ -9,6 +9,7 @@ from kilo_gateway import error_table, plain
 from kilo_gateway.answer import Answer
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.sse import EventDecoder, looks_like_events
+from kilo_gateway.usage import Usage
 
 
 class StreamDecoder:
@@ -33,6 +34,16 @@ class StreamDecoder:
     def finished(self) -> bool:
         """Whether the answer lacks nothing but the end of the stream."""
         return self._answer.finished and self._answer.has_usage
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens and cost that have been reported so far."""
+        return self._answer.usage
+
+    @property
+    def hidden_bytes(self) -> int:
+        """Bytes generated so far that no delta's text or reasoning shows."""
+        return self._answer.hidden_bytes
 
     @property
     def progress(self) -> int:

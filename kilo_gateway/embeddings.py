@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kilo_gateway import error_table, notices
-from kilo_gateway.budget import Charge
+from kilo_gateway.charge import Charge
 from kilo_gateway.decode import json_object, listed
 from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector, batches
 from kilo_gateway.errors import KiloError
@@ -133,9 +133,8 @@ async def aembed(
     free = asyncio.Semaphore(max_concurrency)
 
     async def one(call: _Call) -> list[Vector]:
-        async with free:
-            with call.charge:
-                return call.answered(*await call.exchange.afetch())
+        async with free, call.charge:
+            return call.answered(*await call.exchange.afetch())
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -185,7 +184,7 @@ class _Call:
             max_retries=settings.max_retries,
             max_retry_wait=settings.max_retry_wait,
         )
-        self.charge = Charge(settings.budget, payload, settings.base_url)
+        self.charge = Charge(settings.budget, payload, self.exchange)
 
     def answered(self, content: bytes, response: Any) -> list[Vector]:
         settings = self.run.settings

@@ -28,6 +28,7 @@ from kilo_gateway.errors import (
     KiloTimeoutError,
 )
 from kilo_gateway.plain import mapping, number, string
+from kilo_gateway.usage import Usage, parse_usage
 
 SHOWN_CHARACTERS: Final = 2000
 """How much of the gateway's text an exception shows."""
@@ -102,7 +103,14 @@ def from_body(
         balance=facts.balance,
         buy_credits_url=url if row.cls is KiloCreditsError and not own_key else None,
         partial_text=partial,
+        usage=_usage_of(body),
     )
+
+
+def _usage_of(body: Any) -> Usage | None:
+    """Return the usage that a body reports beside its error: it may have been billed."""
+    reported = mapping(body)
+    return parse_usage(reported.get("usage"), reported.get("provider_metadata"))
 
 
 def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
@@ -244,6 +252,7 @@ def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str
         response=response,
         status_code=getattr(response, "status_code", None),
         partial_text=partial,
+        usage=_usage_of(body),
     )
 
 

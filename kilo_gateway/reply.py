@@ -214,6 +214,12 @@ class ToolCallRepair:
         return [ToolCall(call.id, call.name, "".join(call.pieces)) for call in told]
 
     @property
+    def size(self) -> int:
+        """Bytes of names and arguments so far."""
+        texts = (text for call in self._calls for text in (call.name, call.held, *call.pieces))
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+    @property
     def nameless(self) -> bool:
         """Whether a call came without a function name, so that nobody can execute it."""
         return any(not call.told for call in self._calls)

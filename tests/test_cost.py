@@ -11,14 +11,17 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import HumanMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 
-from kilo_gateway import KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models, prices
-from kilo_gateway.budget import Charge
+from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models, prices
+from kilo_gateway.charge import Charge
+from kilo_gateway.error_table import UNKNOWN
 from kilo_gateway.model_info import ModelInfo
 from kilo_gateway.reply import Delta
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.transport.exchange import Exchange
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
 from tests.faults.ways import WAYS, every_way
@@ -65,8 +68,9 @@ def test_an_estimate(account: dict[str, Any], cls: Any) -> None:
     assert info.prompt_price is not None
     assert info.completion_price is not None
     text = "word " * 400
-    tokens = 500 + prices.TOKENS_PER_MESSAGE
-    expected = (tokens * float(info.prompt_price) + 1000 * float(info.completion_price)) / 1e6
+    tokens = len(text) + prices.TOKENS_PER_MESSAGE + prices.TOKENS_PER_REQUEST
+    dearest = max(float(info.prompt_price), float(info.cache_write_price or 0))
+    expected = (tokens * dearest + 1000 * float(info.completion_price)) / 1e6
     assert llm.estimate_cost(text, max_tokens=1000) == pytest.approx(expected)
     assert llm.estimate_cost(text, 1000) == pytest.approx(llm.estimate_cost(text, max_completion_tokens=1000))
     messages: Any = [HumanMessage(text)] if cls is ChatKilo else [ChatMessage(text)]
@@ -76,8 +80,14 @@ def test_an_estimate(account: dict[str, Any], cls: Any) -> None:
     assert ask(llm, text, max_tokens=1000) <= expected
 
 
+def test_an_estimate_of_a_tier_is_that_of_the_dearest_model_it_reaches(account: dict[str, Any], cls: Any) -> None:
+    reached = (list_models(**account).get("kilo-auto/frontier").auto_routing or {})["models"]
+    assert len(reached) > 1
+    each = [cls(model=model, **account).estimate_cost("Hello", 10) for model in reached]
+    assert cls(tier="frontier", **account).estimate_cost("Hello", 10) == max(each)
+
+
 def test_an_unknown_price_is_none_and_a_free_one_nothing(account: dict[str, Any], cls: Any) -> None:
-    assert cls(tier="frontier", **account).estimate_cost("Hello", 10) is None
     assert cls(model=EXTRA, **account).estimate_cost("Hello", 10) is None
     assert cls(tier="free", **account).estimate_cost("Hello") == 0.0
     assert cls(model="nobody/knows:free", **account).estimate_cost("Hello", 10) is None
@@ -97,31 +107,37 @@ def test_prices() -> None:
     assert prices.price(None, Usage(1)) is None
 
 
-def test_tokens_of_a_request() -> None:
+def test_tokens_of_a_request_are_never_fewer_than_a_tokenizer_makes() -> None:
+    def prompt(message: dict[str, Any], **more: Any) -> int:
+        return prices.size_of({"messages": [message], **more}).prompt
+
     parts = [{"type": "text", "text": "abcdefgh"}, {"type": "image_url", "image_url": {"url": "data:..."}}]
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "x" * 80}}]}
-    base = prices.tokens_of({"messages": [{"content": "abcdefgh"}]})
-    assert base == 2 + prices.TOKENS_PER_MESSAGE
-    assert prices.tokens_of({"messages": [{"content": parts}]}) == base + prices.TOKENS_PER_ATTACHMENT
-    assert prices.tokens_of({"messages": [call]}) > 20 + prices.TOKENS_PER_MESSAGE
-    assert prices.tokens_of({"messages": [], "tools": [{"name": "x" * 400}]}) > 100
-    assert prices.tokens_of({"input": ["abcd", "日本"]}) == 3
-    assert prices.most_tokens({"max_tokens": 5, "n": 3}) == 15
-    assert prices.most_tokens({}) is None
+    base = prompt({"content": "abcdefgh"})
+    assert base == 8 + prices.TOKENS_PER_MESSAGE + prices.TOKENS_PER_REQUEST
+    assert prompt({"content": parts}) == base + prices.TOKENS_PER_IMAGE
+    assert prompt(call) > 80 + prices.TOKENS_PER_MESSAGE
+    assert prompt({"content": "abcdefgh"}, tools=[{"name": "x" * 400}]) > base + 400 + prices.TOKENS_FOR_TOOLS
+    assert prices.size_of({"input": ["abcd", "日本"]}) == prices.Size(10 + 2 * prices.TOKENS_PER_MESSAGE, 0)
+    assert prices.size_of({"messages": [], "max_tokens": 5, "n": 3}) == prices.Size(prices.TOKENS_PER_REQUEST, 15, 3)
+    assert prices.size_of({"messages": []}).answer is None
 
 
 def test_a_spent_budget_refuses_before_the_request_is_sent(
     account: dict[str, Any], cls: Any, kilo_sandbox: Sandbox
 ) -> None:
     cost = ask(cls(model=PAID, **account))
-    budget = KiloBudget(limit_usd=cost * 1.5)
-    llm = cls(model=PAID, budget=budget, **account)
+    llm = cls(model=PAID, max_tokens=100, **account)
+    most = llm.estimate_cost("Hello")
+    assert most is not None
+    budget = KiloBudget(limit_usd=most + cost)
+    llm.budget = budget
     assert ask(llm) == pytest.approx(budget.spent_usd) == pytest.approx(cost)
     assert ask(llm) == pytest.approx(cost)
     assert budget.spent_usd == pytest.approx(2 * cost)
-    assert budget.left_usd == 0
+    assert budget.left_usd < most
     sent = len(kilo_sandbox.requests)
-    with pytest.raises(KiloBudgetExceeded, match="Nothing was sent") as raised:
+    with pytest.raises(KiloBudgetExceeded, match="It was not sent") as raised:
         ask(llm)
     error = raised.value
     assert (error.retryable, error.limit_usd, error.under_way_usd) == (False, budget.limit_usd, 0)
@@ -167,7 +183,7 @@ def test_everything_that_shares_it_counts(account: dict[str, Any]) -> None:
     last = list(pieces(KiloLLM(model=PAID, budget=budget, **account)))[-1]
     told += last.additional_kwargs["cost"]
     assert budget.spent_usd == pytest.approx(told)
-    assert (budget.under_way_usd, budget.untold_calls) == (0, 0)
+    assert (budget.under_way_usd, budget.unpriced_calls) == (0, 0)
 
 
 @pytest.mark.parametrize("embeddings", [KiloEmbeddings, KiloEmbedding])
@@ -203,44 +219,49 @@ def test_threads_cannot_overdraw_it(account: dict[str, Any], kilo_sandbox: Sandb
     assert budget.under_way_usd == 0
 
 
+def charge(budget: KiloBudget, payload: dict[str, Any], base_url: str = "http://127.0.0.1") -> Charge:
+    return Charge(budget, {"messages": [], **payload}, Exchange(GatewaySettings(base_url=base_url), "/", UNKNOWN))
+
+
 def test_calls_under_way_count() -> None:
-    budget = KiloBudget(limit_usd=1.0, untold_usd=0.4)
-    charges = [Charge(budget, {"model": EXTRA, "messages": []}, "http://127.0.0.1") for _ in range(3)]
+    budget = KiloBudget(limit_usd=1.0, unknown_cost_usd=0.4, unknown_price="allow")
+    charges = [charge(budget, {"model": EXTRA}) for _ in range(3)]
     with charges[0], charges[1]:
         assert budget.under_way_usd == pytest.approx(0.8)
         assert budget.left_usd == pytest.approx(0.2)
-        with pytest.raises(KiloBudgetExceeded, match=r"0 are spent and 0\.8 under way, and this request may cost 0\.4"):
+        with pytest.raises(KiloBudgetExceeded, match=r"0 are spent and 0\.8 under way, and nobody knows what"):
             charges[2].__enter__()
         charges[1].answered(None, Usage(cost=0.1))
-    assert (budget.under_way_usd, budget.untold_calls) == (0, 1)
+    assert (budget.under_way_usd, budget.unpriced_calls) == (0, 1)
     assert budget.spent_usd == pytest.approx(0.5)
 
 
-def test_a_cost_that_is_not_told(account: dict[str, Any]) -> None:
-    payload = {"model": PAID, "messages": [{"content": "x" * 4000}]}
+def test_a_cost_that_is_not_reported(account: dict[str, Any]) -> None:
+    payload = {"model": PAID, "max_tokens": 10, "messages": [{"content": "x" * 4000}]}
 
     def spent(usage: Usage | None, payload: dict[str, Any] = payload) -> tuple[float, int]:
-        budget = KiloBudget(limit_usd=10, untold_usd=0.25)
-        with Charge(budget, payload, account["base_url"]) as charge:
-            charge.answered(None, usage)
-        return budget.spent_usd, budget.untold_calls
+        budget = KiloBudget(limit_usd=10, unknown_cost_usd=0.25)
+        with charge(budget, payload, account["base_url"]) as one:
+            one.answered(None, usage)
+        return budget.spent_usd, budget.unpriced_calls
 
     assert spent(Usage(cost=0.0)) == (0.0, 0)
     assert spent(Usage(1_000_000, 0)) == (pytest.approx(3.0), 0)
     assert spent(Usage(1_000_000, 0), {"model": EXTRA}) == (0.25, 1)
-    assert spent(None) == (0.25, 1)
+    assert spent(None, {"model": EXTRA}) == (0.25, 1)
+    assert 0.01 < spent(None)[0] < 0.02
     free = KiloBudget(limit_usd=0.01)
     ChatKilo(budget=free, base_url=account["base_url"]).invoke("The free tier tells no cost")
-    assert (free.spent_usd, free.untold_calls) == (0, 0)
+    assert (free.spent_usd, free.unpriced_calls) == (0, 0)
 
 
 def test_a_call_that_fails_counts_nothing(account: dict[str, Any], cls: Any) -> None:
-    budget = KiloBudget(limit_usd=1, untold_usd=0.1)
+    budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.1)
     llm = cls(model="sandbox/error-503", budget=budget, max_retries=0, **account)
     for call in (ask, lambda llm: list(pieces(llm)), lambda llm: asyncio.run(aask(llm))):
         with pytest.raises(Exception, match="503"):
             call(llm)
-    assert (budget.spent_usd, budget.under_way_usd, budget.untold_calls) == (0, 0, 0)
+    assert (budget.spent_usd, budget.under_way_usd, budget.unpriced_calls) == (0, 0, 0)
 
 
 def test_a_stream_that_is_closed_early_counts_an_estimate(account: dict[str, Any], cls: Any) -> None:
@@ -252,7 +273,7 @@ def test_a_stream_that_is_closed_early_counts_an_estimate(account: dict[str, Any
     next(stream)
     assert budget.under_way_usd > 0
     stream.close()
-    assert (budget.under_way_usd, budget.untold_calls) == (0, 0)
+    assert (budget.under_way_usd, budget.unpriced_calls) == (0, 0)
     assert 0.001 < budget.spent_usd < told
 
     async def leave() -> None:
@@ -267,18 +288,19 @@ def test_a_stream_that_is_closed_early_counts_an_estimate(account: dict[str, Any
 
 
 def test_a_stream_that_breaks_counts_what_had_arrived() -> None:
-    budget = KiloBudget(limit_usd=1, untold_usd=0.2)
+    budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.2)
 
-    def broken(*deltas: Delta) -> None:
-        with Charge(budget, {"model": EXTRA}, "http://127.0.0.1") as charge:
-            assert list(charge.seen(iter(deltas))) == list(deltas)
+    def broken(*deltas: Delta, opened: bool) -> None:
+        with charge(budget, {"model": EXTRA}) as one:
+            one._exchange.opened = opened
+            assert list(one.seen(iter(deltas))) == list(deltas)
             raise OSError
 
     with pytest.raises(OSError, match=r"^$"):
-        broken()
+        broken(opened=False)
     assert budget.spent_usd == 0
     with pytest.raises(OSError, match=r"^$"):
-        broken(Delta("some text"))
+        broken(Delta("some text"), opened=True)
     assert budget.spent_usd == 0.2
 
 
@@ -291,12 +313,15 @@ def add(a: int, b: int) -> int:
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # raised by LlamaIndex's own code
 def test_agents_stop_when_it_is_spent(account: dict[str, Any], kilo_sandbox: Sandbox) -> None:
     """An agent of two calls: the first spends the budget."""
-    budget = KiloBudget(limit_usd=1e-6)
-    agent: Any = create_agent(ChatKilo(tier="balanced", budget=budget, **account), tools=[add])
+    llm = ChatKilo(tier="balanced", max_tokens=200, **account)
+    most = llm.estimate_cost("What is add(2, 3)?", tools=[convert_to_openai_tool(add)])
+    assert most is not None
+    budget = llm.budget = KiloBudget(limit_usd=most)
+    agent: Any = create_agent(llm, tools=[add])
     with pytest.raises(KiloBudgetExceeded):
         agent.invoke({"messages": [("user", "What is add(2, 3)?")]})
     assert len(kilo_sandbox.requests) == 1
-    shared = KiloLLM(tier="balanced", budget=budget, **account)
+    shared = KiloLLM(tier="balanced", max_tokens=200, budget=budget, **account)
     with pytest.raises(KiloBudgetExceeded):
         asyncio.run(_run(FunctionAgent(tools=[add], llm=shared, streaming=False)))
     assert len(kilo_sandbox.requests) == 1
@@ -338,8 +363,8 @@ def test_the_cache_of_langchain_does_not_depend_on_it(account: dict[str, Any]) -
 def test_a_limit_is_above_nothing(limit: float) -> None:
     with pytest.raises(ValueError, match="limit_usd="):
         KiloBudget(limit_usd=limit)
-    with pytest.raises(ValueError, match="untold_usd="):
-        KiloBudget(limit_usd=1, untold_usd=-1)
+    with pytest.raises(ValueError, match="unknown_cost_usd="):
+        KiloBudget(limit_usd=1, unknown_cost_usd=-1)
 
 
 def test_it_is_no_keyword_of_a_call(account: dict[str, Any], cls: Any) -> None:
@@ -352,7 +377,7 @@ def test_it_is_no_keyword_of_a_call(account: dict[str, Any], cls: Any) -> None:
 @every_way
 @pytest.mark.parametrize("name", ["echo", "error-429", "drop-connection", "cut-stream", "stream-error-first"])
 async def test_nothing_stays_under_way(account: dict[str, Any], way: str, name: str) -> None:
-    budget = KiloBudget(limit_usd=1, untold_usd=0.1)
+    budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.1)
     cls, ask = WAYS[way]
     with contextlib.suppress(KiloError):  # a call that fails must give back its share too
         await ask(cls(model=f"sandbox/{name}", budget=budget, max_retries=0, **account))
@@ -362,7 +387,7 @@ async def test_nothing_stays_under_way(account: dict[str, Any], way: str, name: 
 
 @pytest.mark.parametrize("way", ["langchain ainvoke", "llama_index astream_chat"])
 async def test_a_cancelled_call_counts(account: dict[str, Any], kilo_sandbox: Sandbox, way: str) -> None:
-    budget = KiloBudget(limit_usd=1, untold_usd=0.1)
+    budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.1)
     cls, ask = WAYS[way]
     task = asyncio.ensure_future(ask(cls(model="sandbox/stall", budget=budget, **account)))
     await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.method == "POST")
@@ -370,4 +395,4 @@ async def test_a_cancelled_call_counts(account: dict[str, Any], kilo_sandbox: Sa
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (budget.under_way_usd, budget.spent_usd, budget.untold_calls) == (0, 0.1, 1)
+    assert (budget.under_way_usd, budget.spent_usd, budget.unpriced_calls) == (0, 0.1, 1)

@@ -88,7 +88,7 @@ def test_what_is_not_told_is_counted(kilo_sandbox: Sandbox) -> None:
         ChatKilo(base_url=kilo_sandbox.base_url).invoke("hi")
     total = used.usage.total
     assert (total.calls, total.unpriced, total.cost) == (1, 1, 0.0)
-    assert "(1 not told)" in str(used.usage)
+    assert "(1 not reported)" in str(used.usage)
 
 
 def test_a_table_and_threads() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import SHUT_RDWR
@@ -46,15 +46,14 @@ class Exchange:
     """Seconds that a stream may go without data."""
     max_retries: int = 0
     max_retry_wait: float | None = None
-    lost_attempts: int = 0
-    """Attempts that were sent, were tried again and may have been answered, so that they may be billed."""
+    on_lost_attempt: Callable[[], None] = lambda: None
+    """Called before a request is sent again whose last attempt may have been answered, and billed. It may raise."""
+    lost: bool = False
+    """True if the last attempt failed and may have been answered all the same."""
     opened: bool = False
     """True if an answer has begun."""
     _deadline: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.total_timeout is not None:
-            self._deadline = time.monotonic() + self.total_timeout
+    """Set when the time is first asked for, which is when the call begins."""
 
     def send(self) -> Any:
         """Return the response, its body unread. Raises KiloError."""
@@ -118,8 +117,8 @@ class Exchange:
         Raises KiloTimeoutError if the total limit leaves no time for it.
         """
         failure = sys.exception()
-        if headers is None:
-            self._lose(failure)
+        if headers is None and failure is not None and error_table.may_have_arrived(failure):
+            self.on_lost_attempt()
         left = self._left()
         if left is not None:
             if wait >= left:
@@ -131,12 +130,8 @@ class Exchange:
         """Return whether a retry may wait as long as the gateway asks for."""
         return seconds is None or self.max_retry_wait is None or seconds <= self.max_retry_wait
 
-    def _lose(self, failure: BaseException | None) -> None:
-        if failure is not None and error_table.may_have_arrived(failure):
-            self.lost_attempts += 1
-
     def _failed(self, error: Exception) -> Exception:
-        self._lose(error)
+        self.lost = error_table.may_have_arrived(error)
         return self.translated(error)
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
@@ -167,7 +162,11 @@ class Exchange:
         return min(limits) if limits else None
 
     def _left(self) -> float | None:
-        return None if self._deadline is None else max(self._deadline - time.monotonic(), 0.001)
+        if self.total_timeout is None:
+            return None
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self.total_timeout
+        return max(self._deadline - time.monotonic(), 0.001)
 
     def _too_long(self, response: Any = None, partial: str = "") -> KiloError:
         return error_table.too_long(self.total_timeout or 0.0, response, partial)

@@ -48,7 +48,7 @@ class Soak:
         self.ends: Counter[str] = Counter()
         made: dict[str, Any] = {"base_url": base_url, "max_retries": 0}
         self.models = [ChatKilo(**made), KiloLLM(**made)]
-        self.random = random.Random(SEED)  # noqa: S311 -- the mix, the same in every run
+        self.random = random.Random(SEED)
 
     async def run(self, seconds: float) -> None:
         """Keep fifty streams going for that long."""
