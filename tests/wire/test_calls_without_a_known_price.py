@@ -201,9 +201,7 @@ def test_after_a_call_whose_cost_nobody_reports_the_next_one_raises(account: dic
     llm = ChatKilo(**account, model=UNLISTED, budget=KiloBudget(limit_usd=10))
     llm.invoke("Hello", extra_body=plans("ok"))
     llm.invoke("Hello", extra_body=plans("no-cost"))
-    with pytest.raises(
-        KiloBudgetExceeded, match=r"what a call before it has cost is not known either \(see unknown_cost_usd\)"
-    ):
+    with pytest.raises(KiloBudgetExceeded, match="what a call before it has cost is not known either"):
         llm.invoke("Hello", extra_body=plans("ok"))
     ChatKilo(**account, model=DEAR, budget=llm.budget).invoke("Hello", extra_body=plans("ok"))
     llm.budget = KiloBudget(limit_usd=10, unknown_price="allow")
