@@ -19,6 +19,7 @@ from kilo_gateway.reply import (
 from kilo_gateway.usage import Usage, parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+_CARRYING = _REASONING | {"refusal", "images", "annotations", "audio", "provider_metadata"}
 _TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
 
 
@@ -88,7 +89,8 @@ class Answer:
                     self._told[key] = value
             elif key == "usage":
                 if value.__class__ is dict:
-                    self.progress += 1
+                    # Some routes repeat it in each frame, others in their keep-alives.
+                    self.progress += bool(value) and value != self._usage
                     self._usage = value  # cumulative when it is sent twice: the last one counts
             elif key == "created":
                 self._created = value
@@ -193,15 +195,18 @@ class _Choice:
         for key, value in message.items():
             if not value or key == "role":
                 continue
-            carried = True
             if key == "content":
                 text, thought = (value, "") if value.__class__ is str else content_parts(value)
-            elif key in _REASONING:
+                carried = carried or text != "" or thought != ""
+                continue
+            carried = carried or key in _CARRYING
+            if key in _REASONING:
                 reasons = True
                 if key == "reasoning_details":
                     self._details(value, part)
             elif key == "tool_calls":
                 delta.tool_calls = self._calls.feed(value) if part == "delta" else self._calls.whole(value)
+                carried = carried or delta.tool_calls != []
             elif key == "refusal":
                 if value.__class__ is str:
                     # Told at the end, in one piece: LangChain's blocks have no way to add to a refusal.

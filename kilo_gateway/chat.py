@@ -16,9 +16,12 @@ from kilo_gateway.charge import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
+from kilo_gateway.sse import looks_like_events
 from kilo_gateway.transport.exchange import Body, Exchange, Reader, areceived, received
 
 PATH: Final = "/chat/completions"
+_ENOUGH_TO_KNOW: Final = 16
+"""Bytes that show whether an answer is an event stream: a byte order mark, spaces and a field name."""
 
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
@@ -129,11 +132,9 @@ def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
     )
 
 
-def _reader(exchange: Exchange, response: Any, charge: Charge) -> _Stream | _WholeAnswer:
-    # A body that is not an event stream (an error page, a server that does not stream) is decoded as a whole.
-    if "event-stream" not in response.headers.get("content-type", ""):
-        return _WholeAnswer(exchange, response)
-    stream = _Stream(exchange, response)
+def _reader(exchange: Exchange, response: Any, charge: Charge) -> _Stream:
+    declared = "event-stream" in response.headers.get("content-type", "")
+    stream = _Stream(exchange, response) if declared else _Undeclared(exchange, response)
     charge.watch(stream.decoder)
     return stream
 
@@ -148,6 +149,10 @@ class _Stream(Reader):
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         decoder = self.decoder
+        if decoder.ended:
+            # A server that ends a stream sends nothing behind the answer: this one keeps the connection alive.
+            self.over = True
+            return
         yield from decoder.feed(chunk)
         moved = decoder.progress != self._progress
         self._progress = decoder.progress
@@ -165,12 +170,29 @@ class _Stream(Reader):
         return self.decoder.partial_text
 
 
-class _WholeAnswer(Body):
-    """The answer of a server that was asked to stream and does not."""
+class _Undeclared(_Stream):
+    """An answer without the content type of a stream: its first bytes show whether it is one.
+
+    If it is not (an error page, a server that does not stream), it is decoded as a whole.
+    """
+
+    def __init__(self, exchange: Exchange, response: Any) -> None:
+        super().__init__(exchange, response)
+        self._body: Body | None = Body(exchange, response)
+        self._beginning = b""
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        self.add(chunk)
-        return iter(())
+        if self._body is None:
+            yield from super().feed(chunk)
+            return
+        self._body.add(chunk)
+        if len(self._beginning) < _ENOUGH_TO_KNOW:
+            self._beginning = (self._beginning + chunk).lstrip()[:_ENOUGH_TO_KNOW]
+            if looks_like_events(self._beginning):
+                content, self._body = self._body.content, None
+                yield from super().feed(content)
 
     def finish(self) -> Iterator[Delta]:
-        return decode_whole(self.content, self.response, self.exchange.sent)
+        if self._body is None:
+            return super().finish()
+        return decode_whole(self._body.content, self.response, self.exchange.sent)

@@ -122,7 +122,7 @@ class Exchange:
         left = self._left()
         if left is not None:
             if wait >= left:
-                raise self._too_long() from failure
+                raise self.too_long() from failure
             options.timeout = clients.at_most(options.timeout, left - wait)
         return wait
 
@@ -139,7 +139,7 @@ class Exchange:
         if isinstance(error, KiloError):
             return error
         if self.expired and error_table.is_from_network(error):
-            return self._too_long(response, partial)
+            return self.too_long(response, partial)
         if response is None or not error_table.is_from_network(error):
             return error_table.from_exception(error, self.sent)
         if not self.streamed and not error_table.is_timeout(error):
@@ -154,7 +154,7 @@ class Exchange:
     def check(self, response: Any, partial: str = "") -> None:
         """Raise KiloTimeoutError if the time for the whole answer is over."""
         if self.expired:
-            raise self._too_long(response, partial)
+            raise self.too_long(response, partial)
 
     def within(self, seconds: float | None) -> float | None:
         """Return `seconds`, or less where the total limit leaves less."""
@@ -168,7 +168,8 @@ class Exchange:
             self._deadline = time.monotonic() + self.total_timeout
         return max(self._deadline - time.monotonic(), 0.001)
 
-    def _too_long(self, response: Any = None, partial: str = "") -> KiloError:
+    def too_long(self, response: Any = None, partial: str = "") -> KiloError:
+        """Return the error of an answer that was not complete in time."""
         return error_table.too_long(self.total_timeout or 0.0, response, partial)
 
 
@@ -179,6 +180,8 @@ class Reader:
         self.exchange = exchange
         self.response = response
         self._moved_at = time.monotonic()
+        self.over = False
+        """True if the answer is whole and the rest of the body is not waited for."""
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in clients.ENCODINGS:
             raise error_table.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
@@ -212,9 +215,15 @@ class Reader:
             self._moved_at = now
         # A read timeout cannot see this: keep-alive comments are bytes.
         elif exchange.idle_timeout is not None and now - self._moved_at > exchange.idle_timeout:
-            raise error_table.idle(exchange.idle_timeout, self.response, self.partial_text)
-        if exchange.total_timeout is not None:
-            exchange.check(self.response, self.partial_text)
+            self._end(error_table.idle(exchange.idle_timeout, self.response, self.partial_text))
+        if exchange.total_timeout is not None and exchange.expired:
+            self._end(exchange.too_long(self.response, self.partial_text))
+
+    def _end(self, error: KiloError) -> None:
+        """Raise `error`, unless the answer is whole: then nothing that is late takes anything away."""
+        if not self.complete:
+            raise error
+        self.over = True
 
     def broken(self, error: Exception) -> Exception:
         """Return the error to raise for a connection that broke."""
@@ -254,7 +263,10 @@ def received(reader: Reader) -> Iterator[bytes]:
     response = reader.response
     try:
         with _cut_off(reader):
-            yield from response.iter_bytes()
+            for chunk in response.iter_bytes():
+                yield chunk
+                if reader.over:
+                    return
     # Which HTTP library raises depends on openai's version and on the user's own client.
     except Exception as error:
         if not reader.complete:
@@ -272,12 +284,16 @@ async def areceived(reader: Reader) -> AsyncIterator[bytes]:
         async with asyncio.timeout(reader.exchange.within(None)):
             first = await unlisted(chunks.__anext__)
         yield first
-        while limited:
+        while limited and not reader.over:
             async with asyncio.timeout(reader.exchange.within(None)):
                 chunk = await anext(chunks)
             yield chunk
+        if reader.over:
+            return
         async for chunk in chunks:
             yield chunk
+            if reader.over:
+                return
     except StopAsyncIteration:
         return
     except Exception as error:
