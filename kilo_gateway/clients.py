@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -36,11 +36,8 @@ CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
-CONNECT_SECONDS: Final = 5.0
-"""The official client's limit for making a connection."""
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 """Content encodings that are read: 64 KB of any other may be gigabytes."""
-ERROR_PAGE_BYTES: Final = 64_000
 SHUTDOWN_STEPS: Final = 20
 """Turns that an event loop gets, when it ends, to close what streams leave behind."""
 
@@ -94,6 +91,7 @@ class _WithoutOpenAIHeaders:
         return self.exchange.retrying(wait, options, response_headers)
 
     def _make_status_error_from_response(self, response: Any) -> openai.APIStatusError:
+        self.exchange.check_error_page()
         response.encoding = error_table.charset_of(response)
         error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # the same
         return error
@@ -106,11 +104,15 @@ def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Sync(_WithoutOpenAIHeaders, openai.OpenAI):
-    pass
+    def _send_request(self, *args: Any, **options: Any) -> Any:
+        response = super()._send_request(*args, **options)
+        return response if response.is_success else self.exchange.error_page(response)
 
 
 class _Async(_WithoutOpenAIHeaders, openai.AsyncOpenAI):
-    pass
+    async def _send_request(self, *args: Any, **options: Any) -> Any:
+        response = await super()._send_request(*args, **options)
+        return response if response.is_success else await self.exchange.aerror_page(response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,54 +158,12 @@ def _account(settings: AccountSettings) -> _Account:
     )
 
 
-class _Beginning(_HTTP.SyncByteStream, _HTTP.AsyncByteStream):  # type: ignore[misc] # of either HTTP library
-    """The first bytes of an error page, as they come over the wire: 64 KB may be 64 MB when decompressed."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._left = ERROR_PAGE_BYTES
-
-    def _cut(self, chunk: bytes) -> bytes:
-        chunk = chunk[: self._left]
-        self._left -= len(chunk)
-        return chunk
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._stream:
-            yield self._cut(chunk)
-            if not self._left:
-                return
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            yield self._cut(chunk)
-            if not self._left:
-                return
-
-    def close(self) -> None:
-        self._stream.close()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _shorten_error_page(response: Any) -> None:
-    """Keep the official client, which reads the whole page of an error, from reading gigabytes."""
-    if response.is_error:
-        response.stream = _Beginning(response.stream)
-        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
-            del response.headers["content-encoding"]
-
-
-async def _ashorten_error_page(response: Any) -> None:
-    _shorten_error_page(response)
-
-
 def at_most(timeout: Any, seconds: float) -> Any:
     """Return `timeout`, as the official client takes it, with no part of it longer than `seconds`."""
-    if isinstance(timeout, int | float):
-        return min(timeout, seconds)
-    return _HTTP.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+    parts = (
+        _HTTP.Timeout(timeout).as_dict() if timeout is None or isinstance(timeout, int | float) else timeout.as_dict()
+    )
+    return _HTTP.Timeout(**{name: seconds if part is None else min(part, seconds) for name, part in parts.items()})
 
 
 @lru_cache(maxsize=8)
@@ -224,7 +184,7 @@ def _http_arguments(network: _Network) -> dict[str, Any]:
 
 @lru_cache(maxsize=POOL_SIZE)
 def _shared_http(network: _Network) -> Any:
-    http = openai.DefaultHttpxClient(**_http_arguments(network), event_hooks={"response": [_shorten_error_page]})
+    http = openai.DefaultHttpxClient(**_http_arguments(network))
     atexit.register(http.close)
     return http
 
@@ -287,9 +247,7 @@ class _LoopClients:
         if client is None:
             network = account.network
             if own is None and network not in self.http:
-                self.http[network] = openai.DefaultAsyncHttpxClient(
-                    **_http_arguments(network), event_hooks={"response": [_ashorten_error_page]}
-                )
+                self.http[network] = openai.DefaultAsyncHttpxClient(**_http_arguments(network))
             client = account.build(_Async, own or self.http[network])
             if len(self.clients) >= POOL_SIZE:
                 del self.clients[next(iter(self.clients))]

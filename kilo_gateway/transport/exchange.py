@@ -11,10 +11,10 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from typing import Any, Final
 
 import openai
@@ -25,6 +25,8 @@ from kilo_gateway.errors import KiloError
 from kilo_gateway.unlisted import unlisted
 
 _MEGABYTE: Final = 1_000_000
+ERROR_PAGE_BYTES: Final = 64_000
+"""How much of the page of an error is read, decompressed."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Exchange:
     """True if the last attempt failed and may have been answered all the same."""
     opened: bool = False
     """True if an answer has begun."""
+    _page_failure: KiloError | None = None
     _deadline: float | None = None
     """Set when the time is first asked for, which is when the call begins."""
 
@@ -102,7 +105,9 @@ class Exchange:
         # Whole, because the official client takes longer to join an address than to parse one.
         url = self.settings.base_url + self.path
         left = self._left()
-        timeout = self.timeout if left is None else clients.at_most(self.timeout, left)
+        timeout: Any = self.timeout
+        if left is not None:
+            timeout = clients.at_most(client.timeout if timeout is None else timeout, left)
         arguments: dict[str, Any] = {
             "cast_to": clients.HTTP_RESPONSE,
             "options": clients.options(self.settings, query=self.query, timeout=timeout, max_retries=self.max_retries),
@@ -110,6 +115,42 @@ class Exchange:
             "stream_cls": openai.Stream[object],
         }
         return carrying.get(url, **arguments) if self.body is None else carrying.post(url, body=self.body, **arguments)
+
+    def error_page(self, response: Any) -> Any:
+        """Return the response of an error with its page, of which only so much is read as a page has."""
+        if response.is_closed:
+            return response  # a user's own client has read it
+        page = _ErrorPage(self, response)
+        with self._page_may_fail(), closing(received(page)) as chunks:
+            for chunk in chunks:
+                page.add(chunk)
+        response.close()
+        return page.read()
+
+    async def aerror_page(self, response: Any) -> Any:
+        """Return the response of an error with its page, of which only so much is read as a page has."""
+        if response.is_closed:
+            return response  # a user's own client has read it
+        page = _ErrorPage(self, response)
+        with self._page_may_fail():
+            async for chunk in areceived(page):
+                page.add(chunk)
+        await response.aclose()
+        return page.read()
+
+    @contextmanager
+    def _page_may_fail(self) -> Iterator[None]:
+        # It counts only if the request is not sent again, which the status alone decides.
+        self._page_failure = None
+        try:
+            yield
+        except KiloError as error:
+            self._page_failure = error
+
+    def check_error_page(self) -> None:
+        """Raise what kept the page of an error from arriving whole and in time, if anything did."""
+        if self._page_failure is not None:
+            raise self._page_failure
 
     def retrying(self, wait: float, options: Any, headers: Mapping[str, str] | None) -> float:
         """Take note that an attempt failed and is made again after `wait` seconds; return the seconds to wait.
@@ -258,7 +299,42 @@ class Body(Reader):
         self.check(moved=not chunk.isspace())
 
 
-def received(reader: Reader) -> Iterator[bytes]:
+class _ErrorPage(Reader):
+    """The page of an error. The official client would read all of it, and wait for it as long as it takes."""
+
+    def __init__(self, exchange: Exchange, response: Any) -> None:
+        if response.headers.get("content-encoding", "").strip().lower() not in clients.ENCODINGS:
+            del response.headers["content-encoding"]
+        super().__init__(exchange, response)
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take in the next bytes. Raises KiloError when it takes too long."""
+        self._content += chunk
+        self.over = len(self._content) >= ERROR_PAGE_BYTES
+        self.check(moved=not chunk.isspace())
+
+    def broken(self, error: Exception) -> Exception:
+        """Return the error to raise for a connection that broke: it was not an answer that is lost."""
+        return super().broken(error) if error_table.is_timeout(error) else self.exchange.translated(error)
+
+    def read(self) -> Any:
+        """Return the response as one that has been read."""
+        response = self.response
+        encoded = ("content-encoding", "content-length", "transfer-encoding")
+        read = type(response)(
+            response.status_code,
+            headers=[(name, value) for name, value in response.headers.multi_items() if name.lower() not in encoded],
+            content=bytes(self._content[:ERROR_PAGE_BYTES]),
+            request=response.request,
+            extensions=response.extensions,
+            default_encoding=response.default_encoding,
+        )
+        read.elapsed = response.elapsed
+        return read
+
+
+def received(reader: Reader) -> Generator[bytes]:
     """Yield the body of the reader's response as it arrives. Raises KiloError."""
     response = reader.response
     try:
@@ -305,15 +381,20 @@ async def areceived(reader: Reader) -> AsyncIterator[bytes]:
 def _cut_off(reader: Reader) -> Iterator[None]:
     """End the connection when the time for the whole answer is over: nothing else ends a read that waits."""
     left = reader.exchange.within(None)
-    stream = reader.response.extensions.get("network_stream")
+    response = reader.response
+    # A connection of HTTP/2 carries answers of other calls too.
+    stream = response.extensions.get("network_stream") if response.http_version.startswith("HTTP/1") else None
     connection = None if left is None or stream is None else stream.get_extra_info("socket")
     if left is None or connection is None:
         yield
         return
 
     def shut_down() -> None:
+        if response.is_closed:  # the connection may carry the next call
+            return
         with suppress(OSError):  # closed in the meantime
-            connection.shutdown(SHUT_RDWR)
+            # Not the method of a TLS socket, which would let a read that waits go on without TLS.
+            socket.shutdown(connection, SHUT_RDWR)
 
     timer = threading.Timer(left, shut_down)
     timer.daemon = True

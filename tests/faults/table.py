@@ -107,7 +107,7 @@ def _no_tls(stage: Stage) -> Iterator[Place]:
 
 @contextmanager
 def _untrusted(stage: Stage) -> Iterator[Place]:
-    certificate, key = _self_signed(stage.folder)
+    certificate, key = self_signed(stage.folder)
 
     def heal(llm: Any) -> dict[str, Any]:
         stage.monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -119,7 +119,7 @@ def _untrusted(stage: Stage) -> Iterator[Place]:
         yield Place(url, heal=heal)
 
 
-def _self_signed(folder: Path) -> tuple[Path, Path]:
+def self_signed(folder: Path) -> tuple[Path, Path]:
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("the openssl program, which makes the certificate, is not installed")  # a tool of the system
     certificate, key = folder / "certificate.pem", folder / "key.pem"
