@@ -69,7 +69,7 @@ test-ahead: $(AHEAD)/.installed ## Run them with versions that other packages' p
 	$(AHEAD)/bin/python $(PYTEST) $(ARGS)
 
 test-real: $(REAL)/.installed ## Run both classes against llama.cpp's server with a real small model (a download of 290 MB)
-	$(REAL)/bin/python $(PYTEST) tests/real_server.py $(ARGS)
+	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
 
 demo-local: $(REAL)/.installed ## Run the demo with that model, behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
@@ -84,7 +84,7 @@ bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client 
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
 
 soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for less
-	$(BIN)/python -m tests.conformance.soak $(SECONDS)
+	$(BIN)/python -m tests.matrix.soak $(SECONDS)
 
 docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, or a page that would fetch from elsewhere, fails
 	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --clean --strict
