@@ -8,7 +8,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox
 from langchain_kilo import ChatKilo
-from tests.support.langchain import TEXT, add, greet, summed
+from tests.support.tools import add, greet
+from tests.support.ways import TOOLS_TEXT as TEXT
+from tests.support.ways import collect, summed
 
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
 BROKEN = ("invalid_tool_call", "tool_call_chunk")
@@ -23,10 +25,6 @@ def plain(blocks: Any) -> list[Any]:
         else:
             kept.append({k: v for k, v in block.items() if k not in ("id", "index")})
     return sorted(kept, key=repr)
-
-
-async def _astream(llm: Any) -> list[Any]:
-    return [chunk async for chunk in llm.astream(TEXT)]
 
 
 async def _aevents(llm: Any) -> AIMessage:
@@ -47,7 +45,7 @@ def test_one_list_of_blocks_for_all(kilo_sandbox: Sandbox, model: str, tools: bo
         "stream": summed(list(v0.stream(TEXT))),
         "invoke v1": v1.invoke(TEXT),
         "stream v1": summed(list(v1.stream(TEXT))),
-        "astream v1": summed(asyncio.run(_astream(v1))),
+        "astream v1": summed(collect(v1.astream(TEXT))),
         "v3": v0.stream_events(TEXT, version="v3").output,
         "async v3": asyncio.run(_aevents(v0)),
     }

@@ -16,7 +16,8 @@ import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
-from tests.support.ways import WAYS, both, messages, open_to, other_tasks
+from tests.support.leftovers import open_to, other_tasks
+from tests.support.ways import WAYS, acollect, both, messages, text_of
 
 STREAMS = 500
 SOON = 1.0
@@ -29,10 +30,6 @@ def stream(llm: Any, text: str = "hi", **call: Any) -> Iterator[Any]:
 
 async def astream(llm: Any, text: str = "hi", **call: Any) -> AsyncIterator[Any]:
     return llm.astream(text, **call) if isinstance(llm, ChatKilo) else await llm.astream_chat(messages(text), **call)
-
-
-def text_of(items: list[Any]) -> str:
-    return "".join(item.text if hasattr(item, "text") else item.delta or "" for item in items)
 
 
 @pytest.fixture
@@ -79,7 +76,7 @@ def test_five_hundred_streams_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
     llm = cls(base_url=kilo_sandbox.base_url, timeout=60)
 
     async def read(number: int) -> tuple[str, str]:
-        items = [item async for item in await astream(llm, f"number {number}!")]
+        items = await acollect(astream(llm, f"number {number}!"))
         return text_of(items), f"number {number}!"
 
     async def all_of_them() -> None:
@@ -188,7 +185,7 @@ def test_left_early_async(kilo_sandbox: Sandbox, llm: Any, leave: str) -> None:
         await asyncio.gather(*other_tasks())
         assert await asyncio.to_thread(freed, kilo_sandbox)
         assert open_to(kilo_sandbox.base_url) <= before
-        assert text_of([item async for item in await astream(llm, model="sandbox/echo")])
+        assert text_of(await acollect(astream(llm, model="sandbox/echo")))
         assert other_tasks() == set()
 
     asyncio.run(run())
@@ -215,7 +212,7 @@ def test_streams_in_two_loops_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
     llm = cls(base_url=kilo_sandbox.base_url)
 
     async def run() -> str:
-        return text_of([item async for item in await astream(llm)])
+        return text_of(await acollect(astream(llm)))
 
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(lambda _: asyncio.run(run()), range(2)))) == 1
@@ -239,7 +236,7 @@ def test_a_fork_in_the_middle_of_a_stream(kilo_sandbox: Sandbox, cls: Any) -> No
 
 
 async def _again(llm: Any) -> str:
-    return text_of([item async for item in await astream(llm, model="sandbox/echo")])
+    return text_of(await acollect(astream(llm, model="sandbox/echo")))
 
 
 PROGRAM = """

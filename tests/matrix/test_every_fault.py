@@ -10,7 +10,8 @@ import pytest
 from kilo_gateway import GatewaySettings, chat
 from kilo_gateway.sandbox import Sandbox
 from tests.matrix.faults import FAULTS, PATIENT, Fault, Place, Stage
-from tests.support.ways import STREAMED, WAYS, every_way, open_to, other_tasks, threads
+from tests.support.leftovers import open_to, other_tasks, threads
+from tests.support.ways import STREAMED, WAYS, collect, every_way
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sockets are counted in /proc")
 
@@ -62,8 +63,6 @@ def test_a_hundred_thousand_tiny_frames(kilo_sandbox: Sandbox, asynchronous: boo
     settings = GatewaySettings(model="sandbox/many-frames", base_url=kilo_sandbox.base_url)
     request = settings.request([{"role": "user", "content": "hi"}], stream=True)
 
-    async def collect() -> list[str]:
-        return [delta.text async for delta in chat.astream(settings, request)]
-
-    texts = asyncio.run(collect()) if asynchronous else [delta.text for delta in chat.stream(settings, request)]
+    stream = chat.astream if asynchronous else chat.stream
+    texts = [delta.text for delta in collect(stream(settings, request))]
     assert texts.count("x") == 100_000

@@ -1,6 +1,5 @@
 """Every scenario of the sandbox through both classes, sync and async, streamed and not: one outcome for all."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ import openai
 import pytest
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, AIMessageChunk
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
-from llama_index.core.tools import FunctionTool
+from llama_index.core.base.llms.types import ChatResponse
 
 from kilo_gateway import (
     KiloAuthenticationError,
@@ -34,7 +32,8 @@ from kilo_gateway import (
 from kilo_gateway.sandbox import SCENARIOS, Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.support.langchain import TEXT, add, greet, summed
+from tests.support.tools import FUNCTION_TOOLS, add, greet
+from tests.support.ways import STREAMED, TOOLS_TEXT, WAYS, collect, messages, said
 
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
 WITHOUT_TEXT = ("empty-answer", "refusal", "audio", "reasoning-only")
@@ -93,10 +92,6 @@ def parsed(arguments: str) -> Any:
     return value if isinstance(value, dict) else BROKEN
 
 
-async def acollect(stream: Any) -> list[Any]:
-    return [item async for item in stream]
-
-
 Run = Callable[[Sandbox, str, bool], Outcome]
 
 
@@ -105,34 +100,22 @@ def langchain(gateway: Sandbox, model: str, tools: bool) -> Any:
     return llm.bind_tools([add, greet]) if tools else llm
 
 
-def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> Any:
+def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatResponse:
     llm = KiloLLM(model=model, base_url=gateway.base_url, api_key=gateway.api_key, max_retries=0)
     if not tools:
-        return getattr(llm, method)([ChatMessage(role="user", content=TEXT)])
-    offered = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
-    return getattr(llm, f"{method}_with_tools")(offered, TEXT, allow_parallel_tool_calls=True)
+        return collect(getattr(llm, method)(messages(TOOLS_TEXT)))[-1]
+    ask = getattr(llm, f"{method}_with_tools")
+    return collect(ask(FUNCTION_TOOLS, TOOLS_TEXT, allow_parallel_tool_calls=True))[-1]
 
 
-async def _awaited_stream(gateway: Sandbox, model: str, tools: bool) -> list[ChatResponse]:
-    return await acollect(await llama_index(gateway, model, tools, "astream_chat"))
+def run_of(way: str) -> Run:
+    framework, method = way.split()
+    if framework == "langchain":
+        return lambda g, model, tools: from_langchain(said(method, langchain(g, model, tools), TOOLS_TEXT))
+    return lambda g, model, tools: from_llama_index(llama_index(g, model, tools, method))
 
 
-RUNS: dict[str, Run] = {
-    "langchain invoke": lambda g, m, t: from_langchain(langchain(g, m, t).invoke(TEXT)),
-    "langchain ainvoke": lambda g, m, t: from_langchain(asyncio.run(langchain(g, m, t).ainvoke(TEXT))),
-    "langchain stream": lambda g, m, t: from_langchain(summed(list(langchain(g, m, t).stream(TEXT)))),
-    "langchain astream": lambda g, m, t: from_langchain(
-        summed(asyncio.run(acollect(langchain(g, m, t).astream(TEXT))))
-    ),
-    "llama_index chat": lambda g, m, t: from_llama_index(llama_index(g, m, t, "chat")),
-    "llama_index achat": lambda g, m, t: from_llama_index(asyncio.run(_awaited(llama_index(g, m, t, "achat")))),
-    "llama_index stream_chat": lambda g, m, t: from_llama_index(list(llama_index(g, m, t, "stream_chat"))[-1]),
-    "llama_index astream_chat": lambda g, m, t: from_llama_index(asyncio.run(_awaited_stream(g, m, t))[-1]),
-}
-
-
-async def _awaited(coroutine: Any) -> Any:
-    return await coroutine
+RUNS = {way: run_of(way) for way in WAYS}
 
 
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
@@ -161,7 +144,7 @@ def test_parallel_calls_are_told_apart(kilo_sandbox: Sandbox, model: str) -> Non
 
 
 def test_broken_arguments_are_never_taken_for_good_ones(kilo_sandbox: Sandbox) -> None:
-    message = langchain(kilo_sandbox, "sandbox/tool-args-invalid", True).invoke(TEXT)
+    message = langchain(kilo_sandbox, "sandbox/tool-args-invalid", True).invoke(TOOLS_TEXT)
     assert message.tool_calls == []
     assert message.invalid_tool_calls[0]["name"] == "add"
     assert "not a JSON object" in message.invalid_tool_calls[0]["error"]
@@ -282,7 +265,7 @@ def test_errors(kilo_sandbox: Sandbox, model: str, run: str) -> None:
     with pytest.raises(KiloError) as caught:
         RUNS[run](kilo_sandbox, model, False)
     error = caught.value
-    streamed = "stream" in run
+    streamed = run in STREAMED
     expected = CLASSES[name] if streamed else NOT_STREAMED.get(name, CLASSES[name])
     assert isinstance(error, expected)
     assert type(error).__name__ == expected.__name__
@@ -301,7 +284,7 @@ def test_errors(kilo_sandbox: Sandbox, model: str, run: str) -> None:
     assert len(kilo_sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("run", [name for name in RUNS if "stream" in name])
+@pytest.mark.parametrize("run", STREAMED)
 @pytest.mark.parametrize("name", ["cut-stream", "drop-connection", "finish-error", "stream-error-string"])
 def test_a_failed_stream_tells_what_had_arrived(kilo_sandbox: Sandbox, name: str, run: str) -> None:
     with pytest.raises(KiloError) as caught:

@@ -22,7 +22,7 @@ from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.local_model import LocalModel
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.support.langchain import summed
+from tests.support.ways import acollect, summed
 
 pytestmark = pytest.mark.timeout(600)
 PROMPT = "The longest rivers of Europe are"
@@ -75,8 +75,8 @@ def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
 
 async def test_async_says_the_same(chat: ChatKilo, llm: KiloLLM) -> None:
     whole = (await chat.ainvoke(PROMPT)).text
-    assert summed([chunk async for chunk in chat.astream(PROMPT)]).text == whole
-    assert [piece async for piece in await llm.astream_complete(PROMPT)][-1].text == whole
+    assert summed(await acollect(chat.astream(PROMPT))).text == whole
+    assert (await acollect(llm.astream_complete(PROMPT)))[-1].text == whole
 
 
 def test_length(chat: ChatKilo, llm: KiloLLM) -> None:
@@ -138,10 +138,10 @@ def test_query_and_chat_engines(llm: KiloLLM) -> None:
 
 async def test_sixteen_streams_at_once(chat: ChatKilo, llm: KiloLLM) -> None:
     async def langchain() -> Any:
-        return summed([chunk async for chunk in chat.astream(PROMPT)])
+        return summed(await acollect(chat.astream(PROMPT)))
 
     async def llama_index() -> Any:
-        return [piece async for piece in await llm.astream_complete(PROMPT)][-1]
+        return (await acollect(llm.astream_complete(PROMPT)))[-1]
 
     answers = await asyncio.gather(*(langchain() for _ in range(8)), *(llama_index() for _ in range(8)))
     assert all(answer.usage_metadata["output_tokens"] == 24 for answer in answers[:8])

@@ -1,5 +1,6 @@
 """A gateway of one plain socket: it says what no HTTP framework would, and then breaks off as it is told."""
 
+import json
 import re
 import socket
 import ssl
@@ -8,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
 TEXT = b'data: {"choices":[{"index":0,"delta":{"content":"whole"},"finish_reason":null}]}\n\n'
@@ -114,3 +115,16 @@ def _request(connection: socket.socket) -> bytes:
     while length and len(body) < int(length[1]):  # a close with unread bytes would reset the connection
         body += connection.recv(65536)
     return request
+
+
+def json_body(value: Any, status: str = "200 OK") -> bytes:
+    """Return a whole JSON answer."""
+    content = json.dumps(value).encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    return head.encode() + content
+
+
+def stream_of(*deltas: dict[str, Any]) -> bytes:
+    """Return a stream of these deltas with as little else as the protocol allows."""
+    choices = [{"index": 0, "delta": delta} for delta in deltas] + [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+    return HEAD + chunked(*(b"data: " + json.dumps({"choices": [c]}).encode() + b"\n\n" for c in choices), DONE)

@@ -1,9 +1,9 @@
-"""The eight ways to ask: two classes, sync and async, streamed and not; and what may be left open afterwards."""
+"""The eight ways to ask: two classes, sync and async, streamed and not."""
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+import operator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -14,76 +14,76 @@ from llama_index_kilo import KiloLLM
 
 Ask = Callable[..., Awaitable[str]]
 TEXT = "hi"
-ESTABLISHED, CLOSE_WAIT = "01", "08"
+TOOLS_TEXT = "Add 2 and 3 with add(2, 3), and greet 'Zoë' with greet."
+
+LANGCHAIN = ("invoke", "ainvoke", "stream", "astream")
+LLAMA_INDEX = ("chat", "achat", "stream_chat", "astream_chat")
+COMPLETIONS = ("complete", "acomplete", "stream_complete", "astream_complete")
+ENDPOINTS = (*LLAMA_INDEX, *COMPLETIONS)
 
 
 def messages(text: str = TEXT) -> list[ChatMessage]:
+    """Return a question as LlamaIndex has it."""
     return [ChatMessage(role="user", content=text)]
 
 
-async def _invoke(llm: ChatKilo, **call: Any) -> str:
-    return llm.invoke(TEXT, **call).text
+async def acollect(answer: Any) -> list[Any]:
+    """Return all that a call gives: awaited, iterated over, or as it is."""
+    if isinstance(answer, Awaitable):
+        answer = await answer
+    if isinstance(answer, AsyncIterable):
+        return [item async for item in answer]
+    return list(answer) if isinstance(answer, Iterator) else [answer]
 
 
-async def _ainvoke(llm: ChatKilo, **call: Any) -> str:
-    return (await llm.ainvoke(TEXT, **call)).text
+def collect(answer: Any) -> list[Any]:
+    """Do the same in a loop of its own, which a sync call does not need."""
+    if isinstance(answer, Awaitable | AsyncIterable):
+        return asyncio.run(acollect(answer))
+    return list(answer) if isinstance(answer, Iterator) else [answer]
 
 
-async def _stream(llm: ChatKilo, **call: Any) -> str:
-    return "".join(chunk.text for chunk in llm.stream(TEXT, **call))
+def summed(chunks: list[Any]) -> Any:
+    """Return what the chunks of one of LangChain's streams add up to."""
+    return reduce(operator.add, chunks)
 
 
-async def _astream(llm: ChatKilo, **call: Any) -> str:
-    return "".join([chunk.text async for chunk in llm.astream(TEXT, **call)])
+def said(method: str, llm: Any, asked: Any, **call: Any) -> Any:
+    """Return the answer as LangChain has it, one message, streamed or not."""
+    return summed(collect(getattr(llm, method)(asked, **call)))
 
 
-async def _chat(llm: KiloLLM, **call: Any) -> str:
-    return llm.chat(messages(), **call).message.content or ""
+def text_of(answers: list[Any]) -> str:
+    """Return the text of what a call gave: messages, chunks or the responses of a stream."""
+    return "".join(item.delta or "" if hasattr(item, "delta") else item.text for item in answers)
 
 
-async def _achat(llm: KiloLLM, **call: Any) -> str:
-    return (await llm.achat(messages(), **call)).message.content or ""
+def _langchain(method: str) -> Ask:
+    async def ask(llm: ChatKilo, **call: Any) -> str:
+        return text_of(await acollect(getattr(llm, method)(TEXT, **call)))
+
+    return ask
 
 
-async def _stream_chat(llm: KiloLLM, **call: Any) -> str:
-    return "".join(response.delta or "" for response in llm.stream_chat(messages(), **call))
+def _llama_index(method: str) -> Ask:
+    async def ask(llm: KiloLLM, **call: Any) -> str:
+        responses = await acollect(getattr(llm, method)(messages(), **call))
+        return text_of(responses) if "stream" in method else responses[0].message.content or ""
 
-
-async def _astream_chat(llm: KiloLLM, **call: Any) -> str:
-    return "".join([response.delta or "" async for response in await llm.astream_chat(messages(), **call)])
+    return ask
 
 
 WAYS: dict[str, tuple[type[ChatKilo | KiloLLM], Ask]] = {
-    "langchain invoke": (ChatKilo, _invoke),
-    "langchain ainvoke": (ChatKilo, _ainvoke),
-    "langchain stream": (ChatKilo, _stream),
-    "langchain astream": (ChatKilo, _astream),
-    "llama_index chat": (KiloLLM, _chat),
-    "llama_index achat": (KiloLLM, _achat),
-    "llama_index stream_chat": (KiloLLM, _stream_chat),
-    "llama_index astream_chat": (KiloLLM, _astream_chat),
+    **{f"langchain {method}": (ChatKilo, _langchain(method)) for method in LANGCHAIN},
+    **{f"llama_index {method}": (KiloLLM, _llama_index(method)) for method in LLAMA_INDEX},
 }
+"""Class and question of each way; the answer's text is what a question returns."""
 STREAMED = [name for name in WAYS if "stream" in name]
 every_way = pytest.mark.parametrize("way", WAYS)
 every_stream = pytest.mark.parametrize("way", STREAMED)
 both = pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
 
-
-def open_to(url: str) -> int:
-    """Return how many sockets of this machine are open towards the port of `url`, whatever the other end does."""
-    port = int(url.partition("//")[2].partition("/")[0].rpartition(":")[2])
-    found = 0
-    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
-        _, _, remote, state, *rest = line.split()
-        # A socket that its process has closed has no inode any more.
-        found += int(remote.rpartition(":")[2], 16) == port and state in (ESTABLISHED, CLOSE_WAIT) and rest[5] != "0"
-    return found
-
-
-def threads() -> set[str]:
-    """Return the threads that are neither the sandbox's nor the executor's of a running loop."""
-    return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "kilo-sandbox"))}
-
-
-def other_tasks() -> set[asyncio.Task[Any]]:
-    return asyncio.all_tasks() - {asyncio.current_task()}
+# Of one framework alone, by the names of its methods.
+every_langchain_way = pytest.mark.parametrize("way", LANGCHAIN)
+every_langchain_stream = pytest.mark.parametrize("way", ["stream", "astream"])
+every_llama_index_way = pytest.mark.parametrize("way", LLAMA_INDEX)

@@ -21,6 +21,7 @@ from kilo_gateway.reply import Delta
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
+from tests.support.tools import add
 from tests.support.ways import WAYS, every_way
 
 PAID = "anthropic/claude-sonnet-4.6"
@@ -280,11 +281,6 @@ def test_a_stream_that_breaks_counts_what_had_arrived() -> None:
     with pytest.raises(OSError, match=r"^$"):
         broken(Delta("some text"))
     assert budget.spent_usd == 0.2
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
 
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # raised by LlamaIndex's own code

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,20 +23,10 @@ from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.server import DONE, FINISH, HEAD, TEXT, USAGE, chunked, server
+from tests.support.ways import both, collect, every_langchain_stream
 
 
-def _alist(llm: ChatKilo) -> list[Any]:
-    async def collect() -> list[Any]:
-        return [chunk async for chunk in llm.astream("hi")]
-
-    return asyncio.run(collect())
-
-
-STREAMS: dict[str, Callable[[ChatKilo], list[Any]]] = {"stream": lambda llm: list(llm.stream("hi")), "astream": _alist}
-streamed = pytest.mark.parametrize("way", STREAMS)
-
-
-@streamed
+@every_langchain_stream
 @pytest.mark.parametrize(
     ("frames", "end"),
     [
@@ -52,12 +41,12 @@ streamed = pytest.mark.parametrize("way", STREAMS)
 def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: str) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
         llm = ChatKilo(base_url=url, stream_idle_timeout=0.3, max_retries=0)
-        chunks = STREAMS[way](llm)
+        chunks = collect(getattr(llm, way)("hi"))
     assert "".join(chunk.text for chunk in chunks) == "whole"
     assert chunks[-1].response_metadata["finish_reason"] == "stop"
 
 
-@streamed
+@every_langchain_stream
 @pytest.mark.parametrize("end", ["reset", "close"])
 @pytest.mark.parametrize("frames", [(TEXT,), (TEXT, FINISH), (TEXT, DONE)])
 def test_an_answer_that_may_lack_something_does_not(way: str, frames: tuple[bytes, ...], end: str) -> None:
@@ -65,17 +54,17 @@ def test_an_answer_that_may_lack_something_does_not(way: str, frames: tuple[byte
         llm = ChatKilo(base_url=url, max_retries=0)
         # A reset may overtake the first bytes, and then there was no stream to be interrupted.
         with pytest.raises(KiloStreamInterruptedError if end == "close" else KiloConnectionError) as caught:
-            STREAMS[way](llm)
+            collect(getattr(llm, way)("hi"))
     assert caught.value.partial_text in ("whole", "")
 
 
-@streamed
+@every_langchain_stream
 def test_an_error_page_that_breaks_off_is_a_kilo_error(way: str) -> None:
     answer = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"
     with server(answer) as (url, _):
         llm = ChatKilo(base_url=url, max_retries=0)
         with pytest.raises(KiloConnectionError):
-            STREAMS[way](llm)
+            collect(getattr(llm, way)("hi"))
         with pytest.raises(KiloConnectionError):
             llm.invoke("hi")
 
@@ -129,7 +118,7 @@ def test_sixty_four_threads_on_one_instance(kilo_sandbox: Sandbox) -> None:
     assert all(answer.endswith(f"number {i}!") for i, answer in enumerate(answers))
 
 
-@pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
+@both
 def test_assignment_is_checked(cls: Any) -> None:
     llm = cls(base_url="http://127.0.0.1:1/x", api_key="k", max_retries=0)
     llm.mode = "Plan"

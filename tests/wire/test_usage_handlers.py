@@ -1,6 +1,5 @@
 """Tokens and cost added up, in both frameworks."""
 
-import asyncio
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from kilo_gateway import Ledger, Spent
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloUsageCallback
 from llama_index_kilo import KiloLLM, KiloUsageHandler
+from tests.support.ways import collect
 
 PAID = "anthropic/claude-sonnet-4.6"
 
@@ -42,15 +42,11 @@ def of_response(response: Any) -> Any:
     return (told["prompt_tokens"], told["completion_tokens"]), told["cost"]
 
 
-async def _acollect(stream: Any) -> list[Any]:
-    return [item async for item in stream]
-
-
 def test_langchain(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
     with KiloUsageCallback() as used:
-        answers = [llm.invoke("one"), asyncio.run(llm.ainvoke("two")), *llm.batch(["three", "four"])]
-        answers += [list(llm.stream("five"))[-1], asyncio.run(_acollect(llm.astream("six")))[-1]]
+        answers = [llm.invoke("one"), *collect(llm.ainvoke("two")), *llm.batch(["three", "four"])]
+        answers += [list(llm.stream("five"))[-1], collect(llm.astream("six"))[-1]]
         with KiloUsageCallback() as inner:
             answers.append(llm.invoke("seven"))
     llm.invoke("not counted")
@@ -72,15 +68,11 @@ def test_llama_index(kilo_sandbox: Sandbox) -> None:
     user = [ChatMessage(role="user", content="one")]
     with KiloUsageHandler() as used:
         answers = [llm.chat(user), llm.complete("two"), list(llm.stream_chat(user))[-1]]
-        answers += [asyncio.run(_await(llm.achat(user))), list(llm.stream_complete("three"))[-1]]
+        answers += [*collect(llm.achat(user)), list(llm.stream_complete("three"))[-1]]
         MockLLM().complete("somebody else's")
     llm.chat(user)
     assert used.usage.by_model == {PAID: used.usage.total}
     same(used.usage.total, expected(*map(of_response, answers)))
-
-
-async def _await(coroutine: Any) -> Any:
-    return await coroutine
 
 
 def test_what_is_not_told_is_counted(kilo_sandbox: Sandbox) -> None:

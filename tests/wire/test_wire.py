@@ -25,7 +25,8 @@ from kilo_gateway.routing import MODES
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.support.ways import open_to
+from tests.support.leftovers import open_to
+from tests.support.ways import both
 
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
@@ -51,9 +52,6 @@ def stream(model: Any) -> Any:
     if isinstance(model, ChatKilo):
         return model.stream("hi")
     return model.stream_chat([ChatMessage(role="user", content="hi")])
-
-
-both = pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
 
 
 @both

@@ -1,12 +1,14 @@
 """Models of the sandbox's scenarios."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
-from tests.support.langchain import Scenario
+
+Scenario = Callable[..., ChatKilo]
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField
-from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
+from tests.support.tools import clock, weather
 
 PAID = "anthropic/claude-sonnet-4.6"
 
@@ -40,18 +40,6 @@ class AsyncTokens(AsyncCallbackHandler):
 
     async def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
         self.seen.append((token, chunk))
-
-
-@tool
-def weather(city: str, days: int = 1) -> str:
-    """Tell the weather in a city."""
-    return f"{city}: sunny for {days} days"
-
-
-@tool
-def clock() -> str:
-    """Tell the time."""
-    return "12:00"
 
 
 def test_what_an_answer_tells_of_itself(kilo_sandbox: Sandbox) -> None:

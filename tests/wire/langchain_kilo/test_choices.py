@@ -8,8 +8,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloUsageCallback
-from tests.support.langchain import summed
-from tests.wire.langchain_kilo.test_chat_models import weather
+from tests.support.tools import weather
+from tests.support.ways import collect, summed
 
 QUESTION = "Say something about 'Oslo'."
 
@@ -17,10 +17,6 @@ QUESTION = "Say something about 'Oslo'."
 @pytest.fixture
 def llm(kilo_sandbox: Sandbox) -> ChatKilo:
     return ChatKilo(model="deepseek/deepseek-v3.2", base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
-
-
-async def astreamed(llm: Any) -> list[Any]:
-    return [chunk async for chunk in llm.astream(QUESTION, n=3, reasoning="low")]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -39,7 +35,8 @@ def test_each_answer_is_a_generation(llm: ChatKilo, asynchronous: bool) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_streamed_answers_do_not_mix(llm: ChatKilo, asynchronous: bool) -> None:
-    chunks = asyncio.run(astreamed(llm)) if asynchronous else list(llm.stream(QUESTION, n=3, reasoning="low"))
+    stream = llm.astream if asynchronous else llm.stream
+    chunks = collect(stream(QUESTION, n=3, reasoning="low"))
     invoked = llm.invoke(QUESTION, n=3, reasoning="low")
     total = summed(chunks)
     assert (total.content, total.usage_metadata) == (invoked.content, invoked.usage_metadata)

@@ -18,7 +18,9 @@ from langchain_core.runnables import ConfigurableField, RunnableParallel, Runnab
 from kilo_gateway import KiloError, KiloServerError
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloUsageCallback
-from tests.support.langchain import TEXT, WAYS, Scenario, add, alist, every_way, streamed, summed
+from tests.support.tools import add
+from tests.support.ways import TOOLS_TEXT, collect, every_langchain_stream, every_langchain_way, said, summed
+from tests.wire.langchain_kilo.conftest import Scenario
 
 
 class CountingLimiter(InMemoryRateLimiter):
@@ -35,12 +37,12 @@ class CountingLimiter(InMemoryRateLimiter):
         return await super().aacquire(blocking=blocking)
 
 
-@every_way
+@every_langchain_way
 def test_a_rate_limiter_is_asked_once_per_call(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     limiter = CountingLimiter()
     llm = scenario("echo", rate_limiter=limiter)
     for calls in (1, 2):
-        WAYS[way](llm, "hi")
+        said(way, llm, "hi")
         assert limiter.acquired == len(kilo_sandbox.requests) == calls
     llm.batch(["one", "two"])
     asyncio.run(llm.abatch(["one", "two"]))
@@ -51,11 +53,11 @@ def test_a_rate_limiter_is_asked_once_per_call(scenario: Scenario, kilo_sandbox:
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_a_cached_answer_needs_no_request(scenario: Scenario, kilo_sandbox: Sandbox, way: str, streaming: bool) -> None:
     llm = scenario("reasoning", cache=InMemoryCache(), streaming=streaming)
-    first, again = WAYS[way](llm, "hi"), WAYS[way](llm, "hi")
+    first, again = said(way, llm, "hi"), said(way, llm, "hi")
     assert len(kilo_sandbox.requests) == 1
     assert (again.content, again.additional_kwargs) == (first.content, first.additional_kwargs)
     assert again.response_metadata == first.response_metadata
-    WAYS[way](llm, "something else")
+    said(way, llm, "something else")
     assert len(kilo_sandbox.requests) == 2
 
 
@@ -89,14 +91,14 @@ def test_another_request_is_not_answered_from_the_cache(kilo_sandbox: Sandbox, w
     cache = InMemoryCache()
     for setting in settings * 2:
         fields, call = ({}, setting) if per_call else (setting, {})
-        WAYS[way](ChatKilo(base_url=kilo_sandbox.base_url, cache=cache, **fields).bind(**call), "hi")
+        said(way, ChatKilo(base_url=kilo_sandbox.base_url, cache=cache, **fields).bind(**call), "hi")
     assert len(kilo_sandbox.requests) == len(settings)
 
 
-@streamed
+@every_langchain_stream
 def test_streaming_can_be_turned_off(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     def was_streamed(llm: Any) -> bool:
-        WAYS[way](llm, TEXT)
+        said(way, llm, TOOLS_TEXT)
         return bool(kilo_sandbox.last.json["stream"])
 
     assert was_streamed(scenario("echo"))
@@ -153,10 +155,10 @@ def logs(way: str) -> list[Any]:
     return [Log(), AsyncLog()] if way.startswith("a") else [Log()]
 
 
-@every_way
+@every_langchain_way
 def test_callbacks_come_in_order(scenario: Scenario, way: str) -> None:
     for handler in logs(way):
-        message = WAYS[way](scenario("echo", callbacks=[handler]), "hi")
+        message = said(way, scenario("echo", callbacks=[handler]), "hi")
         log = getattr(handler, "log", handler)
         assert log.events[0] == "start"
         assert log.events[-1] == "end"
@@ -168,11 +170,11 @@ def test_callbacks_come_in_order(scenario: Scenario, way: str) -> None:
         assert len({told["run_id"] for told in log.told}) == 1
 
 
-@every_way
+@every_langchain_way
 def test_an_error_ends_the_callbacks(scenario: Scenario, way: str) -> None:
     for handler in logs(way):
         with pytest.raises(KiloError) as caught:
-            WAYS[way](scenario("cut-stream", callbacks=[handler]), "hi")
+            said(way, scenario("cut-stream", callbacks=[handler]), "hi")
         log = getattr(handler, "log", handler)
         assert (log.events[0], log.events[-1], "end" in log.events) == ("start", "error", False)
         assert log.told[-1]["error"] is caught.value
@@ -182,12 +184,12 @@ def test_an_error_ends_the_callbacks(scenario: Scenario, way: str) -> None:
             assert partial.text
 
 
-@every_way
+@every_langchain_way
 def test_tags_and_metadata_reach_callbacks(scenario: Scenario, way: str) -> None:
     log = Log()
     llm = scenario("echo", tags=["mine"], metadata={"team": "blue"}, temperature=0.5)
     config: Any = {"callbacks": [log], "tags": ["call"], "metadata": {"user": "zoe"}, "run_name": "greeting"}
-    WAYS[way](llm.with_config(config), "hi")
+    said(way, llm.with_config(config), "hi")
     told = log.told[0]
     assert {"mine", "call"} <= set(told["tags"])
     assert (told["metadata"]["team"], told["metadata"]["user"]) == ("blue", "zoe")
@@ -244,7 +246,7 @@ async def test_an_async_batch_keeps_to_its_limit(scenario: Scenario, kilo_sandbo
     assert len(kilo_sandbox.requests) == 8
 
 
-@every_way
+@every_langchain_way
 def test_copies_are_equal_and_independent(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm = scenario("echo", mode="plan", default_headers={"x-team": "blue"})
     for made in (
@@ -255,27 +257,27 @@ def test_copies_are_equal_and_independent(scenario: Scenario, kilo_sandbox: Sand
         pickle.loads(pickle.dumps(llm)),  # noqa: S301 -- our own
     ):
         assert made == llm
-        WAYS[way](made, "hi")
+        said(way, made, "hi")
         record = kilo_sandbox.last
         assert (record.headers["x-kilocode-mode"], record.headers["x-team"]) == ("plan", "blue")
         made.mode = "code"
     assert llm.mode == "plan"
-    WAYS[way](llm.model_copy(update={"mode": "ask"}), "hi")
+    said(way, llm.model_copy(update={"mode": "ask"}), "hi")
     assert kilo_sandbox.last.headers["x-kilocode-mode"] == "ask"
 
 
-@every_way
+@every_langchain_way
 def test_fields_and_models_can_be_chosen_by_config(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm: Any = scenario("echo").configurable_fields(
         model=ConfigurableField(id="model"), temperature=ConfigurableField(id="temperature")
     )
-    WAYS[way](llm.with_config(configurable={"model": "sandbox/reasoning", "temperature": 0.5}), "hi")
+    said(way, llm.with_config(configurable={"model": "sandbox/reasoning", "temperature": 0.5}), "hi")
     assert (kilo_sandbox.last.json["model"], kilo_sandbox.last.json["temperature"]) == ("sandbox/reasoning", 0.5)
     either: Any = scenario("echo").configurable_alternatives(
         ConfigurableField(id="which"), default_key="echo", thinker=scenario("reasoning")
     )
-    WAYS[way](either, "hi")
-    WAYS[way](either.with_config(configurable={"which": "thinker"}), "hi")
+    said(way, either, "hi")
+    said(way, either.with_config(configurable={"which": "thinker"}), "hi")
     assert [r.json["model"] for r in kilo_sandbox.requests[1:]] == ["sandbox/echo", "sandbox/reasoning"]
 
 
@@ -284,31 +286,31 @@ def test_retries(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     again: Any = scenario("flaky-503").with_retry(
         retry_if_exception_type=(KiloServerError,), wait_exponential_jitter=False, stop_after_attempt=2
     )
-    assert WAYS[way](again, "hi").text
+    assert said(way, again, "hi").text
     assert [record.status for record in kilo_sandbox.requests] == [503, 200]
 
 
-@every_way
+@every_langchain_way
 def test_fallbacks_of_streams_too(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm: Any = scenario("stream-error-first").with_fallbacks([scenario("echo")])
-    assert WAYS[way](llm, "hi").text.startswith("sandbox/echo")
-    assert WAYS[way](llm.with_config(tags=["x"]), "hi").text.startswith("sandbox/echo")
+    assert said(way, llm, "hi").text.startswith("sandbox/echo")
+    assert said(way, llm.with_config(tags=["x"]), "hi").text.startswith("sandbox/echo")
     tools: Any = scenario("error-502").bind_tools([add]).with_fallbacks([scenario("echo").bind_tools([add])])
-    assert [call["name"] for call in WAYS[way](tools, "Call add(2, 3).").tool_calls] == ["add"]
+    assert [call["name"] for call in said(way, tools, "Call add(2, 3).").tool_calls] == ["add"]
     assert [record.json["model"] for record in kilo_sandbox.requests][-2:] == ["sandbox/error-502", "sandbox/echo"]
 
 
-@every_way
+@every_langchain_way
 def test_compositions(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm = scenario("echo")
     prompt = ChatPromptTemplate.from_template("About {topic}")
     chain = RunnablePassthrough.assign(answer=prompt | llm | StrOutputParser()) | RunnableParallel(
         text=lambda made: made["answer"], planned=lambda made: made["answer"].upper()
     )
-    made = WAYS[way](chain, {"topic": "rivers"})
+    made = said(way, chain, {"topic": "rivers"})
     assert made["text"] == "sandbox/echo on the sandbox: you said: About rivers"
     assert made["planned"] == made["text"].upper()
-    both = WAYS[way](RunnableParallel(plain=llm, planned=llm.bind(mode="plan")), "hi")
+    both = said(way, RunnableParallel(plain=llm, planned=llm.bind(mode="plan")), "hi")
     assert both["plain"].text == "sandbox/echo on the sandbox: you said: hi"
     assert both["planned"].text.startswith("Plan by sandbox/echo (mode plan)")
     assert len(kilo_sandbox.requests) == 3
@@ -317,7 +319,7 @@ def test_compositions(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> No
 def test_one_instance_in_several_event_loops(scenario: Scenario, kilo_sandbox: Sandbox) -> None:
     llm = scenario("echo")
     for _ in range(2):
-        assert summed(asyncio.run(alist(llm.astream("hi")))).text
+        assert summed(collect(llm.astream("hi"))).text
         assert len(asyncio.run(llm.abatch(["one", "two"]))) == 2
     assert llm.invoke("hi").text
     assert len(kilo_sandbox.requests) == 7

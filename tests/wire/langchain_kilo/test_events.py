@@ -1,13 +1,14 @@
 """The events of an answer that has reasoning, text and tool calls: each kind in its turn, and each whole at the end."""
 
-import asyncio
 from itertools import groupby
 from typing import Any
 
 import pytest
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
-from tests.support.langchain import TEXT, Scenario, add, alist, greet, summed
+from tests.support.tools import add, greet
+from tests.support.ways import TOOLS_TEXT, acollect, collect, summed
+from tests.wire.langchain_kilo.conftest import Scenario
 
 REASONING, SAID, CALLED = "The user needs add, so I call it first.", "Let me look that up.", ["add", "greet"]
 
@@ -23,7 +24,7 @@ def kind_of(chunk: Any) -> str | None:
 
 async def test_events_of_v2_come_in_order(scenario: Scenario) -> None:
     llm = scenario("tool-text-before", reasoning="low").bind_tools([add, greet])
-    events = [event async for event in llm.astream_events(TEXT, version="v2")]
+    events = await acollect(llm.astream_events(TOOLS_TEXT, version="v2"))
     kinds = [event["event"] for event in events]
     chunks = [event["data"]["chunk"] for event in events[1:-1]]
     assert kinds == ["on_chat_model_start", *["on_chat_model_stream"] * len(chunks), "on_chat_model_end"]
@@ -40,10 +41,8 @@ async def test_events_of_v2_come_in_order(scenario: Scenario) -> None:
 def test_events_of_v3_come_in_order(scenario: Scenario, asynchronous: bool) -> None:
     llm: Any = scenario("tool-text-before", reasoning="low").bind_tools([add, greet])
 
-    async def collected() -> list[Any]:
-        return await alist(await llm.astream_events(TEXT, version="v3"))
-
-    events: list[Any] = asyncio.run(collected()) if asynchronous else list(llm.stream_events(TEXT, version="v3"))
+    asked: Any = {"input": TOOLS_TEXT, "version": "v3"}
+    events = collect(llm.astream_events(**asked)) if asynchronous else list(llm.stream_events(**asked))
     assert_valid_event_stream(events)
     kinds = [event["event"] for event in events]
     assert (kinds[0], kinds[-1]) == ("message-start", "message-finish")

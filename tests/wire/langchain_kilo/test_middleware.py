@@ -7,20 +7,14 @@ import pytest
 from langchain.agents import AgentState, create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from langchain_kilo.middleware import KiloModeMiddleware
+from tests.support.tools import weather
 
 QUESTION = {"messages": [("user", "What is the weather in 'Oslo'?")]}
-
-
-@tool
-def weather(city: str) -> str:
-    """Tell the weather in a city."""
-    return f"{city}: sunny"
 
 
 def model(gateway: Sandbox, **more: Any) -> ChatKilo:

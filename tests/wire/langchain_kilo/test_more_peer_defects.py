@@ -15,13 +15,15 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from kilo_gateway import KiloError, KiloResponseError
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
-from tests.support.langchain import TEXT, WAYS, Scenario, add, alist, every_way, greet, json_body, streamed, summed
-from tests.support.server import server
+from tests.support.server import json_body, server
+from tests.support.tools import add, greet
+from tests.support.ways import TOOLS_TEXT, acollect, every_langchain_stream, every_langchain_way, said, summed
+from tests.wire.langchain_kilo.conftest import Scenario
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
 class TestCore:
-    @every_way
+    @every_langchain_way
     def test_v1_keeps_blocks_apart(self, scenario: Scenario, way: str) -> None:
         """All peers: in v1 streams a text or reasoning block merges with the tool call of the same index.
 
@@ -31,7 +33,7 @@ class TestCore:
             ("tool-text-before", "text", ["add", "greet"]),
             ("reasoning-encrypted", "reasoning", ["add"]),
         ):
-            message = WAYS[way](scenario(name, output_version="v1").bind_tools([add, greet]), TEXT)
+            message = said(way, scenario(name, output_version="v1").bind_tools([add, greet]), TOOLS_TEXT)
             assert [block["type"] for block in message.content] == [kind, *["tool_call"] * len(calls)]
             assert [block["name"] for block in message.content[1:]] == calls
 
@@ -70,17 +72,17 @@ class TestCore:
 
 def v3(llm: Any, *, asynchronous: bool) -> AIMessage:
     async def output() -> Any:
-        return await (await llm.astream_events(TEXT, version="v3")).output
+        return await (await llm.astream_events(TOOLS_TEXT, version="v3")).output
 
-    message: AIMessage = asyncio.run(output()) if asynchronous else llm.stream_events(TEXT, version="v3").output
+    message: AIMessage = asyncio.run(output()) if asynchronous else llm.stream_events(TOOLS_TEXT, version="v3").output
     return message
 
 
 class TestOthers:
-    @every_way
+    @every_langchain_way
     def test_reasoning_tokens_are_a_part_of_the_output(self, scenario: Scenario, way: str) -> None:
         """langchain-xai 1.3.0: reasoning is added onto output_tokens, 27 + 10 is not 30."""
-        usage = WAYS[way](scenario("reasoning"), "hi").usage_metadata
+        usage = said(way, scenario("reasoning"), "hi").usage_metadata
         assert 0 < usage["output_token_details"]["reasoning"] < usage["output_tokens"]
         assert usage["input_tokens"] + usage["output_tokens"] == usage["total_tokens"]
 
@@ -91,29 +93,31 @@ class TestOthers:
         loaded = load(json.loads(text), valid_namespaces=["langchain_kilo"], allowed_objects=[ChatKilo])
         assert (loaded.model, loaded.temperature) == ("sandbox/echo", 0.5)
 
-    @every_way
+    @every_langchain_way
     def test_a_finish_reason_is_not_rewritten(self, scenario: Scenario, way: str) -> None:
         """langchain-litellm 0.11.2: finish reason "error" becomes "stop"."""
         with pytest.raises(KiloError):
-            WAYS[way](scenario("finish-error"), "hi")
-        assert WAYS[way](scenario("content-filter"), "hi").response_metadata["finish_reason"] == "content_filter"
+            said(way, scenario("finish-error"), "hi")
+        assert said(way, scenario("content-filter"), "hi").response_metadata["finish_reason"] == "content_filter"
 
-    @every_way
+    @every_langchain_way
     def test_usage_is_not_invented(self, scenario: Scenario, way: str) -> None:
         """langchain-litellm 0.11.2: without usage 0/0/0, or an estimate in a stream (langchain-litellm#5, #16)."""
-        message = WAYS[way](scenario("usage-missing"), "hi")
+        message = said(way, scenario("usage-missing"), "hi")
         assert message.usage_metadata is None
         assert message.response_metadata.get("cost") is None
-        assert WAYS[way](scenario("echo"), "hi").usage_metadata["total_tokens"] > 0
+        assert said(way, scenario("echo"), "hi").usage_metadata["total_tokens"] > 0
 
-    @every_way
+    @every_langchain_way
     def test_a_history_with_tools_goes_back(self, scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
         """langchain-litellm: streamed calls are lost from the history (langchain-litellm#20), invalid ones always."""
         for name, calls in (("parallel-interleaved", 2), ("tool-args-invalid", 2)):
             llm = scenario(name).bind_tools([add, greet])
-            answer = WAYS[way](llm, TEXT)
+            answer = said(way, llm, TOOLS_TEXT)
             asked = [*answer.tool_calls, *answer.invalid_tool_calls]
-            llm.invoke([HumanMessage(TEXT), answer, *(ToolMessage("5", tool_call_id=call["id"]) for call in asked)])
+            llm.invoke(
+                [HumanMessage(TOOLS_TEXT), answer, *(ToolMessage("5", tool_call_id=call["id"]) for call in asked)]
+            )
             _, assistant, *results = kilo_sandbox.last.json["messages"]
             assert len(assistant["tool_calls"]) == len(results) == calls
             assert [c["id"] for c in assistant["tool_calls"]] == [result["tool_call_id"] for result in results]
@@ -148,16 +152,16 @@ class TestOthers:
 
 
 class TestRequestsOfUsers:
-    @every_way
+    @every_langchain_way
     def test_the_served_model_and_the_cost(self, kilo_sandbox: Sandbox, way: str) -> None:
         """Asked for in langchainjs#11409 (routed model in streams), langchainjs#11656 and langchain#35461 (cost)."""
         llm = ChatKilo(tier="frontier", mode="plan", base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
-        metadata = WAYS[way](llm, "hi").response_metadata
+        metadata = said(way, llm, "hi").response_metadata
         assert metadata["model_name"] == "anthropic/claude-opus-4.7"
         assert metadata["requested_model"] == "kilo-auto/frontier"
         assert metadata["cost"] > 0
 
-    @streamed
+    @every_langchain_stream
     def test_tool_deltas_reach_token_callbacks(self, scenario: Scenario, way: str) -> None:
         """Asked for in langchainjs#10153: deltas of tool calls in the token callback."""
 
@@ -169,23 +173,23 @@ class TestRequestsOfUsers:
 
         handler = Deltas()
         llm = scenario("echo", callbacks=[handler]).bind_tools([add])
-        WAYS[way](llm, "Call add(2, 3).")
+        said(way, llm, "Call add(2, 3).")
         assert json.loads(handler.arguments) == {"a": 2, "b": 3}
 
-    @every_way
+    @every_langchain_way
     @pytest.mark.parametrize("name", ["reasoning", "reasoning-string", "reasoning-content", "reasoning-details-only"])
     def test_reasoning_in_every_field(self, scenario: Scenario, name: str, way: str) -> None:
         """Asked for in spring-projects/spring-ai#5265, deepset-ai/haystack-core-integrations#2181,
 
         UKGovernmentBEIS/inspect_ai#2954: whichever field it comes in.
         """
-        assert WAYS[way](scenario(name), "hi").additional_kwargs["reasoning_content"].startswith("The user wrote: hi.")
+        assert said(way, scenario(name), "hi").additional_kwargs["reasoning_content"].startswith("The user wrote: hi.")
 
-    @every_way
+    @every_langchain_way
     @pytest.mark.parametrize("name", ["tool-args-object", "tool-args-empty"])
     def test_lenient_arguments(self, scenario: Scenario, name: str, way: str) -> None:
         """Asked for in pydantic/pydantic-ai#822; langchain-openrouter and -openai fail on an object as arguments."""
-        message = WAYS[way](scenario(name).bind_tools([add]), "Call add(2, 3).")
+        message = said(way, scenario(name).bind_tools([add]), "Call add(2, 3).")
         assert [call["args"] for call in message.tool_calls] == [{"a": 2, "b": 3} if name.endswith("object") else {}]
 
     def test_the_providers_words_in_a_nested_body(self, scenario: Scenario) -> None:
@@ -205,7 +209,7 @@ def test_several_streams_at_once_do_not_mix(kilo_sandbox: Sandbox, scenario: Sce
     llm = scenario("echo")
 
     async def ask() -> list[str]:
-        streams = [alist(llm.astream(f"number {n}")) for n in range(8)]
+        streams = [acollect(llm.astream(f"number {n}")) for n in range(8)]
         return [summed(chunks).text for chunks in await asyncio.gather(*streams)]
 
     assert asyncio.run(ask()) == [f"sandbox/echo on the sandbox: you said: number {n}" for n in range(8)]

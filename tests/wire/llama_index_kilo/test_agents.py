@@ -21,22 +21,13 @@ from pydantic import BaseModel
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
+from tests.support.tools import FUNCTION_TOOLS, add, greet
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),  # LlamaIndex's agents' own
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),  # LlamaIndex's agents' own
     pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),  # LlamaIndex's own
 ]
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def greet(name: str) -> str:
-    """Greet a person by name."""
-    return f"Hello {name}, welcome"
 
 
 async def run(agent: Any, text: str, **kwargs: Any) -> tuple[Any, list[Any]]:
@@ -173,11 +164,10 @@ async def test_a_react_agent(llm: KiloLLM, kilo_sandbox: Sandbox, streaming: boo
 
 @pytest.mark.parametrize("parallel", [True, False])
 async def test_predict_and_call(llm: KiloLLM, parallel: bool) -> None:
-    tools = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
     text = "Call add(2, 3) and greet('Zoë')."
     for answer in (
-        llm.predict_and_call(tools, text, allow_parallel_tool_calls=parallel),
-        await llm.apredict_and_call(tools, text, allow_parallel_tool_calls=parallel),
+        llm.predict_and_call(FUNCTION_TOOLS, text, allow_parallel_tool_calls=parallel),
+        await llm.apredict_and_call(FUNCTION_TOOLS, text, allow_parallel_tool_calls=parallel),
     ):
         assert [source.tool_name for source in answer.sources] == ["add", "greet"][: 1 + parallel]
 

@@ -1,6 +1,5 @@
 """KiloLLM as LlamaIndex uses it; what it sends is read from the sandbox's record."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -9,29 +8,16 @@ from llama_index.core.base.llms.types import ChatMessage
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
+from tests.support.ways import COMPLETIONS, ENDPOINTS, LLAMA_INDEX, collect
 
 PAID = "anthropic/claude-sonnet-4.6"
 USER = [ChatMessage(role="user", content="Tell me about rivers")]
 
 
-async def acollect(stream: Any) -> list[Any]:
-    return [item async for item in await stream]
-
-
 def test_the_eight_endpoints_agree(llm: KiloLLM) -> None:
     prompt = "Tell me about rivers"
-    chats = [
-        llm.chat(USER),
-        asyncio.run(llm.achat(USER)),
-        list(llm.stream_chat(USER))[-1],
-        asyncio.run(acollect(llm.astream_chat(USER)))[-1],
-    ]
-    completions = [
-        llm.complete(prompt),
-        asyncio.run(llm.acomplete(prompt)),
-        list(llm.stream_complete(prompt))[-1],
-        asyncio.run(acollect(llm.astream_complete(prompt)))[-1],
-    ]
+    chats = [collect(getattr(llm, name)(USER))[-1] for name in LLAMA_INDEX]
+    completions = [collect(getattr(llm, name)(prompt))[-1] for name in COMPLETIONS]
     texts = {chat.message.content for chat in chats} | {completion.text for completion in completions}
     assert len(texts) == 1
     assert "rivers" in texts.pop()
@@ -45,7 +31,7 @@ def test_the_eight_endpoints_agree(llm: KiloLLM) -> None:
 
 def test_streams_grow_chunk_by_chunk_sync_and_async_alike(llm: KiloLLM) -> None:
     sync = list(llm.stream_chat(USER))
-    both = zip(sync, asyncio.run(acollect(llm.astream_chat(USER))), strict=True)
+    both = zip(sync, collect(llm.astream_chat(USER)), strict=True)
     assert all(a.delta == b.delta and a.message == b.message for a, b in both)
     text = ""
     for response in sync:
@@ -104,22 +90,9 @@ def test_saved_and_loaded_without_secrets(monkeypatch: pytest.MonkeyPatch) -> No
     assert loaded.class_name() == "KiloLLM"
 
 
-ENDPOINTS = [
-    *("chat", "achat", "stream_chat", "astream_chat"),
-    *("complete", "acomplete", "stream_complete", "astream_complete"),
-]
-
-
 def ask(llm: KiloLLM, endpoint: str, **kwargs: Any) -> list[Any]:
     """Return all responses of one call."""
-    answer = getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers", **kwargs)
-    if not endpoint.startswith("a"):
-        return list(answer) if "stream" in endpoint else [answer]
-    return asyncio.run(acollect(answer)) if "stream" in endpoint else [asyncio.run(_awaited(answer))]
-
-
-async def _awaited(coroutine: Any) -> Any:
-    return await coroutine
+    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers", **kwargs))
 
 
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if "stream" in e])
@@ -175,7 +148,7 @@ def test_mode_tier_and_task_of_a_call(llm: KiloLLM, kilo_sandbox: Sandbox) -> No
     assert (planner.metadata.model_name, llm.metadata.model_name) == ("kilo-auto/frontier", PAID)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS[:4])
+@pytest.mark.parametrize("endpoint", LLAMA_INDEX)
 def test_what_else_an_answer_holds(scenario: Any, endpoint: str) -> None:
     picture = ask(scenario("images"), endpoint)[-1].message
     assert [str(block.url).startswith("data:image/") for block in picture.blocks if block.block_type == "image"] == [

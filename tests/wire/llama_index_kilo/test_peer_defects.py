@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.tools import FunctionTool
 
 from kilo_gateway import (
     KiloAuthenticationError,
@@ -25,49 +24,34 @@ from kilo_gateway import (
 from kilo_gateway.decode import decode_body
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, fold
+from tests.support.tools import FUNCTION_TOOLS as TOOLS
+from tests.support.ways import LLAMA_INDEX, collect
 
 USER = [ChatMessage(role="user", content="Tell me about rivers")]
 QUESTION = "add(2, 3), and greet('Zoë')"
 
 
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def greet(name: str) -> str:
-    """Greet a person by name."""
-    return f"Hello {name}"
-
-
-TOOLS = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
 BOTH = [("add", {"a": 2, "b": 3}), ("greet", {"name": "Zoë"})]
-
-
-async def _stream(llm: KiloLLM) -> list[Any]:
-    return [r async for r in await llm.astream_chat(USER)]
-
-
-async def _whole(llm: KiloLLM) -> list[Any]:
-    return [await llm.achat(USER)]
 
 
 async def _agent(llm: KiloLLM) -> str:
     return str(await FunctionAgent(tools=TOOLS, llm=llm).run("Hello"))
 
 
-WHOLE: dict[str, Callable[[KiloLLM], Any]] = {
-    "chat": lambda llm: [llm.chat(USER)],
-    "achat": lambda llm: asyncio.run(_whole(llm)),
-}
-STREAMS: dict[str, Callable[[KiloLLM], Any]] = {
-    "stream_chat": lambda llm: list(llm.stream_chat(USER)),
-    "astream_chat": lambda llm: asyncio.run(_stream(llm)),
-}
-AGENT: dict[str, Callable[[KiloLLM], Any]] = {"agent": lambda llm: asyncio.run(_agent(llm))}
+Way = Callable[[KiloLLM], Any]
 
-every_way = pytest.mark.parametrize("way", [*WHOLE.values(), *STREAMS.values()], ids=[*WHOLE, *STREAMS])
-every_stream = pytest.mark.parametrize("way", [*STREAMS.values(), *AGENT.values()], ids=[*STREAMS, *AGENT])
+
+def _asked(method: str) -> Way:
+    return lambda llm: collect(getattr(llm, method)(USER))
+
+
+WAYS: dict[str, Way] = {method: _asked(method) for method in LLAMA_INDEX}
+AGENT: dict[str, Way] = {"agent": lambda llm: asyncio.run(_agent(llm))}
+STREAMS = {name: way for name, way in WAYS.items() if "stream" in name} | AGENT
+
+every_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+every_stream = pytest.mark.parametrize("way", STREAMS.values(), ids=STREAMS)
+every_way_and_the_agent = pytest.mark.parametrize("way", (WAYS | AGENT).values(), ids=WAYS | AGENT)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # LlamaIndex's agents use pydantic's old names
 
 
@@ -106,7 +90,7 @@ def test_an_error_inside_the_choice(scenario: Any, way: Any) -> None:
     assert isinstance(fails(way, scenario("error-choice-error")), KiloServerError)
 
 
-@pytest.mark.parametrize("way", [*WHOLE.values(), *STREAMS.values(), *AGENT.values()])
+@every_way_and_the_agent
 def test_an_error_with_status_200(scenario: Any, way: Any) -> None:
     """OpenAILike: "NoneType is not subscriptable", and in streams no chunk at all, so that agents answer ""."""
     error = fails(way, scenario("error-200-credits"))
@@ -114,7 +98,7 @@ def test_an_error_with_status_200(scenario: Any, way: Any) -> None:
     assert error.buy_credits_url
 
 
-@pytest.mark.parametrize("way", [*WHOLE.values(), *STREAMS.values(), *AGENT.values()])
+@every_way_and_the_agent
 @pytest.mark.parametrize("name", ["error-choices-empty-200", "error-null-choices-200", "error-no-choices-200"])
 def test_no_choices(scenario: Any, name: str, way: Any) -> None:
     """IndexError or TypeError in OpenAILike, InternalServerError in LiteLLM."""
@@ -171,11 +155,6 @@ def test_cost_and_details_of_usage(scenario: Any, way: Any) -> None:
     assert all(response.additional_kwargs["cost"] is not None for response in (cached, thinking))
 
 
-async def _astream_with_tools(llm: KiloLLM) -> list[Any]:
-    stream = await llm.astream_chat_with_tools(TOOLS, QUESTION, allow_parallel_tool_calls=True)
-    return [response async for response in stream]
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -194,9 +173,8 @@ def test_calls_in_streams(scenario: Any, name: str) -> None:
     """OpenAILike drops the second of two calls in one chunk, makes six calls of two interleaved ones, repeats
     ids and names as `addaddadd`, and merges calls whose index is missing or reused; LiteLLM does the last two."""
     llm = scenario(name)
-    both = llm.stream_chat_with_tools(TOOLS, QUESTION, allow_parallel_tool_calls=True)
-    for responses in (list(both), asyncio.run(_astream_with_tools(llm))):
-        for response in responses:
+    for stream in (llm.stream_chat_with_tools, llm.astream_chat_with_tools):
+        for response in collect(stream(TOOLS, QUESTION, allow_parallel_tool_calls=True)):
             found = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
             assert {call.tool_name for call in found} <= {"add", "greet"}
         assert [(call.tool_name, call.tool_kwargs) for call in found] == BOTH
@@ -269,7 +247,7 @@ def test_an_agent_needs_no_flags(scenario: Any) -> None:
     assert asyncio.run(_agent(scenario("echo"))).endswith("you said: Hello")
 
 
-@pytest.mark.parametrize("way", [*WHOLE.values(), *STREAMS.values()], ids=[*WHOLE, *STREAMS])
+@every_way
 def test_retries_are_not_multiplied(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, way: Any) -> None:
     """OpenAILike with max_retries=2 sends six requests for a chat and three for a stream."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)

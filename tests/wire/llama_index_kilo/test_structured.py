@@ -16,6 +16,7 @@ from kilo_gateway import KiloInvalidRequestError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
 from llama_index_kilo.structured import Growth
+from tests.support.ways import LLAMA_INDEX, acollect
 
 PAID = "anthropic/claude-sonnet-4.6"
 METHODS = ["function_calling", "json_schema"]
@@ -49,12 +50,7 @@ async def ask(
     llm: KiloLLM, way: str, output_cls: type[BaseModel] = River, name: str = "Danube", **kwargs: Any
 ) -> list[Any]:
     """Return the objects of one call: all partial ones and the last, or the only one."""
-    answer = getattr(llm, way)(output_cls, PromptTemplate(TEXT), name=name, **kwargs)
-    if way.startswith("a"):
-        answer = await answer
-    if "stream" not in way:
-        return [answer]
-    return [item async for item in answer] if way.startswith("a") else list(answer)
+    return await acollect(getattr(llm, way)(output_cls, PromptTemplate(TEXT), name=name, **kwargs))
 
 
 @pytest.fixture(params=METHODS)
@@ -115,9 +111,8 @@ async def test_keywords_of_the_call(llm: KiloLLM, kilo_sandbox: Sandbox, way: st
 async def test_as_structured_llm(llm: KiloLLM) -> None:
     structured = llm.as_structured_llm(River)
     message = [ChatMessage(role="user", content="The river 'Danube' has a length_km of 2850, {x} {{y}}.")]
-    responses = [structured.chat(message), await structured.achat(message), list(structured.stream_chat(message))[-1]]
-    responses.append([r async for r in await structured.astream_chat(message)][-1])
-    for response in responses:
+    for method in LLAMA_INDEX:
+        response = (await acollect(getattr(structured, method)(message)))[-1]
         assert response.raw == DANUBE
         assert River.model_validate_json(response.message.content) == DANUBE
     assert structured.complete("The river 'Danube' has a length_km of 2850.").raw == DANUBE

@@ -12,24 +12,10 @@ from llama_index.core.tools.calling import call_tool_with_selection
 from kilo_gateway.decode import decode_body
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, fold
+from tests.support.tools import FUNCTION_TOOLS as TOOLS
+from tests.support.ways import collect
 
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def greet(name: str) -> str:
-    """Greet a person by name."""
-    return f"Hello {name}, welcome"
-
-
-TOOLS = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
 USER = [ChatMessage(role="user", content="Tell me about rivers")]
-
-
-async def acollect(stream: Any) -> list[Any]:
-    return [item async for item in await stream]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +62,7 @@ def test_tool_calls_in_all_four_ways(llm: KiloLLM) -> None:
         llm.chat_with_tools(TOOLS, question),
         asyncio.run(llm.achat_with_tools(TOOLS, question)),
         list(llm.stream_chat_with_tools(TOOLS, question))[-1],
-        asyncio.run(acollect(llm.astream_chat_with_tools(TOOLS, question)))[-1],
+        collect(llm.astream_chat_with_tools(TOOLS, question))[-1],
     ]
     for response in responses:
         assert calls(llm, response) == [("add", {"a": 2, "b": 3})]
@@ -164,16 +150,16 @@ def test_a_model_that_ignores_the_request_for_one_call(scenario: Any, name: str)
     llm, question = scenario(name), "add(2, 3) and greet('Zoë')"
     answers = [
         [llm.chat_with_tools(TOOLS, question)],
-        [asyncio.run(llm.achat_with_tools(TOOLS, question))],
+        collect(llm.achat_with_tools(TOOLS, question)),
         list(llm.stream_chat_with_tools(TOOLS, question)),
-        asyncio.run(acollect(llm.astream_chat_with_tools(TOOLS, question))),
+        collect(llm.astream_chat_with_tools(TOOLS, question)),
     ]
     for responses in answers:
         assert calls(llm, responses[-1]) == [("add", {"a": 2, "b": 3})]
         for response in responses:
             assert len(llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)) <= 1
             assert len(response.message.additional_kwargs.get("tool_calls", ())) <= 1
-    several = asyncio.run(acollect(llm.astream_chat_with_tools(TOOLS, question, allow_parallel_tool_calls=True)))
+    several = collect(llm.astream_chat_with_tools(TOOLS, question, allow_parallel_tool_calls=True))
     assert len(calls(llm, several[-1])) == 2
 
 

@@ -1,6 +1,5 @@
 """KiloUsageHandler in all the places where LlamaIndex tells what a call used."""
 
-import asyncio
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -16,25 +15,14 @@ from llama_index.core.llms.mock import MockLLM
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, KiloUsageHandler
+from tests.support.ways import ENDPOINTS, collect
 
 USER = [ChatMessage(role="user", content="Tell me about rivers")]
-ENDPOINTS = [
-    *("chat", "achat", "stream_chat", "astream_chat"),
-    *("complete", "acomplete", "stream_complete", "astream_complete"),
-]
 
 
 def call(llm: Any, endpoint: str) -> Any:
     """Return the last response of one call."""
-    answer = getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers")
-    if not endpoint.startswith("a"):
-        return list(answer)[-1] if "stream" in endpoint else answer
-
-    async def last() -> Any:
-        response = await answer
-        return [item async for item in response][-1] if "stream" in endpoint else response
-
-    return asyncio.run(last())
+    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers"))[-1]
 
 
 @pytest.mark.parametrize("way", ["with", "instrumentation", "callbacks", "both"])
