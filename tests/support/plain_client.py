@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kilo_gateway.sandbox import Sandbox
+from tests.support.in_process import InProcess
 
 CHAT = "/api/gateway/chat/completions"
 
@@ -62,6 +63,10 @@ class Response:
 def request(
     gateway: Sandbox, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> Response:
+    if isinstance(gateway, InProcess):
+        made = gateway.exchange(method, path, body or b"", headers)
+        named = {name.decode().lower(): value.decode("latin-1") for name, value in made.headers}
+        return Response(made.status, named, _unpacked(b"".join(made.pieces), named), made.complete)
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
     try:
         connection.request(method, path, body, headers or {})
@@ -72,11 +77,13 @@ def request(
         except http.client.IncompleteRead as cut:
             data, complete = cut.partial, False
         names = {name.lower(): value for name, value in answer.getheaders()}
-        if names.get("content-encoding") == "gzip":
-            data = zlib.decompress(data, wbits=31)
-        return Response(answer.status, names, data, complete)
+        return Response(answer.status, names, _unpacked(data, names), complete)
     finally:
         connection.close()
+
+
+def _unpacked(data: bytes, headers: dict[str, str]) -> bytes:
+    return zlib.decompress(data, wbits=31) if headers.get("content-encoding") == "gzip" else data
 
 
 def post(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
+from tests.support.in_process import InProcess
 from tests.support.plain_client import chat, post, request
 
 FREE, PAID, SMALL = "kilo-auto/free", "openai/gpt-5.4", "kilo-auto/small"
@@ -16,7 +17,7 @@ OTHER_UUID = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture(scope="module")
 def lenient() -> Iterator[Sandbox]:
-    with Sandbox(lenient_tokens=True) as gateway:
+    with InProcess(lenient_tokens=True) as gateway:
         yield gateway
 
 
@@ -61,7 +62,7 @@ def test_a_bad_token_is_anonymous_when_lenient(lenient: Sandbox, token: str) -> 
 
 @pytest.mark.parametrize(("era", "status"), [("E1", 200), ("E2", 200), ("E3", 401)])
 def test_the_era_sets_the_policy(era: str, status: int) -> None:
-    with Sandbox(era=era) as gateway:
+    with InProcess(era=era) as gateway:
         assert chat(gateway, "openrouter/free", key="public").status == status
 
 
@@ -102,14 +103,14 @@ def test_balance_is_needed_for_paid_models(gw: Sandbox) -> None:
 
 
 def test_the_credits_error_can_come_with_status_200() -> None:
-    with Sandbox(credits_status=200) as gateway:
+    with InProcess(credits_status=200) as gateway:
         answer = chat(gateway, PAID, key=gateway.poor_api_key)
     assert answer.status == 200
     assert answer.json["error_type"] == "usage_limit_exceeded"
 
 
 def test_error_type_can_be_left_out() -> None:
-    with Sandbox(error_type=False) as gateway:
+    with InProcess(error_type=False) as gateway:
         assert "error_type" not in chat(gateway, PAID, key=None).json
 
 

@@ -7,7 +7,6 @@ import math
 import struct
 from typing import Any
 
-import openai
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
@@ -104,11 +103,3 @@ def test_kinds_of_input(gw: Sandbox, given: Any, count: int) -> None:
 def test_faults(gw: Sandbox, body: Any, status: int, error_type: str) -> None:
     answer = post(gw, PATH, body, gw.api_key)
     assert (answer.status, answer.json["error_type"]) == (status, error_type)
-
-
-def test_the_official_client(gw: Sandbox) -> None:
-    with openai.OpenAI(base_url=gw.base_url, api_key=gw.api_key) as client:
-        answer = client.embeddings.create(model="mistral-embed-2312", input=["foo", "bar"])
-    assert [len(item.embedding) for item in answer.data] == [1024, 1024]
-    assert gw.last.json["encoding_format"] == "base64"
-    assert gw.last.served_model == "mistralai/mistral-embed-2312"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import openai
 import pytest
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox, Scenario
@@ -67,26 +66,22 @@ TABLE: dict[str, tuple[int, str | None, str | int | None]] = {
 
 def test_the_table_is_complete() -> None:
     assert set(TABLE) == set(ERRORS)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", TABLE)
-def test_a_row_of_the_table(gw: Sandbox, name: str, stream: bool) -> None:
-    answer = chat(gw, f"sandbox/error-{name}", stream=stream)
-    error = answer.json["error"]
-    code = error.get("code") if isinstance(error, dict) else None
-    assert (answer.status, answer.json["error_type"], code) == TABLE[name]
-    assert answer.headers["content-type"] == "application/json"
-    assert "<" not in answer.data.decode()
+    assert {f"sandbox/error-{name}" for name in TABLE} <= {scenario.id for scenario in WHOLE}
 
 
 @pytest.mark.parametrize("scenario", WHOLE, ids=lambda s: s.id)
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_scenario_is_what_it_says(gw: Sandbox, scenario: Scenario, stream: bool) -> None:
-    answer = chat(gw, scenario.id, stream=stream)
-    assert answer.status == scenario.status == gw.last.status
-    for text in (scenario.error_type, scenario.message, scenario.detail, scenario.code):
-        assert text is None or str(text) in answer.data.decode()
+def test_a_refusal_is_what_it_says_streamed_and_not(gw: Sandbox, scenario: Scenario) -> None:
+    for stream in (False, True):
+        answer = chat(gw, scenario.id, stream=stream)
+        assert answer.status == scenario.status == gw.last.status
+        for text in (scenario.error_type, scenario.message, scenario.detail, scenario.code):
+            assert text is None or str(text) in answer.data.decode()
+        if (row := TABLE.get(scenario.id.removeprefix("sandbox/error-"))) is not None:
+            error = answer.json["error"]
+            code = error.get("code") if isinstance(error, dict) else None
+            assert (answer.status, answer.json["error_type"], code) == row
+            assert answer.headers["content-type"] == "application/json"
+            assert "<" not in answer.data.decode()
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504])
@@ -237,12 +232,6 @@ def test_a_flaky_model_fails_once_a_reset(gw: Sandbox, status: int) -> None:
     for _ in range(2):
         gw.clear()
         assert [chat(gw, f"sandbox/flaky-{status}").status for _ in range(3)] == [status, 200, 200]
-
-
-def test_the_official_client_gets_past_a_flaky_model(gw: Sandbox) -> None:
-    with openai.OpenAI(base_url=gw.base_url, api_key=gw.api_key, max_retries=1) as client:
-        client.chat.completions.create(model="sandbox/flaky-503", messages=[])
-    assert [record.status for record in gw.requests] == [503, 200]
 
 
 def test_scenarios_describe_themselves() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.catalog import unknown_ids
+from tests.support.in_process import InProcess
 from tests.support.plain_client import chat
 
 OPUS, SONNET = "anthropic/claude-opus-4.7", "anthropic/claude-sonnet-4.6"
@@ -15,7 +16,7 @@ OPUS, SONNET = "anthropic/claude-opus-4.7", "anthropic/claude-sonnet-4.6"
 
 @pytest.fixture(scope="module")
 def newer() -> Iterator[Sandbox]:
-    with Sandbox(catalog_ids="E3") as gateway:
+    with InProcess(catalog_ids="E3") as gateway:
         yield gateway
 
 
@@ -145,7 +146,7 @@ ERAS = [
 
 @pytest.mark.parametrize(("era", "model", "mode", "status", "answered"), ERAS)
 def test_eras(era: str, model: str, mode: str | None, status: int, answered: str | None) -> None:
-    with Sandbox(era=era) as gateway:
+    with InProcess(era=era) as gateway:
         answer = chat(gateway, model, headers={"x-kilocode-mode": mode} if mode else {})
     assert answer.status == status
     assert answer.json.get("model") == answered
@@ -153,7 +154,7 @@ def test_eras(era: str, model: str, mode: str | None, status: int, answered: str
 
 @pytest.mark.parametrize("model", ["google/gemma-4-26b-a4b-it:free", "kilo/auto-free"])
 def test_withdrawn_models_have_an_error_of_their_era(model: str) -> None:
-    with Sandbox(era="E2") as old, Sandbox() as new:
+    with InProcess(era="E2") as old, InProcess() as new:
         assert chat(old, "z-ai/glm-5:free").json["error_type"] == "discontinued_free_model"
         assert chat(new, model).json["error_type"] in ("unavailable_model", "model_not_found")
 

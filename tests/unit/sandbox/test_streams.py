@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import openai
 import pytest
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox
+from tests.support.in_process import InProcess
 from tests.support.plain_client import Response, calls, chat, deltas, finishes, joined, tool
 
 SUCCESSES = [s.id for s in SCENARIOS.values() if s.kind == "success" and not s.transient]
@@ -60,7 +60,7 @@ def test_the_chunks_of_the_first_upstream(gw: Sandbox) -> None:
 
 
 def test_the_chunks_of_the_second_upstream() -> None:
-    with Sandbox(upstream="vercel") as gateway:
+    with InProcess(upstream="vercel") as gateway:
         answer = streamed(gateway, "openai/gpt-5.4")
         whole = chat(gateway, "openai/gpt-5.4").json
     chunks = answer.chunks
@@ -103,7 +103,7 @@ def test_reasoning_comes_first_and_its_signature_last(gw: Sandbox) -> None:
     ],
 )
 def test_switches_of_the_stream(switch: dict[str, Any], comment: str, last: str) -> None:
-    with Sandbox(**switch) as gateway:
+    with InProcess(**switch) as gateway:
         text = streamed(gateway, "openrouter/free").data.decode()
     assert text.startswith(comment)
     assert text.rstrip("\n").endswith(last)
@@ -295,36 +295,3 @@ def test_tool_scenarios_call_all_offered_tools(gw: Sandbox) -> None:
         "get_weather",
         "get_time",
     ]
-
-
-def test_big_and_tiny_writes(gw: Sandbox) -> None:
-    """Read from the socket as it comes: the transfer encoding shows the size of every write."""
-    import socket
-
-    sizes = {}
-    for name in ("big-chunk", "tiny-chunks"):
-        body = json.dumps({"model": f"sandbox/{name}", "stream": True, "messages": []}).encode()
-        with socket.create_connection(("127.0.0.1", gw.port)) as sock, sock.makefile("rb") as stream:
-            head = b"POST /api/gateway/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
-            sock.sendall(head % (len(body), body))
-            while stream.readline() != b"\r\n":
-                pass
-            sizes[name] = []
-            while size := int(stream.readline(), 16):
-                sizes[name].append(size)
-                stream.read(size + 2)
-    assert len(sizes["big-chunk"]) == 1
-    assert set(sizes["tiny-chunks"]) == {1}
-
-
-def test_the_official_client_reads_a_stream_and_an_error_frame(gw: Sandbox) -> None:
-    with openai.OpenAI(base_url=gw.base_url, api_key=gw.api_key, max_retries=0) as client:
-        ask: Any = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
-        text = "".join(
-            chunk.choices[0].delta.content or ""
-            for chunk in client.chat.completions.create(model="sandbox/crlf", **ask)
-            if chunk.choices
-        )
-        assert text == "sandbox/crlf on the sandbox: you said: Hi"
-        with pytest.raises(openai.APIError, match="Provider returned error"):
-            list(client.chat.completions.create(model="sandbox/stream-error-upstream", **ask))
