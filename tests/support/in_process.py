@@ -7,6 +7,7 @@ for the argument `http_client` of a model.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import httpx
@@ -65,13 +66,15 @@ class InProcess(Sandbox):
         start, *parts = answer
         return Exchange(start["status"], start["headers"], [part["body"] for part in parts], not parts[-1]["more_body"])
 
+    @cached_property
     def client(self) -> httpx.Client:
-        """Return a client whose every request is answered from here."""
-        return httpx.Client(transport=_Transport(self))
+        """A client whose every request is answered from here."""
+        return httpx.Client(transport=_Transport(self), trust_env=False)
 
+    @cached_property
     def async_client(self) -> httpx.AsyncClient:
-        """Return the same for async calls."""
-        return httpx.AsyncClient(transport=_Transport(self))
+        """The same for async calls."""
+        return httpx.AsyncClient(transport=_Transport(self), trust_env=False)
 
 
 class _Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):

@@ -286,6 +286,14 @@ def test_a_thousand_instances_share_one_connection(kilo_sandbox: Sandbox) -> Non
     assert open_to(kilo_sandbox.base_url) == connections
 
 
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_flaky_model_is_asked_again(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    llm = ChatKilo(model=f"sandbox/flaky-{status}", base_url=kilo_sandbox.base_url, max_retries=1)
+    assert llm.invoke("hi").text
+    assert [record.status for record in kilo_sandbox.requests] == [status, 200]
+
+
 def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
     seen = []
     with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
