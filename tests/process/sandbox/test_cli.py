@@ -108,3 +108,9 @@ def test_the_sandbox_needs_nothing_of_the_client() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_missing_extra_names_the_pip_line() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; import kilo_gateway.sandbox as s; s.SCENARIOS; s.Sandbox"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'ImportError: the sandbox needs its extra: pip install "kilo-gateway[sandbox]"' in done.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import time
-import timeit
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -298,8 +297,9 @@ def test_a_folder_that_is_a_file_counts_as_none(monkeypatch: pytest.MonkeyPatch,
     assert context_window("kilo-auto/free") == 256_000
 
 
-def test_a_look_up_costs_no_more_than_a_dictionary() -> None:
-    keep(GATEWAY, FULL)
-    known(FULL["id"])
-    seconds = min(timeit.repeat(lambda: known(FULL["id"]), number=10_000, repeat=5)) / 10_000
-    assert seconds < 20e-6  # it is about 0.2 us; reading the folder would take more than 20
+def test_a_look_up_does_not_read_the_list_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_models, "RECHECK_SECONDS", 3600)
+    path = keep(GATEWAY, FULL)
+    info = known(FULL["id"])
+    path.unlink()
+    assert known(FULL["id"]) is info is not None

@@ -18,8 +18,6 @@ from langchain_core.messages import (
 )
 
 from kilo_gateway import parts
-from kilo_gateway.sandbox import Sandbox
-from langchain_kilo import ChatKilo
 from langchain_kilo.messages import to_wire
 
 DATA = "data:image/png;base64,AAAA"
@@ -188,25 +186,6 @@ def test_images_in_a_tool_message() -> None:
     assert wire["content"] == [{"type": "image_url", "image_url": {"url": "http://x/a.png"}}]
 
 
-@pytest.mark.parametrize("name", ["reasoning", "reasoning-encrypted", "reasoning-string"])
-def test_reasoning_goes_back_as_it_came(kilo_sandbox: Sandbox, name: str) -> None:
-    llm = ChatKilo(model=f"sandbox/{name}", base_url=kilo_sandbox.base_url)
-    total: Any = None
-    for chunk in llm.stream("hi"):
-        total = chunk if total is None else total + chunk
-    for answer in (llm.invoke("hi"), total):
-        restored = AIMessage(
-            **json.loads(answer.model_dump_json(exclude={"type", "chunk_position", "tool_call_chunks"}))
-        )
-        llm.invoke([HumanMessage("hi"), restored, HumanMessage("go on")])
-        sent = kilo_sandbox.last.json["messages"][1]
-        if name == "reasoning-string":
-            assert sent["reasoning"] == answer.additional_kwargs["reasoning_content"]
-        else:
-            assert sent["reasoning_details"] == answer.additional_kwargs["reasoning_details"]
-            assert "reasoning" not in sent
-
-
 def test_the_callers_messages_stay_as_they_are() -> None:
     messages: list[BaseMessage] = [
         SystemMessage([{"type": "text", "text": "a", "cache_control": CACHE}]),
@@ -272,14 +251,3 @@ def test_blocks_that_lack_something_are_named(block: dict[str, Any], told: str) 
 def test_parameters_of_an_audio_type_are_no_part_of_its_format() -> None:
     block = {"type": "audio", "base64": "QQ==", "mime_type": "audio/webm;codecs=opus"}
     assert to_wire([HumanMessage([block])])[0]["content"][0]["input_audio"]["format"] == "webm"
-
-
-@pytest.mark.parametrize("scenario", ["audio", "images"])
-def test_what_a_model_drew_or_spoke_goes_back_alike_in_every_version(kilo_sandbox: Sandbox, scenario: str) -> None:
-    sent = []
-    for version in ("v0", "v1"):
-        llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url, output_version=version)
-        llm.invoke([HumanMessage("a"), llm.invoke("a"), HumanMessage("b")])
-        sent.append(kilo_sandbox.last.json["messages"][1])
-    assert sent[0] == sent[1]
-    assert sent[0]["images"] if scenario == "images" else sent[0]["audio"] == {"id": sent[0]["audio"]["id"]}

@@ -6,7 +6,6 @@ import pytest
 from pydantic import BaseModel
 
 from kilo_gateway.model_info import ModelInfo
-from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from langchain_kilo.profiles import profile_of
 
@@ -78,8 +77,8 @@ def test_a_copy_for_another_tier_has_the_profile_of_that_tier() -> None:
 @pytest.mark.parametrize(
     ("profile", "sent"), [({"structured_output": True}, "response_format"), ({}, "tools"), (None, "tools")]
 )
-def test_the_profile_decides_how_structured_output_is_asked_for(kilo_sandbox: Sandbox, profile: Any, sent: str) -> None:
-    llm = ChatKilo(model="nobody/knows-this", profile=profile, base_url=kilo_sandbox.base_url)
+def test_the_profile_decides_how_structured_output_is_asked_for(profile: Any, sent: str) -> None:
+    llm = ChatKilo(model="nobody/knows-this", profile=profile)
     bound: Any = llm.with_structured_output(Person)
     assert sent in bound.first.kwargs
 

@@ -3,11 +3,7 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
-import timeit
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +17,8 @@ from kilo_gateway import (
     KiloResponseError,
     KiloServerError,
     KiloTimeoutError,
-    ModelCatalog,
     alist_models,
     list_models,
-    model_cache,
 )
 from kilo_gateway.known_models import known
 from kilo_gateway.sandbox import Sandbox
@@ -75,24 +69,6 @@ def test_settings_come_from_the_environment_as_for_the_chat(
     assert not [name for name in headers if name.startswith("x-stainless")]
     list_models(api_key="")
     assert "authorization" not in kilo_sandbox.last.headers
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ({"max_age": -1}, "max_age=-1"),
-        ({"max_age": float("nan")}, "max_age=nan"),
-        ({"timeout": 0}, "timeout"),
-        ({"organization_id": "mine"}, "UUID"),
-        ({"base_url": "http://gateway.example/api/gateway", "api_key": "secret"}, "plain http"),
-        ({"api_keys": "secret"}, "did you mean 'api_key'"),
-        ({"model": "a/b"}, "filter"),
-    ],
-)
-def test_wrong_arguments_are_named_without_secrets(arguments: dict[str, Any], text: str) -> None:
-    with pytest.raises(ValueError, match=text) as caught:
-        list_models(**arguments)
-    assert "secret" not in str(caught.value)
 
 
 # Odd and failing answers
@@ -228,14 +204,6 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(
     assert len(kilo_sandbox.requests) == 2
 
 
-def test_the_platforms_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KILO_CACHE_DIR")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert "kilo-gateway" in model_cache.folder().parts
-    if sys.platform == "linux":
-        assert model_cache.folder() == tmp_path / "kilo-gateway"
-
-
 def test_what_is_kept_is_known(kilo_sandbox: Sandbox) -> None:
     url = kilo_sandbox.base_url
     before = known("x-ai/grok-4", base_url=url)
@@ -245,30 +213,6 @@ def test_what_is_kept_is_known(kilo_sandbox: Sandbox) -> None:
     info = known("x-ai/grok-4", base_url=url)
     assert info is not None
     assert (info.context_length, info.prompt_price) == (256_000, 3)
-
-
-WORKER = """
-import random, sys, time
-from kilo_gateway.model_cache import ListFile, Stored
-me, file = int(sys.argv[1]), ListFile.of("http://gateway", "account")
-while file.read() is None:
-    file.write(Stored(time.time(), [{"id": "start"}] * 400))
-for turn in range(40):
-    if random.random() < 0.5:
-        file.write(Stored(time.time(), [{"id": f"{me}/{turn}"}] * random.randint(1, 400)))
-    found = file.read()
-    assert found is not None and found.entries, "a reader saw half a file"
-    assert len({entry["id"] for entry in found.entries}) == 1, "a reader saw two writers"
-"""
-
-
-def test_ten_processes_write_and_read_at_once() -> None:
-    workers = [
-        subprocess.Popen([sys.executable, "-c", WORKER, str(n)], stderr=subprocess.PIPE, text=True) for n in range(10)
-    ]
-    outcomes = [worker.communicate()[1] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * 10, outcomes
-    assert len(kept_files()) == 1  # no temporary file is left behind
 
 
 # Offline
@@ -317,27 +261,11 @@ def test_an_old_list_also_stands_in_for_a_failing_gateway(kilo_sandbox: Sandbox)
             list_models(base_url=kilo_sandbox.base_url, http_client=own, max_retries=0, refresh=True)
 
 
-def test_four_hundred_entries_are_read_in_20_ms_and_found_in_a_microsecond(kilo_sandbox: Sandbox) -> None:
-    """The best of several rounds in CPU time of this thread; measured: 4 ms and 0.2 us."""
+def test_four_hundred_entries_are_read_and_found(kilo_sandbox: Sandbox) -> None:
     catalog = list_models(base_url=kilo_sandbox.base_url, default_headers={"x-sandbox-models": "large"})
     assert len(catalog) == 400
-    (file,) = kept_files()
-    entries = json.loads(file.read_text())["entries"]
-
-    def best(act: Callable[[], object], times: int) -> float:
-        return min(timeit.repeat(act, number=times, repeat=7, timer=time.thread_time)) / times
-
-    assert best(lambda: ModelCatalog.read(entries), 3) < 0.020
-    assert best(lambda: catalog.get("large/model-200"), 10_000) < 1e-6
-    assert known("large/model-200", base_url=kilo_sandbox.base_url) is not None
-    assert best(lambda: known("large/model-200", base_url=kilo_sandbox.base_url), 10_000) < 1e-6
-
-
-def test_nothing_of_it_is_imported_with_the_adapters() -> None:
-    code = (
-        "import sys, langchain_kilo, llama_index_kilo\n"
-        "heavy = {'kilo_gateway.catalog', 'kilo_gateway.listing', 'kilo_gateway.model_info', 'pandas'}\n"
-        "assert heavy.isdisjoint(sys.modules), heavy & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert len(list_models(base_url=kilo_sandbox.base_url, default_headers={"x-sandbox-models": "large"})) == 400
+    assert catalog.get("large/model-200").id == "large/model-200"
+    found = known("large/model-200", base_url=kilo_sandbox.base_url)
+    assert found is not None
+    assert found is known("large/model-200", base_url=kilo_sandbox.base_url)

@@ -4,15 +4,11 @@ from typing import Any
 
 import pytest
 from llama_index.core import Document, Settings, SummaryIndex, VectorStoreIndex
-from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.evaluation import FaithfulnessEvaluator, RelevancyEvaluator
-from llama_index.core.extractors import KeywordExtractor
-from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import SubQuestionQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
-from llama_index.core.schema import TextNode
 from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
@@ -129,14 +125,3 @@ def test_settings(llm: KiloLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "_llm", None)
     Settings.llm = llm
     assert "Danube" in str(SummaryIndex.from_documents([DANUBE]).as_query_engine().query(QUESTION))
-
-
-def test_an_extractor_in_worker_processes(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
-    llm.chat([ChatMessage(content="The connections of this process must not travel")])
-    kilo_sandbox.clear()
-    pipeline = IngestionPipeline(transformations=[KeywordExtractor(llm=llm, keywords=5, num_workers=1)])
-    nodes = pipeline.run(nodes=[TextNode(text=d.text) for d in (DANUBE, RHINE)], num_workers=2)
-    keywords = [node.metadata["excerpt_keywords"] for node in nodes]
-    assert ["Budapest" in keywords[0], "Cologne" in keywords[1]] == [True, True], keywords
-    # Fresh interpreters rebuild the model, its key included, from its pickle alone.
-    assert [record.account for record in kilo_sandbox.requests] == ["rich", "rich"]
