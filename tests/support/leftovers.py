@@ -1,22 +1,29 @@
 """What a call may leave open: sockets, threads, tasks."""
 
 import asyncio
+import os
+import socket
 import threading
-from pathlib import Path
+from stat import S_ISSOCK
 from typing import Any
-
-ESTABLISHED, CLOSE_WAIT = "01", "08"
 
 
 def open_to(url: str) -> int:
-    """Return how many sockets of this machine are open towards the port of `url`, whatever the other end does."""
+    """Return how many sockets of this process are open towards the port of `url`, whatever the other end does."""
     port = int(url.partition("//")[2].partition("/")[0].rpartition(":")[2])
-    found = 0
-    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
-        _, _, remote, state, *rest = line.split()
-        # A socket that its process has closed has no inode any more.
-        found += int(remote.rpartition(":")[2], 16) == port and state in (ESTABLISHED, CLOSE_WAIT) and rest[5] != "0"
-    return found
+    return sum(_peer(int(name)) == port for name in os.listdir("/proc/self/fd"))
+
+
+def _peer(number: int) -> int | None:
+    """Return the port at the other end of an open file, if it is a connected socket."""
+    try:
+        if not S_ISSOCK(os.fstat(number).st_mode):
+            return None
+        with socket.socket(fileno=os.dup(number)) as twin:
+            address = twin.getpeername()
+    except OSError:  # it is not connected, or was closed meanwhile
+        return None
+    return address[1] if isinstance(address, tuple) else None
 
 
 def threads() -> set[str]:

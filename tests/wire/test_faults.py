@@ -40,7 +40,7 @@ from tests.support.ways import both, collect, every_langchain_stream
 )
 def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: str) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
-        llm = ChatKilo(base_url=url, stream_idle_timeout=0.3, max_retries=0)
+        llm = ChatKilo(base_url=url, stream_idle_timeout=0.5, max_retries=0)
         chunks = collect(getattr(llm, way)("hi"))
     assert "".join(chunk.text for chunk in chunks) == "whole"
     assert chunks[-1].response_metadata["finish_reason"] == "stop"

@@ -203,11 +203,11 @@ def test_an_unreachable_gateway(cls: Any) -> None:
 @both
 def test_a_stream_that_stalls(kilo_sandbox: Sandbox, cls: Any) -> None:
     for scenario in ("stall", "stall-keepalive"):
-        model = cls(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url, stream_idle_timeout=0.2)
+        model = cls(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url, stream_idle_timeout=0.5)
         with pytest.raises(KiloTimeoutError, match="stream_idle_timeout") as caught:
             list(stream(model))
         assert caught.value.partial_text
-        assert kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=5)
+        assert kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=20)
         kilo_sandbox.clear()
 
 
@@ -224,7 +224,7 @@ def test_leaving_a_stream_early_closes_the_connection(kilo_sandbox: Sandbox, cls
     pieces = stream(model)
     next(pieces)
     pieces.close()
-    assert kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=2)
+    assert kilo_sandbox.wait_for(lambda record: record.disconnected, timeout=20)
 
 
 @both
@@ -235,7 +235,7 @@ def test_leaving_an_async_stream_early_closes_the_connection(kilo_sandbox: Sandb
         async for _ in pieces:
             break
         await pieces.aclose()
-        assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=2)
+        assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=20)
 
     asyncio.run(leave())
 

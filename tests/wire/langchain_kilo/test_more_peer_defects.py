@@ -63,7 +63,7 @@ class TestCore:
             if closed:
                 await stream.aclose()
             del stream
-            assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=2)
+            assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=20)
 
         asyncio.run(leave())
 

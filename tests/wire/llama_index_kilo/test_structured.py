@@ -251,7 +251,7 @@ async def test_leaving_a_stream_closes_the_connection(scenario: Any, kilo_sandbo
     else:
         next(objects)
         objects.close()
-    assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=2)
+    assert await asyncio.to_thread(kilo_sandbox.wait_for, lambda record: record.disconnected, timeout=20)
 
 
 def test_programs_of_llama_index_can_be_chosen(kilo_sandbox: Sandbox) -> None:
