@@ -11,10 +11,12 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
+# As many workers as there are cores; a file's tests share one, which runs its expensive fixtures once.
+PARALLEL := -n auto --dist loadfile
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help demo test test-unit test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,16 +62,19 @@ demo: $(VENV)/.installed ## Run the main job: a chain, an agent and a query engi
 	@$(BIN)/python notebooks/demo.py
 
 test: $(VENV)/.installed ## Run the tests with the newest versions
-	$(BIN)/python $(PYTEST) $(ARGS)
+	$(BIN)/python $(PYTEST) $(PARALLEL) $(ARGS)
+
+test-unit: $(VENV)/.installed ## Run the tests that need no socket, in seconds
+	$(BIN)/python $(PYTEST) tests/unit $(ARGS)
 
 test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
-	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
+	$(LOWEST)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-ahead: $(AHEAD)/.installed ## Run them with versions that other packages' pins still hold back
-	$(AHEAD)/bin/python $(PYTEST) $(ARGS)
+	$(AHEAD)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-real: $(REAL)/.installed ## Run both classes against llama.cpp's server with a real small model (a download of 290 MB)
-	$(REAL)/bin/python $(PYTEST) tests/real_server.py $(ARGS)
+	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
 
 demo-local: $(REAL)/.installed ## Run the demo with that model, behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
@@ -84,7 +89,7 @@ bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client 
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
 
 soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for less
-	$(BIN)/python -m tests.conformance.soak $(SECONDS)
+	$(BIN)/python -m tests.matrix.soak $(SECONDS)
 
 docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, or a page that would fetch from elsewhere, fails
 	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --clean --strict

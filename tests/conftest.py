@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway import known_models, notices
-from tests import vcr_settings
+from tests.support import vcr_settings
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from kilo_gateway import KiloBudget, KiloBudgetExceeded, KiloError, list_models
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
-from tests.billing import CHEAP, DEAR, EMBEDDING, KEY, PAID, TIER, UNLISTED, BillingGateway
+from tests.support.billing import CHEAP, DEAR, EMBEDDING, KEY, PAID, TIER, UNLISTED, BillingGateway
 
 CALLS = 2000
 CROWDS, FORKS, CALLS_OF_A_CHILD = 12, 6, 5

@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from kilo_gateway import KiloBudget, chat, list_models
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.billing import KEY, PAID, UNLISTED, BillingGateway
+from tests.support.billing import KEY, PAID, UNLISTED, BillingGateway
 
 async def langchain(account):
     stream = ChatKilo(**account).astream("Hello")

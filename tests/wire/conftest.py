@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kilo_gateway import list_models
-from tests.billing import KEY, BillingGateway, Plans
+from tests.support.billing import KEY, BillingGateway, Plans
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from kilo_gateway import KiloBudget, KiloBudgetExceeded
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
-from tests.billing import DEAR, EMBEDDING, KEY, TIER, UNLISTED, BillingGateway, Plans
+from tests.support.billing import DEAR, EMBEDDING, KEY, TIER, UNLISTED, BillingGateway, Plans
 
 ANSWER = [("content", "x" * 100)]
 CROWD = 40

@@ -5,7 +5,7 @@ from typing import Any
 
 from kilo_gateway import KiloBudget, KiloError
 from langchain_kilo import ChatKilo
-from tests.billing import KEY, PAID, BillingGateway, Plans
+from tests.support.billing import KEY, PAID, BillingGateway, Plans
 
 
 def test_a_sync_stream_that_nobody_holds(gateway: BillingGateway, plans: Plans) -> None:

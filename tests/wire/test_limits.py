@@ -25,8 +25,8 @@ from kilo_gateway import (
 )
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloLLM
-from tests.faults.server import GOOD, HEAD, TEXT, End, Say, chunked, server
-from tests.faults.ways import STREAMED, WAYS, both, every_stream, every_way
+from tests.support.server import GOOD, HEAD, TEXT, End, Say, chunked, server
+from tests.support.ways import STREAMED, WAYS, both, every_stream, every_way
 
 NOT_STREAMED = [way for way in WAYS if way not in STREAMED]
 BODY = b'{"choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}'

@@ -17,8 +17,8 @@ from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.usage import parse_usage
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.faults.server import DONE, HEAD, Say, chunked, server
-from tests.faults.ways import WAYS, every_stream, every_way
+from tests.support.server import DONE, HEAD, Say, chunked, server
+from tests.support.ways import WAYS, every_stream, every_way
 
 PAID = "anthropic/claude-sonnet-4.6"
 EXTRA = "tests/not-listed"

@@ -13,9 +13,9 @@ import openai
 import pytest
 
 from kilo_gateway import KiloError, KiloTimeoutError
-from tests.faults.server import DONE, FINISH, GOOD, HEAD, TEXT, USAGE, Say, chunked, server
-from tests.faults.table import self_signed
-from tests.faults.ways import STREAMED, WAYS, every_stream, every_way
+from tests.matrix.faults import self_signed
+from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, USAGE, Say, chunked, server
+from tests.support.ways import STREAMED, WAYS, every_stream, every_way
 from tests.wire.test_limits import GATEWAY, PLAIN, SOON, dripping, page
 
 HTTP: Any = httpx if openai.VERSION.startswith("2.") else httpx2

@@ -12,7 +12,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from kilo_gateway import KiloBudget, KiloError
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloLLM
-from tests.billing import DEAR, EMBEDDING, KEY, PAID, TIER, BillingGateway, Plans
+from tests.support.billing import DEAR, EMBEDDING, KEY, PAID, TIER, BillingGateway, Plans
 
 CALL = [("arguments", '{"text": "'), ("arguments", "many words " * 5), ("arguments", '"}')]
 REFUSAL = [("refusal", "I will not do that. "), ("refusal", "Never, for no money in the world. ")]

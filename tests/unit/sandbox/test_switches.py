@@ -1,0 +1,19 @@
+"""Switches that the sandbox does not know are refused before it starts."""
+
+import pytest
+
+from kilo_gateway.sandbox import Sandbox
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [{"era": "E4"}, {"catalog_ids": "2027"}, {"upstream": "other"}, {"credits_status": 500}, {"delay": -1}],
+)
+def test_unknown_switches_are_refused(switch: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(switch))):
+        Sandbox(**switch)
+
+
+def test_what_is_no_upstream_is_refused() -> None:
+    with pytest.raises(ValueError, match="'openrooter' must be 'openrouter', 'vercel' or the"):
+        Sandbox(upstream="openrooter")
