@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from typing import Any
@@ -21,11 +21,11 @@ PATIENCE = 20.0
 """Seconds after which a connection that nobody reads counts as kept; it is free at once."""
 
 
-def stream(llm: Any, text: str = "hi", **call: Any) -> Iterator[Any]:
+def stream(llm: Any, text: str = "hi", **call: Any) -> Any:
     return llm.stream(text, **call) if isinstance(llm, ChatKilo) else llm.stream_chat(messages(text), **call)
 
 
-async def astream(llm: Any, text: str = "hi", **call: Any) -> AsyncIterator[Any]:
+async def astream(llm: Any, text: str = "hi", **call: Any) -> Any:
     return llm.astream(text, **call) if isinstance(llm, ChatKilo) else await llm.astream_chat(messages(text), **call)
 
 

@@ -295,7 +295,7 @@ def test_a_flaky_model_is_asked_again(kilo_sandbox: Sandbox, monkeypatch: pytest
 
 
 def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
-    seen = []
+    seen: list[Any] = []
     with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
         ask(ChatKilo(base_url=kilo_sandbox.base_url, http_client=own))
     assert len(seen) == 1

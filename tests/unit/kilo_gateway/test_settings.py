@@ -252,7 +252,7 @@ def test_copies_with_another_mode_or_tier() -> None:
     with pytest.raises(ValueError, match="no tier"):
         settings.with_tier("gold")
     with pytest.raises(ValueError, match="mode: Input should be a valid string"):
-        settings.with_mode(5)
+        settings.with_mode(5)  # type: ignore[arg-type] # what is refused
 
 
 @pytest.mark.parametrize("cls", CLASSES)

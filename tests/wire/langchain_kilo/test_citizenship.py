@@ -122,7 +122,7 @@ class Log(BaseCallbackHandler):
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         self.note("start", **kwargs)
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         self.note("token", token=token, **kwargs)
 
     def on_llm_end(self, response: Any, **kwargs: Any) -> None:
@@ -141,7 +141,7 @@ class AsyncLog(AsyncCallbackHandler):
     async def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         self.log.on_chat_model_start(*args, **kwargs)
 
-    async def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+    async def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         self.log.on_llm_new_token(token, **kwargs)
 
     async def on_llm_end(self, response: Any, **kwargs: Any) -> None:

@@ -154,7 +154,7 @@ class TestRequestsOfUsers:
         class Deltas(BaseCallbackHandler):
             arguments = ""
 
-            def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
+            def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
                 self.arguments += "".join(call["args"] or "" for call in chunk.message.tool_call_chunks)
 
         handler = Deltas()

@@ -125,7 +125,7 @@ class TestChatOpenRouter:
         image = {"type": "image", "base64": PNG, "mime_type": "image/png"}
         messages = [
             SystemMessage("Be brief.", additional_kwargs={"__openai_role__": "developer"}),
-            ChatMessage("Be kind.", role="developer"),
+            ChatMessage(content="Be kind.", role="developer"),
             HumanMessage("Draw", name="zoe"),
             AIMessage("", tool_calls=[{"id": "c1", "name": "draw", "args": {}}], name="painter"),
             ToolMessage([{"type": "text", "text": "here"}, image], tool_call_id="c1"),
