@@ -111,13 +111,6 @@ def test_threads_that_start_together_share_one_pool(kilo_sandbox: Sandbox) -> No
     assert len({id(client) for client in built}) == 1
 
 
-def test_sixty_four_threads_on_one_instance(kilo_sandbox: Sandbox) -> None:
-    llm = ChatKilo(base_url=kilo_sandbox.base_url)
-    with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda i: llm.invoke(f"number {i}!").text, range(64)))
-    assert all(answer.endswith(f"number {i}!") for i, answer in enumerate(answers))
-
-
 @both
 def test_assignment_is_checked(cls: Any) -> None:
     llm = cls(base_url="http://127.0.0.1:1/x", api_key="k", max_retries=0)

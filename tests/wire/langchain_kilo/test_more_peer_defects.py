@@ -130,12 +130,6 @@ class TestOthers:
         for message in kilo_sandbox.last.json["messages"]:
             assert message["content"] == [{"type": "text", "text": "long", **mark}]
 
-    def test_the_key_is_in_no_dump(self, scenario: Scenario) -> None:
-        """langchain-litellm 0.11.2: the key in model_dump."""
-        llm = scenario("echo", api_key="s3cr3t")
-        assert llm.bearer == "s3cr3t"
-        assert "s3cr3t" not in repr(llm.model_dump()) + llm.model_dump_json() + repr(llm) + dumps(llm)
-
 
 class TestRequestsOfUsers:
     @every_langchain_way

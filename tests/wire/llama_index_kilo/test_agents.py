@@ -59,7 +59,8 @@ async def test_an_agent_runs_each_parallel_call_once(scenario: Any, kilo_sandbox
     assert sorted(r[0] for r in results(events)) == ["add", "greet"]
     assert "add returned: 5" in str(answer)
     call_ids = [call["id"] for call in kilo_sandbox.last.json["messages"][-3]["tool_calls"]]
-    assert [m["tool_call_id"] for m in kilo_sandbox.last.json["messages"][-2:]] == call_ids
+    # The agent runs both at once, and sends the results as they come.
+    assert {m["tool_call_id"] for m in kilo_sandbox.last.json["messages"][-2:]} == set(call_ids)
     assert len(set(call_ids)) == 2
 
 
