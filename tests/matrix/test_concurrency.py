@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from typing import Any
@@ -14,18 +14,18 @@ import pytest
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from tests.support.leftovers import open_to, other_tasks
-from tests.support.ways import WAYS, acollect, both, messages, text_of
+from tests.support.ways import WAYS, acollect, both, collect, messages, text_of
 
 STREAMS = 500
 PATIENCE = 20.0
 """Seconds after which a connection that nobody reads counts as kept; it is free at once."""
 
 
-def stream(llm: Any, text: str = "hi", **call: Any) -> Iterator[Any]:
+def stream(llm: Any, text: str = "hi", **call: Any) -> Any:
     return llm.stream(text, **call) if isinstance(llm, ChatKilo) else llm.stream_chat(messages(text), **call)
 
 
-async def astream(llm: Any, text: str = "hi", **call: Any) -> AsyncIterator[Any]:
+async def astream(llm: Any, text: str = "hi", **call: Any) -> Any:
     return llm.astream(text, **call) if isinstance(llm, ChatKilo) else await llm.astream_chat(messages(text), **call)
 
 
@@ -42,12 +42,15 @@ def freed(gateway: Sandbox) -> bool:
     "way", ["langchain invoke", "langchain astream", "llama_index achat", "llama_index stream_chat"]
 )
 def test_sixty_four_threads(kilo_sandbox: Sandbox, way: str) -> None:
-    cls, ask = WAYS[way]
-    llm = cls(base_url=kilo_sandbox.base_url)
+    llm, method = WAYS[way][0](base_url=kilo_sandbox.base_url), way.split()[1]
+
+    def ask(text: str) -> Any:
+        return collect(getattr(llm, method)(text if isinstance(llm, ChatKilo) else messages(text)))
+
     with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda _: asyncio.run(_once(ask, llm)), range(64)))
+        answers = list(pool.map(lambda number: text_of(ask(f"number {number}!")), range(64)))
     assert len(answers) == 64
-    assert all(answer.endswith("hi") for answer in answers)
+    assert all(answer.endswith(f"number {number}!") for number, answer in enumerate(answers))
 
 
 async def _once(ask: Callable[..., Awaitable[str]], llm: Any) -> str:

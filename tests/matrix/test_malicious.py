@@ -18,13 +18,14 @@ from tests.support.ways import WAYS, collect, messages, said
 BROKEN = "not a JSON object"
 pytestmark = pytest.mark.timeout(60)
 DEEP = '{"a":' * 10_000 + "1" + "}" * 10_000
-Outcome = tuple[str, list[tuple[str, Any]]] | type[KiloError]
+Whole = tuple[str, list[tuple[str, Any]]]
+Outcome = Whole | type[KiloError]
 
 
 def answer(arguments: str | None = None, *, text: str = "", name: str = "f", times: int = 1) -> bytes:
     calls = [{"index": i, "id": f"call_{i}", "function": {"name": name, "arguments": arguments}} for i in range(times)]
     delta = {"content": text} if arguments is None else {"tool_calls": calls}
-    frames = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}]
+    frames: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}]
     frames.append(
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop" if arguments is None else "tool_calls"}]}
     )
@@ -35,7 +36,7 @@ def wire(*frames: bytes) -> bytes:
     return HEAD + chunked(*(b"data: " + frame + b"\n\n" for frame in frames), DONE) + b"0\r\n\r\n"
 
 
-def outcome(way: str, account: dict[str, Any]) -> Outcome:
+def outcome(way: str, account: dict[str, Any]) -> Whole:
     framework, method = way.split()
     if framework == "langchain":
         message = said(method, ChatKilo(**account), "hi")

@@ -63,7 +63,8 @@ def busy(server: LocalModel) -> int:
 
 
 def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
-    streamed, whole = summed(list(chat.stream(PROMPT))), chat.invoke(PROMPT)
+    streamed = summed(list(chat.stream(PROMPT)))
+    whole: Any = chat.invoke(PROMPT)
     assert streamed.text == whole.text != ""
     assert streamed.usage_metadata["output_tokens"] == whole.usage_metadata["output_tokens"] == 24
     assert streamed.usage_metadata["input_tokens"] > 5
@@ -80,7 +81,7 @@ async def test_async_says_the_same(chat: ChatKilo, llm: KiloLLM) -> None:
 
 
 def test_length(chat: ChatKilo, llm: KiloLLM) -> None:
-    answer = chat.invoke(PROMPT, max_tokens=5)
+    answer: Any = chat.invoke(PROMPT, max_tokens=5)
     assert answer.response_metadata["finish_reason"] == "length"
     assert answer.usage_metadata["output_tokens"] == 5
     assert llm.complete(PROMPT, max_tokens=5).additional_kwargs["finish_reason"] == "length"
@@ -123,7 +124,7 @@ def test_a_graph_with_memory(chat: ChatKilo) -> None:
     agent = create_agent(chat, tools=[], checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "one"}}
     agent.invoke({"messages": [HumanMessage(PROMPT)]}, config)
-    pieces = list(agent.stream({"messages": [HumanMessage("And in Asia?")]}, config, stream_mode="messages"))
+    pieces: list[Any] = list(agent.stream({"messages": [HumanMessage("And in Asia?")]}, config, stream_mode="messages"))
     messages = agent.get_state(config).values["messages"]
     assert [message.type for message in messages] == ["human", "ai", "human", "ai"]
     assert "".join(chunk.text for chunk, _ in pieces) == messages[-1].text != ""
@@ -131,7 +132,7 @@ def test_a_graph_with_memory(chat: ChatKilo) -> None:
 
 def test_query_and_chat_engines(llm: KiloLLM) -> None:
     index = SummaryIndex.from_documents([Document(text="The Volga is 3,531 km long.")])
-    answer = index.as_query_engine(llm=llm, streaming=True).query("How long is the Volga?")
+    answer: Any = index.as_query_engine(llm=llm, streaming=True).query("How long is the Volga?")
     assert len("".join(answer.response_gen)) > 10
     assert str(SimpleChatEngine.from_defaults(llm=llm).chat(PROMPT))
 
@@ -150,7 +151,7 @@ async def test_sixteen_streams_at_once(chat: ChatKilo, llm: KiloLLM) -> None:
 
 @pytest.mark.parametrize("framework", ["langchain", "llama_index"])
 def test_leaving_early_frees_the_slot(server: LocalModel, chat: ChatKilo, llm: KiloLLM, framework: str) -> None:
-    long = {"max_tokens": 2000}
+    long: Any = {"max_tokens": 2000}
     stream: Any = chat.stream(PROMPT, **long) if framework == "langchain" else llm.stream_complete(PROMPT, **long)
     next(stream)
     next(stream)

@@ -60,10 +60,9 @@ def test_models_as_json() -> None:
 
 
 def test_no_id_is_cut_in_a_narrow_terminal(kilo_sandbox: Sandbox) -> None:
-    terminal = Console(width=80, height=1000, file=io.StringIO())
-    catalog = list_models(base_url=kilo_sandbox.base_url)
-    terminal.print(catalog)
-    drawn = terminal.file.getvalue()
+    output = io.StringIO()
+    Console(width=80, height=1000, file=output).print(list_models(base_url=kilo_sandbox.base_url))
+    drawn = output.getvalue()
     assert "\u2026" not in drawn
     assert "1,000,000" in drawn
     assert all(word in drawn.split() for word in ("train", "prompts", "reasoning"))

@@ -33,7 +33,7 @@ class Outcome:
 
 def of_message(message: AIMessage | AIMessageChunk) -> Outcome:
     usage = message.usage_metadata
-    calls = [(c["name"], c["args"]) for c in message.tool_calls]
+    calls: list[tuple[str, Any]] = [(c["name"], c["args"]) for c in message.tool_calls]
     calls += [(c["name"] or "", BROKEN) for c in message.invalid_tool_calls]
     return Outcome(
         text=message.text,
@@ -49,7 +49,7 @@ def of_message(message: AIMessage | AIMessageChunk) -> Outcome:
 def of_response(response: ChatResponse) -> Outcome:
     blocks, extra = response.message.blocks, response.additional_kwargs
     thoughts = [b for b in blocks if b.block_type == "thinking"]
-    tokens = tuple(extra.get(k) for k in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    tokens: Any = tuple(extra.get(k) for k in ("prompt_tokens", "completion_tokens", "total_tokens"))
     return Outcome(
         text=response.message.content or "",
         reasoning="".join(b.content or "" for b in thoughts),
@@ -61,7 +61,7 @@ def of_response(response: ChatResponse) -> Outcome:
     )
 
 
-def parsed(arguments: str) -> Any:
+def parsed(arguments: Any) -> Any:
     try:
         value = json.loads(arguments or "{}")
     except ValueError:
@@ -78,10 +78,13 @@ def langchain(gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Any:
 def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatResponse:
     """Return the last response of a KiloLLM that is asked with two tools or without."""
     llm = KiloLLM(model=model, **_account(gateway))
-    if not tools:
-        return collect(getattr(llm, method)(messages(TOOLS_TEXT)))[-1]
-    ask = getattr(llm, f"{method}_with_tools")
-    return collect(ask(FUNCTION_TOOLS, TOOLS_TEXT, allow_parallel_tool_calls=True))[-1]
+    if tools:
+        ask = getattr(llm, f"{method}_with_tools")
+        responses = collect(ask(FUNCTION_TOOLS, TOOLS_TEXT, allow_parallel_tool_calls=True))
+    else:
+        responses = collect(getattr(llm, method)(messages(TOOLS_TEXT)))
+    last: ChatResponse = responses[-1]
+    return last
 
 
 def outcome(way: str, gateway: Sandbox, model: str, tools: bool) -> Outcome:

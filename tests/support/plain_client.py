@@ -48,11 +48,11 @@ class Response:
 
     @property
     def message(self) -> dict[str, Any]:
-        return self.json["choices"][0]["message"]
+        return dict(self.json["choices"][0]["message"])
 
     @property
     def text(self) -> str:
-        return self.message["content"]
+        return str(self.message["content"])
 
     @property
     def arguments(self) -> list[tuple[str, Any]]:

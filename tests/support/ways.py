@@ -7,7 +7,7 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
@@ -55,7 +55,13 @@ def said(method: str, llm: Any, asked: Any, **call: Any) -> Any:
 
 def text_of(answers: list[Any]) -> str:
     """Return the text of what a call gave: messages, chunks or the responses of a stream."""
-    return "".join(item.delta or "" if hasattr(item, "delta") else item.text for item in answers)
+    return "".join(_text(answer) for answer in answers)
+
+
+def _text(answer: Any) -> str:
+    if not isinstance(answer, ChatResponse):
+        return str(answer.text)
+    return (answer.message.content if answer.delta is None else answer.delta) or ""
 
 
 def _langchain(method: str) -> Ask:
@@ -67,8 +73,7 @@ def _langchain(method: str) -> Ask:
 
 def _llama_index(method: str) -> Ask:
     async def ask(llm: KiloLLM, **call: Any) -> str:
-        responses = await acollect(getattr(llm, method)(messages(), **call))
-        return text_of(responses) if "stream" in method else responses[0].message.content or ""
+        return text_of(await acollect(getattr(llm, method)(messages(), **call)))
 
     return ask
 

@@ -33,7 +33,7 @@ EXTRA = "tests/not-listed"
 
 @pytest.fixture
 def account(kilo_sandbox: Sandbox) -> dict[str, Any]:
-    found = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    found: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     list_models(**found)
     kilo_sandbox.clear()
     return found

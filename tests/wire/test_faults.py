@@ -22,7 +22,7 @@ from kilo_gateway import (
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
-from tests.support.server import DONE, FINISH, HEAD, TEXT, USAGE, chunked, server
+from tests.support.server import DONE, FINISH, HEAD, TEXT, USAGE, End, chunked, server
 from tests.support.ways import both, collect, every_langchain_stream
 
 
@@ -38,7 +38,7 @@ from tests.support.ways import both, collect, every_langchain_stream
         ((TEXT, FINISH, USAGE, DONE), "hold"),
     ],
 )
-def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: str) -> None:
+def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: End) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
         llm = ChatKilo(base_url=url, stream_idle_timeout=0.5, max_retries=0)
         chunks = collect(getattr(llm, way)("hi"))
@@ -49,7 +49,7 @@ def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...
 @every_langchain_stream
 @pytest.mark.parametrize("end", ["reset", "close"])
 @pytest.mark.parametrize("frames", [(TEXT,), (TEXT, FINISH), (TEXT, DONE)])
-def test_an_answer_that_may_lack_something_does_not(way: str, frames: tuple[bytes, ...], end: str) -> None:
+def test_an_answer_that_may_lack_something_does_not(way: str, frames: tuple[bytes, ...], end: End) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
         llm = ChatKilo(base_url=url, max_retries=0)
         # A reset may overtake the first bytes, and then there was no stream to be interrupted.
@@ -109,13 +109,6 @@ def test_threads_that_start_together_share_one_pool(kilo_sandbox: Sandbox) -> No
     with ThreadPoolExecutor(16) as pool:
         built = list(pool.map(build, range(16)))
     assert len({id(client) for client in built}) == 1
-
-
-def test_sixty_four_threads_on_one_instance(kilo_sandbox: Sandbox) -> None:
-    llm = ChatKilo(base_url=kilo_sandbox.base_url)
-    with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda i: llm.invoke(f"number {i}!").text, range(64)))
-    assert all(answer.endswith(f"number {i}!") for i, answer in enumerate(answers))
 
 
 @both

@@ -26,7 +26,7 @@ from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.leftovers import open_to
-from tests.support.ways import both
+from tests.support.ways import both, collect, messages, text_of
 
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
@@ -246,7 +246,10 @@ def test_one_instance_in_two_event_loops_leaves_nothing_open(kilo_sandbox: Sandb
     for _ in range(2):
         asyncio.run(aask(model))
         gc.collect()  # an unclosed socket would warn here, which fails the test
-    assert len(kilo_sandbox.requests) == 2
+        assert text_of(collect(model.astream("hi") if cls is ChatKilo else model.astream_chat(messages())))
+        gc.collect()
+    assert ask(model)
+    assert len(kilo_sandbox.requests) == 5
 
 
 @both
@@ -295,7 +298,7 @@ def test_a_flaky_model_is_asked_again(kilo_sandbox: Sandbox, monkeypatch: pytest
 
 
 def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
-    seen = []
+    seen: list[Any] = []
     with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
         ask(ChatKilo(base_url=kilo_sandbox.base_url, http_client=own))
     assert len(seen) == 1

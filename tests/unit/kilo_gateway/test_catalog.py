@@ -123,12 +123,18 @@ def test_rich_draws_a_table() -> None:
     assert "b/free:free" in output.getvalue()
 
 
+def drawn(catalog: ModelCatalog) -> str:
+    output = StringIO()
+    Console(file=output, width=200).print(catalog)
+    return output.getvalue()
+
+
 HOSTILE = "<script>alert(1)</script>[bold]\x1b[2J\u202e\ud83d"
 
 
 @pytest.mark.parametrize(
     "show",
-    [str, ModelCatalog._repr_html_, lambda c: (Console(file=(o := StringIO()), width=200).print(c), o)[1].getvalue()],
+    [str, ModelCatalog._repr_html_, drawn],
 )
 def test_texts_of_the_gateway_are_shown_safely(show: Callable[[ModelCatalog], str]) -> None:
     # A lone surrogate makes an id unreadable, so the hostile id is without one.

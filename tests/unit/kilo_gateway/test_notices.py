@@ -74,6 +74,6 @@ def test_what_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="contradicts"):
         settings.provider = {"data_collection": "allow"}
     with pytest.raises(ValueError, match="'allow' or 'deny'"):
-        settings.data_collection = "no"
+        settings.data_collection = "no"  # type: ignore[assignment] # what is refused
     with pytest.raises(ValueError, match="contradicts"):
         settings.request([], stream=False, call={"data_collection": "deny", "provider": {"data_collection": "allow"}})

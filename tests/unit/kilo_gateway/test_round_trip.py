@@ -187,7 +187,8 @@ PIECES = st.lists(
 
 def outcome(pieces: list[bytes]) -> Any:
     """The deltas up to the end or the error, and the error's text."""
-    decoder, made = StreamDecoder(), []
+    decoder = StreamDecoder()
+    made: list[Delta] = []
     try:
         for piece in pieces:
             made.extend(decoder.feed(piece))

@@ -91,15 +91,6 @@ def test_no_error_text_holds_a_secret(cls: type) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_nothing_shows_the_secrets(cls: type) -> None:
-    model = cls(api_key="s3cr3t-key", organization_id=ORGANIZATION, default_headers={"x-a": "s3cr3t-header"})
-    shown = [repr(model), str(model), repr(model.model_dump()), model.model_dump_json()]
-    for text in shown:
-        assert "s3cr3t" not in text
-        assert ORGANIZATION not in text
-
-
-@pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize(
     ("arguments", "model"),
     [
@@ -252,7 +243,7 @@ def test_copies_with_another_mode_or_tier() -> None:
     with pytest.raises(ValueError, match="no tier"):
         settings.with_tier("gold")
     with pytest.raises(ValueError, match="mode: Input should be a valid string"):
-        settings.with_mode(5)
+        settings.with_mode(5)  # type: ignore[arg-type] # what is refused
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -121,10 +121,10 @@ def test_roles_and_names() -> None:
             SystemMessage("a"),
             SystemMessage("b", additional_kwargs={"__openai_role__": "developer"}),
             HumanMessage("c", name="zoe"),
-            ChatMessage("d", role="critic"),
+            ChatMessage(content="d", role="critic"),
             AIMessage("e", name="bot"),
             ToolMessage("f", tool_call_id="t"),
-            FunctionMessage("g", name="fn"),
+            FunctionMessage(content="g", name="fn"),
         ]
     )
     assert wire == [
@@ -170,7 +170,7 @@ def test_blocks_that_other_fields_carry_are_sent_once() -> None:
 
 
 def test_anthropic_tool_results_become_tool_messages() -> None:
-    blocks = [
+    blocks: list[str | dict[Any, Any]] = [
         {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "42"}]},
         {"type": "text", "text": "and now?"},
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_token_adds_a_key(gw: Sandbox) -> None:
         ({"era": "E1"}, "kilo/auto", "kilo-auto/frontier"),
     ],
 )
-def test_the_switches_show_in_the_list(switches: dict[str, str], present: str, absent: str) -> None:
+def test_the_switches_show_in_the_list(switches: dict[str, Any], present: str, absent: str) -> None:
     with InProcess(**switches) as gateway:
         ids = [item["id"] for item in request(gateway, "GET", "/api/gateway/models").json["data"]]
     assert present in ids

@@ -241,4 +241,4 @@ def test_scenarios_describe_themselves() -> None:
         assert scenario.description
         assert "\n" not in scenario.description
     with pytest.raises(TypeError):
-        SCENARIOS["sandbox/x"] = SCENARIOS["sandbox/echo"]
+        SCENARIOS["sandbox/x"] = SCENARIOS["sandbox/echo"]  # type: ignore[index] # what is refused

@@ -119,12 +119,12 @@ def valid(schema: dict[str, Any], value: Any) -> bool:
         )
     if isinstance(value, list):
         sized = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 99)
-        return sized and all(valid(schema["items"], item) for item in value)
+        return bool(sized) and all(valid(schema["items"], item) for item in value)
     if isinstance(value, str):
         sized = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**6)
-        return sized and bool(re.search(schema.get("pattern", ""), value))
+        return bool(sized) and bool(re.search(schema.get("pattern", ""), value))
     if isinstance(value, int | float):
-        return (
+        return bool(
             value >= schema.get("minimum", value)
             and value <= schema.get("maximum", value)
             and value > schema.get("exclusiveMinimum", value - 1)

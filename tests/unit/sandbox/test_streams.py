@@ -112,7 +112,7 @@ def test_switches_of_the_stream(switch: dict[str, Any], comment: str, last: str)
 # Scenarios.
 @pytest.mark.parametrize("model", SUCCESSES)
 def test_a_scenario_says_the_same_streamed_and_not(gw: Sandbox, model: str) -> None:
-    fields = {"tools": [WEATHER]} if "tool" in model or "parallel" in model else {}
+    fields: dict[str, Any] = {"tools": [WEATHER]} if "tool" in model or "parallel" in model else {}
     whole = chat(gw, model, TEXT, **fields)
     answer = streamed(gw, model, **fields)
     message, chunks = whole.message, answer.chunks
@@ -275,7 +275,7 @@ def test_spoiled_arguments_are_no_json(gw: Sandbox) -> None:
 @pytest.mark.parametrize("name", [s for s in SUCCESSES if "tool" in s or "parallel" in s])
 def test_tool_scenarios_end_once_the_tools_have_answered(gw: Sandbox, name: str) -> None:
     called = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
-    conversation = [
+    conversation: list[dict[str, Any]] = [
         {"role": "user", "content": TEXT},
         {"role": "assistant", "content": None, "tool_calls": [called]},
         {"role": "tool", "tool_call_id": "c1", "content": "rainy"},

@@ -1,5 +1,7 @@
 """Switches that the sandbox does not know are refused before it starts."""
 
+from typing import Any
+
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
@@ -9,7 +11,7 @@ from kilo_gateway.sandbox import Sandbox
     "switch",
     [{"era": "E4"}, {"catalog_ids": "2027"}, {"upstream": "other"}, {"credits_status": 500}, {"delay": -1}],
 )
-def test_unknown_switches_are_refused(switch: dict[str, object]) -> None:
+def test_unknown_switches_are_refused(switch: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(switch))):
         Sandbox(**switch)
 

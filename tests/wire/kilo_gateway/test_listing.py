@@ -23,7 +23,7 @@ from kilo_gateway import (
 from kilo_gateway.known_models import known
 from kilo_gateway.sandbox import Sandbox
 
-ODD = {"default_headers": {"x-sandbox-models": "odd"}}
+ODD: dict[str, Any] = {"default_headers": {"x-sandbox-models": "odd"}}
 
 
 def kept_files() -> list[Path]:

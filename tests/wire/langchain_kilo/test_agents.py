@@ -65,7 +65,7 @@ def test_the_tools_strategy_sends_the_schema_as_a_tool(kilo_sandbox: Sandbox, as
 def test_a_long_conversation_is_summarised(kilo_sandbox: Sandbox, trigger: Any) -> None:
     llm = ChatKilo(model="sandbox/echo", base_url=kilo_sandbox.base_url)
     summarise = SummarizationMiddleware(model=llm, trigger=trigger, keep=("messages", 2))
-    agent = create_agent(llm, middleware=[summarise], checkpointer=InMemorySaver())
+    agent: Any = create_agent(llm, middleware=[summarise], checkpointer=InMemorySaver())
     words = ["apple " * 20, "pear " * 20, "plum " * 20, "fig"]
     for word in words:
         agent.invoke({"messages": [("user", word)]}, {"configurable": {"thread_id": "1"}})

@@ -30,7 +30,7 @@ class Tokens(BaseCallbackHandler):
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
 
-    def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         self.seen.append((token, chunk))
 
 
@@ -38,7 +38,7 @@ class AsyncTokens(AsyncCallbackHandler):
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
 
-    async def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
+    async def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         self.seen.append((token, chunk))
 
 
@@ -204,7 +204,7 @@ def test_routing_fields_per_call(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_an_agent_calls_a_tool_and_answers(llm: ChatKilo, kilo_sandbox: Sandbox, asynchronous: bool) -> None:
     agent = create_agent(llm, tools=[weather, clock])
-    question = {"messages": [("user", "What is the weather in 'Oslo' for the next 3 days?")]}
+    question: Any = {"messages": [("user", "What is the weather in 'Oslo' for the next 3 days?")]}
     result = asyncio.run(agent.ainvoke(question)) if asynchronous else agent.invoke(question)
     calls = [call for message in result["messages"] for call in getattr(message, "tool_calls", [])]
     assert [(call["name"], call["args"]) for call in calls] == [("weather", {"city": "Oslo", "days": 3})]
@@ -215,7 +215,7 @@ def test_an_agent_calls_a_tool_and_answers(llm: ChatKilo, kilo_sandbox: Sandbox,
 
 
 def test_an_agent_streams(llm: ChatKilo) -> None:
-    agent = create_agent(llm, tools=[weather])
+    agent: Any = create_agent(llm, tools=[weather])
     pieces = [
         message.text
         for message, metadata in agent.stream(
@@ -252,6 +252,7 @@ def test_what_traces_see(llm: ChatKilo) -> None:
         "ls_temperature": 0.3,
         "ls_stop": ["x"],
     }
-    for call in ({"tier": "small"}, {"auto_tier": "Small"}, {"tier": "kilo-auto/small"}):
+    calls: list[dict[str, Any]] = [{"tier": "small"}, {"auto_tier": "Small"}, {"tier": "kilo-auto/small"}]
+    for call in calls:
         assert llm._get_ls_params(**call)["ls_model_name"] == "kilo-auto/small"
     assert "sandbox-key" not in repr(llm._get_invocation_params())

@@ -23,7 +23,8 @@ def llm(kilo_sandbox: Sandbox) -> ChatKilo:
 def test_each_answer_is_a_generation(llm: ChatKilo, asynchronous: bool) -> None:
     messages: list[list[Any]] = [[HumanMessage(QUESTION)]]
     result = asyncio.run(llm.agenerate(messages, n=3)) if asynchronous else llm.generate(messages, n=3)
-    answers = [generation.message for generation in result.generations[0]]
+    generations: list[Any] = [*result.generations[0]]
+    answers = [generation.message for generation in generations]
     assert [answer.text.rpartition(" (choice ")[2] for answer in answers[1:]] == ["2)", "3)"]
     assert "(choice" not in answers[0].text
     for answer in answers:

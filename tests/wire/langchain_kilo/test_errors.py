@@ -52,7 +52,7 @@ KINDS = [
 @pytest.mark.parametrize(("name", "kind", "retryable"), KINDS)
 async def test_kinds(kilo_sandbox: Sandbox, name: str, kind: type[ModelError], retryable: bool) -> None:
     llm = model(kilo_sandbox, name)
-    caught: list[KiloError] = []
+    caught: list[Any] = []
     try:
         list(llm.stream("hi"))
     except KiloError as error:
@@ -62,9 +62,10 @@ async def test_kinds(kilo_sandbox: Sandbox, name: str, kind: type[ModelError], r
     except KiloError as error:
         caught.append(error)
     assert len(caught) == 2
-    for error in caught:
-        assert isinstance(error, kind)
-        assert error.is_retryable is error.retryable is retryable
+    for found in caught:
+        assert isinstance(found, kind)
+        assert isinstance(found, KiloError)
+        assert found.is_retryable is found.retryable is retryable
 
 
 def test_a_timeout(kilo_sandbox: Sandbox) -> None:
@@ -100,7 +101,7 @@ def test_fallbacks_and_retries_of_runnables(kilo_sandbox: Sandbox) -> None:
 )
 def test_the_retry_middleware_retries_what_may_pass(kilo_sandbox: Sandbox, name: str, requests: int) -> None:
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, on_failure="error")
-    agent = create_agent(model(kilo_sandbox, name), middleware=[retry])
+    agent: Any = create_agent(model(kilo_sandbox, name), middleware=[retry])
     with pytest.raises(KiloError):
         agent.invoke({"messages": [("user", "hi")]})
     assert len(kilo_sandbox.requests) == requests
@@ -108,7 +109,7 @@ def test_the_retry_middleware_retries_what_may_pass(kilo_sandbox: Sandbox, name:
 
 def test_the_fallback_middleware_falls_back(kilo_sandbox: Sandbox) -> None:
     fallback = ModelFallbackMiddleware(model(kilo_sandbox, "echo"))
-    agent = create_agent(model(kilo_sandbox, "error-502"), middleware=[fallback])
+    agent: Any = create_agent(model(kilo_sandbox, "error-502"), middleware=[fallback])
     assert "sandbox/echo" in agent.invoke({"messages": [("user", "hi")]})["messages"][-1].text
 
 

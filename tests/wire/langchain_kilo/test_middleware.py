@@ -14,7 +14,7 @@ from langchain_kilo import ChatKilo
 from langchain_kilo.middleware import KiloModeMiddleware
 from tests.support.tools import weather
 
-QUESTION = {"messages": [("user", "What is the weather in 'Oslo'?")]}
+QUESTION: Any = {"messages": [("user", "What is the weather in 'Oslo'?")]}
 
 
 def model(gateway: Sandbox, **more: Any) -> ChatKilo:
@@ -49,7 +49,7 @@ def test_a_rule_and_a_field_of_the_state(kilo_sandbox: Sandbox) -> None:
     class State(AgentState[Any]):
         mode: str
 
-    agent = create_agent(
+    agent: Any = create_agent(
         model(kilo_sandbox, mode="ask"), middleware=[KiloModeMiddleware(field="mode")], state_schema=State
     )
     agent.invoke({**QUESTION, "mode": "Architect"})

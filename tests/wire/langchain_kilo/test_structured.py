@@ -52,12 +52,12 @@ JSON_QUESTION = f"{QUESTION} Answer as JSON that fits this JSON schema: {json.du
 @pytest.mark.parametrize("schema", [Person, PersonDict, PERSON_SCHEMA], ids=["pydantic", "typeddict", "schema"])
 @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
 def test_structured_output(llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, schema: Any) -> None:
-    structured = llm.with_structured_output(schema, method=method)
+    structured: Any = llm.with_structured_output(schema, method=method)
     expected = Person if schema is Person else dict
     question = JSON_QUESTION if method == "json_mode" else QUESTION
     for answer in (structured.invoke(question), asyncio.run(structured.ainvoke(question))):
-        assert isinstance(answer, expected)
         assert (answer.name if schema is Person else answer["name"]) == "Ada"
+        assert isinstance(answer, expected)
     body = kilo_sandbox.last.json
     if method == "function_calling":
         assert body["tool_choice"]["function"]["name"] == body["tools"][0]["function"]["name"]
@@ -116,7 +116,7 @@ def test_structured_output_that_is_cut_is_not_completed(llm: ChatKilo, method: A
 @pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
 @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
 def test_structured_chains_travel_to_other_processes(llm: ChatKilo, method: Any, schema: Any) -> None:
-    chain = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own
+    chain: Any = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own
     answer = chain.invoke(JSON_QUESTION if method == "json_mode" else QUESTION)
     assert (answer.name if schema is Person else answer["name"]) == "Ada"
 
@@ -130,7 +130,7 @@ def test_a_refusal_of_structured_output_without_tools_raises(kilo_sandbox: Sandb
 
 def test_structured_output_arguments_that_cannot_work(llm: ChatKilo) -> None:
     with pytest.raises(ValueError, match="methods: function_calling"):
-        llm.with_structured_output(Person, method="magic")
+        llm.with_structured_output(Person, method="magic")  # type: ignore[arg-type] # what is refused
     with pytest.raises(ValueError, match="needs a schema"):
         llm.with_structured_output(None)
 

@@ -59,7 +59,8 @@ async def test_an_agent_runs_each_parallel_call_once(scenario: Any, kilo_sandbox
     assert sorted(r[0] for r in results(events)) == ["add", "greet"]
     assert "add returned: 5" in str(answer)
     call_ids = [call["id"] for call in kilo_sandbox.last.json["messages"][-3]["tool_calls"]]
-    assert [m["tool_call_id"] for m in kilo_sandbox.last.json["messages"][-2:]] == call_ids
+    # The agent runs both at once, and sends the results as they come.
+    assert {m["tool_call_id"] for m in kilo_sandbox.last.json["messages"][-2:]} == set(call_ids)
     assert len(set(call_ids)) == 2
 
 
@@ -70,7 +71,7 @@ async def test_an_agent_shows_thoughts_and_sends_them_back(scenario: Any, kilo_s
     thoughts = [event.thinking_delta for event in events if isinstance(event, AgentStream) and event.thinking_delta]
     outputs = [event for event in events if isinstance(event, AgentOutput)]
     blocks = [b for b in outputs[0].response.blocks if b.block_type == "thinking"]
-    assert "".join(thoughts).startswith(blocks[0].content)
+    assert "".join(thoughts).startswith(blocks[0].content or "?")
     history = [ChatMessage.model_validate_json(message.model_dump_json()) for message in memory.get_all()]
     await run(agent, "And greet me", chat_history=history)
     details = [m.get("reasoning_details") for m in kilo_sandbox.last.json["messages"] if m["role"] == "assistant"]
@@ -118,7 +119,7 @@ class Sum(BaseModel):
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-async def test_an_agents_structured_answer(llm: KiloLLM, method: str, kilo_sandbox: Sandbox) -> None:
+async def test_an_agents_structured_answer(llm: KiloLLM, method: Any, kilo_sandbox: Sandbox) -> None:
     llm.structured_output_method = method
     agent = FunctionAgent(tools=[add], llm=llm, output_cls=Sum, system_prompt="Be exact.")
     answer, _ = await run(agent, "What is add(2, 3)?")

@@ -31,7 +31,7 @@ def memory() -> ChatMemoryBuffer:
 def test_a_query_engine(llm: KiloLLM, response_mode: Any, streaming: bool) -> None:
     index = SummaryIndex.from_documents([DANUBE, RHINE])
     engine = index.as_query_engine(llm=llm, response_mode=response_mode, streaming=streaming)
-    response = engine.query(QUESTION)
+    response: Any = engine.query(QUESTION)
     answer = "".join(response.response_gen) if streaming else str(response)
     assert "Danube" in answer
 
@@ -41,7 +41,7 @@ def test_a_query_engine(llm: KiloLLM, response_mode: Any, streaming: bool) -> No
 async def test_a_query_engine_async(llm: KiloLLM, response_mode: Any, streaming: bool) -> None:
     index = SummaryIndex.from_documents([DANUBE, RHINE])
     engine = index.as_query_engine(llm=llm, response_mode=response_mode, streaming=streaming, use_async=True)
-    response = await engine.aquery(QUESTION)
+    response: Any = await engine.aquery(QUESTION)
     answer = "".join([piece async for piece in response.async_response_gen()]) if streaming else str(response)
     assert "Danube" in answer
 
@@ -53,12 +53,13 @@ class River(BaseModel):
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-def test_a_query_engine_with_a_structured_answer(llm: KiloLLM, method: str, kilo_sandbox: Sandbox) -> None:
+def test_a_query_engine_with_a_structured_answer(llm: KiloLLM, method: Any, kilo_sandbox: Sandbox) -> None:
     llm.structured_output_method = method
     engine = SummaryIndex.from_documents([DANUBE]).as_query_engine(
         llm=llm.as_structured_llm(River), response_mode="tree_summarize"
     )
-    assert isinstance(engine.query("What is the name, 'Danube' or 'Rhine'?").response, River)
+    answer: Any = engine.query("What is the name, 'Danube' or 'Rhine'?")
+    assert isinstance(answer.response, River)
     assert ("response_format" in kilo_sandbox.last.json) is (method == "json_schema")
 
 
@@ -72,7 +73,7 @@ def test_a_chat_engine(llm: KiloLLM, chat_mode: Any, kilo_sandbox: Sandbox) -> N
     assert len(pieces) > 3
     history = engine.chat_history
     assert [message.role.value for message in history] == ["user", "assistant", "user", "assistant"]
-    assert history[-1].content.strip() == "".join(pieces).strip()
+    assert str(history[-1].content).strip() == "".join(pieces).strip()
     sent = [str(record.json["messages"]) for record in kilo_sandbox.requests[1:]]
     assert any("Through which cities" in text for text in sent)
 
@@ -117,7 +118,7 @@ async def test_evaluators(llm: KiloLLM, answer: str, passing: bool) -> None:
 
 def test_evaluators_from_sync_code(llm: KiloLLM) -> None:
     index = SummaryIndex.from_documents([DANUBE])
-    response = index.as_query_engine(llm=llm).query(QUESTION)
+    response: Any = index.as_query_engine(llm=llm).query(QUESTION)
     assert FaithfulnessEvaluator(llm=llm).evaluate_response(response=response).passing
 
 

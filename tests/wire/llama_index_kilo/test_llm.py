@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock
 
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
@@ -56,7 +56,8 @@ def test_reasoning_goes_back_as_it_came_through_json(kilo_sandbox: Sandbox) -> N
         restored = ChatMessage.model_validate_json(answer.message.model_dump_json())
         llm.chat([*USER, restored, ChatMessage(role="user", content="go on")])
         sent = kilo_sandbox.last.json["messages"][1]
-        assert sent["reasoning_details"] == answer.message.blocks[0].additional_information["reasoning_details"]
+        [thinking] = [block for block in answer.message.blocks if isinstance(block, ThinkingBlock)]
+        assert sent["reasoning_details"] == thinking.additional_information["reasoning_details"]
         assert len(sent["reasoning_details"]) == 3
 
 

@@ -6,10 +6,10 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from kilo_gateway import KiloInvalidRequestError
@@ -119,7 +119,7 @@ async def test_as_structured_llm(llm: KiloLLM) -> None:
 
 
 def test_messages_with_roles_are_kept(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
-    prompt = ChatPromptTemplate(
+    prompt: Any = ChatPromptTemplate(
         message_templates=[
             ChatMessage(role="developer", content="Be exact."),
             ChatMessage(role="user", content="The river '{name}' has a length_km of 2850."),
@@ -289,7 +289,8 @@ def test_a_number_is_told_when_it_is_whole() -> None:
         def written(self, response: Any) -> str:
             return self.texts.pop(0)
 
-    growth: Any = Growth(Native('{"name": "a1', '{"name": "a1", "length_km": 12', '{"name": "b", '))
+    native: Any = Native('{"name": "a1', '{"name": "a1", "length_km": 12', '{"name": "b", ')
+    growth: Any = Growth(native)
     first, second, third = (growth.feed(None) for _ in range(3))
     assert (first.name, first.length_km) == ("a", None)
     assert (second.name, second.length_km) == ("a1", None)

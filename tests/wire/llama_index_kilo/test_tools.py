@@ -109,7 +109,7 @@ def test_broken_arguments_are_not_executed_and_go_back_as_json(
         response = llm.chat_with_tools(TOOLS[:1], "add(2, 3)")
     [block] = [b for b in response.message.blocks if b.block_type == "tool_call"]
     with pytest.raises(json.JSONDecodeError):
-        json.loads(block.tool_kwargs)
+        json.loads(str(block.tool_kwargs))
     [(name, kwargs)] = calls(llm, response)
     assert kwargs["invalid_arguments"] == block.tool_kwargs
     executed: list[Any] = []

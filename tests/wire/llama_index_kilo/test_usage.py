@@ -9,8 +9,8 @@ import pytest
 from llama_index.core import Document, SummaryIndex
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms.mock import MockLLM
+from llama_index_instrumentation import get_dispatcher
 
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox

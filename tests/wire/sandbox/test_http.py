@@ -13,7 +13,7 @@ from tests.support.plain_client import chat
 
 def test_big_and_tiny_writes(gw: Sandbox) -> None:
     """Read from the socket as it comes: the transfer encoding shows the size of every write."""
-    sizes = {}
+    sizes: dict[str, list[int]] = {}
     for name in ("big-chunk", "tiny-chunks"):
         body = json.dumps({"model": f"sandbox/{name}", "stream": True, "messages": []}).encode()
         with socket.create_connection(("127.0.0.1", gw.port)) as sock, sock.makefile("rb") as stream:

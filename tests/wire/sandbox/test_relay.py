@@ -1,6 +1,7 @@
 """Another server's model behind the sandbox: here a second sandbox, which is such a server too."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
@@ -24,7 +25,7 @@ def gateway(behind: Sandbox) -> Iterator[Sandbox]:
         yield server
 
 
-def added_up(llm: ChatKilo, text: str, **call: object) -> AIMessage:
+def added_up(llm: ChatKilo, text: str, **call: Any) -> AIMessage:
     chunks = list(llm.stream(text, **call))
     total = chunks[0]
     for chunk in chunks[1:]:
@@ -78,7 +79,7 @@ def test_a_server_that_is_not_there_is_a_502() -> None:
 
 def test_who_leaves_early_frees_the_server_too(behind: Sandbox) -> None:
     with Sandbox(upstream=behind.base_url, upstream_model="sandbox/stall") as gateway:
-        stream = ChatKilo(base_url=gateway.base_url).stream("hi")
+        stream: Any = ChatKilo(base_url=gateway.base_url).stream("hi")
         next(stream)
         stream.close()
         assert gateway.wait_for(lambda record: record.disconnected)

@@ -165,9 +165,8 @@ def test_a_client_that_reads_to_the_end_did_not_leave(gw: Sandbox) -> None:
         for _ in range(20):
             stream = client.chat.completions.create(model="sandbox/echo", messages=[], stream=True)
             assert list(stream)
-    for record in gw.requests:
-        gw.wait_for(lambda record=record: record.finished)
-        assert not record.disconnected
+    gw.wait_for(lambda _: all(record.finished for record in gw.requests))
+    assert not any(record.disconnected for record in gw.requests)
 
 
 def test_faults_leave_nothing_in_the_log(gw: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
