@@ -41,7 +41,7 @@ ANSWER = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason"
 
 @pytest.fixture
 def account(kilo_sandbox: Sandbox) -> dict[str, Any]:
-    found = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    found: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     list_models(**found)
     kilo_sandbox.clear()
     return found
@@ -236,7 +236,7 @@ async def test_a_price_that_nobody_knows_can_be_refused(way: str, kilo_sandbox: 
 def test_a_caller_does_not_wait_for_itself(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = ChatKilo(model="sandbox/echo", budget=budget, **account)
-    stream = llm.stream("Hello")
+    stream: Any = llm.stream("Hello")
     next(stream)
     with pytest.raises(KiloBudgetExceeded, match="this same caller holds it open"):
         llm.invoke("Hello")
@@ -262,7 +262,7 @@ async def test_nor_does_a_task(account: dict[str, Any]) -> None:
 async def test_a_wait_ends_with_the_time_for_the_whole_answer(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = ChatKilo(model="sandbox/echo", budget=budget, **account)
-    stream = llm.astream("Hello")
+    stream: Any = llm.astream("Hello")
     await anext(stream)
     with pytest.raises(KiloBudgetExceeded, match="did not end in time"):
         await asyncio.ensure_future(llm.ainvoke("Hello", total_timeout=0.2))
@@ -272,7 +272,7 @@ async def test_a_wait_ends_with_the_time_for_the_whole_answer(account: dict[str,
 async def test_a_cancelled_wait_takes_nothing(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = ChatKilo(model="sandbox/echo", budget=budget, **account)
-    stream = llm.astream("Hello")
+    stream: Any = llm.astream("Hello")
     await anext(stream)
     waiting = asyncio.ensure_future(llm.ainvoke("Hello"))
     await asyncio.sleep(0)
