@@ -6,10 +6,15 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from kilo_gateway import known_models, notices
 from tests.support import vcr_settings
+
+# A time limit for each example fails on a busy machine and says nothing about the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
