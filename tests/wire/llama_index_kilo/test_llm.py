@@ -115,7 +115,7 @@ def test_several_answers_are_refused(llm: KiloLLM, kilo_sandbox: Sandbox, endpoi
     llm.additional_kwargs = {"n": 4}
     with pytest.raises(ValueError, match="n=4"):
         ask(llm, endpoint)
-    assert kilo_sandbox.requests == []
+    assert not kilo_sandbox.requests
     assert ask(llm, endpoint, n=1)
 
 

@@ -166,7 +166,7 @@ def test_a_model_that_ignores_the_request_for_one_call(scenario: Any, name: str)
 def test_a_tool_choice_that_names_no_tool_is_refused(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="'subtract' names no offered tool; offered: add, greet"):
         llm.chat_with_tools(TOOLS, "hi", tool_choice="subtract")
-    assert kilo_sandbox.requests == []
+    assert not kilo_sandbox.requests
 
 
 def test_tools_results_of_all_kinds(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:

@@ -17,7 +17,7 @@ def test_big_and_tiny_writes(gw: Sandbox) -> None:
     for name in ("big-chunk", "tiny-chunks"):
         body = json.dumps({"model": f"sandbox/{name}", "stream": True, "messages": []}).encode()
         with socket.create_connection(("127.0.0.1", gw.port)) as sock, sock.makefile("rb") as stream:
-            head = b"POST /api/gateway/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+            head = b"POST /api/gateway/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
             sock.sendall(head % (len(body), body))
             while stream.readline() != b"\r\n":
                 pass
