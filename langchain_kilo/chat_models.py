@@ -131,12 +131,14 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Return the cache key: core's, and a digest of what may be secret and yet decides the answer."""
+        """Return the cache key: core's, and a digest of the account and of what else may be secret."""
         # Core keeps the serialized model from its first use on, whatever is assigned or copied later.
         self.__dict__.pop("_serialized", None)
         shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
         key: str = super()._get_llm_string(stop=stop, **shown)
-        unseen = [self.private_headers(), self.default_query, kwargs.get("extra_headers"), kwargs.get("extra_query")]
+        # An answer that one account paid for, or alone may see, is not served to another.
+        account = [self.bearer or "anonymous", self.private_headers(), self.default_query]
+        unseen = [*account, kwargs.get("extra_headers"), kwargs.get("extra_query")]
         return f"{key}---{_digest(json.dumps(unseen, sort_keys=True, default=str))}"
 
     def get_num_tokens(self, text: str) -> int:
