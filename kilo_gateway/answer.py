@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kilo_gateway import error_table
 from kilo_gateway.errors import KiloError
-from kilo_gateway.plain import Mender, dicts, mend
+from kilo_gateway.plain import Mender, cleaned, dicts, mend
 from kilo_gateway.reply import (
     Delta,
     Ending,
@@ -18,6 +19,7 @@ from kilo_gateway.reply import (
 from kilo_gateway.usage import parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+_FROM_JSON = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
 _TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
 
 
@@ -38,6 +40,7 @@ class Answer:
         self._usage: Any = None
         self._metadata: Any = None
         self._citations: list[dict[str, Any]] = []
+        self._odd = False
 
     @property
     def partial_text(self) -> str:
@@ -59,8 +62,11 @@ class Answer:
         """Whether each choice has told its finish_reason."""
         return all(choice.ending.finish_reason for choice in (self._first, *self._others.values()))
 
-    def frame(self, frame: dict[str, Any], part: str) -> list[Delta]:
-        """Decode one frame (`part` "delta") or the one body of an answer (`part` "message")."""
+    def frame(self, frame: dict[str, Any], part: str, *, odd: bool = False) -> list[Delta]:
+        """Decode one frame (`part` "delta") or the one body of an answer (`part` "message").
+
+        `odd` is what `plain.parse_odd` says of it. Texts that arrive in pieces are mended when they are joined.
+        """
         if frame.get("error"):
             raise self._error(frame)
         # One pass over what is there costs less than asking for each key that may be: this runs for every token.
@@ -80,7 +86,8 @@ class Answer:
                 self._metadata = value or self._metadata
             elif key == "citations" and isinstance(value, list):
                 self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
-        deltas = [Delta(raw=frame)]
+        self._odd = self._odd or odd
+        deltas = [Delta(raw=cleaned(frame) if odd else frame)]
         for choice in choices if choices.__class__ is list else ():
             if choice.__class__ is not dict:
                 continue
@@ -98,7 +105,8 @@ class Answer:
     def finish(self) -> list[Delta]:
         """Return the last delta of each choice, with its ending; the first choice's comes last of all."""
         ending = self._first.ending
-        ending.usage = parse_usage(self._usage, self._first.metadata or self._metadata)
+        usage, metadata = self._usage, self._first.metadata or self._metadata
+        ending.usage = parse_usage(cleaned(usage), cleaned(metadata)) if self._odd else parse_usage(usage, metadata)
         if not ending.annotations:
             ending.annotations = self._citations
         choices = (*self._others.values(), self._first)
@@ -107,6 +115,8 @@ class Answer:
             choice.ending.created = self._created if isinstance(self._created, int) else None
             for name in _TOLD_ONCE:
                 setattr(choice.ending, name, self._told.get(name))
+            if self._odd:
+                choice.ending = _cleaned(choice.ending)
         if any(choice.nameless for choice in choices):
             raise error_table.unreadable(
                 "it has a tool call without a function name", response=self.response, partial=self.partial_text
@@ -215,6 +225,10 @@ class _Choice:
 
 def _opened(response: Any) -> Ending:
     return Ending(request_id=error_table.request_id_of(response), headers=getattr(response, "headers", {}))
+
+
+def _cleaned(ending: Ending) -> Ending:
+    return replace(ending, **{name: cleaned(getattr(ending, name)) for name in _FROM_JSON})
 
 
 def _joined_logprobs(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:

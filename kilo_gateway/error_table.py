@@ -23,7 +23,7 @@ from kilo_gateway.errors import (
     KiloStreamInterruptedError,
     KiloTimeoutError,
 )
-from kilo_gateway.plain import mapping, number, string
+from kilo_gateway.plain import cleaned, mapping, number, string
 
 SHOWN_CHARACTERS: Final = 2000
 """How much of the gateway's text an exception shows."""
@@ -54,6 +54,7 @@ def from_body(
     `status` is the HTTP status, or None for an error inside a 200 answer, whose own code then counts.
     `body` is parsed JSON, text, or None for an empty answer.
     """
+    body = cleaned(body)
     facts = _read(body)
     status = status or _as_status(facts.code)
     code = str(facts.code) if isinstance(facts.code, str | int | float) else None
@@ -184,6 +185,7 @@ def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedE
 
 def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str = "") -> KiloResponseError:
     """Return the error of a 200 answer that holds no answer."""
+    body = cleaned(body)
     excerpt = f": {_shown(body if isinstance(body, str) else json.dumps(body))}" if body not in (None, "") else ""
     return KiloResponseError(
         f"The gateway's answer cannot be used: {why}{excerpt}. Check base_url, or try again.",

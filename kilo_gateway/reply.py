@@ -333,4 +333,7 @@ def reasoning_text(message: dict[str, Any], from_content: str) -> str:
 def _arguments_text(arguments: Any) -> str:
     if isinstance(arguments, str) or arguments is None:
         return arguments or ""
-    return json.dumps(arguments, ensure_ascii=False)
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be written)"  # not JSON, so that no tool is run on it

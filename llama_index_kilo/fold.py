@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -17,6 +18,7 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+from pydantic import ValidationError
 
 from kilo_gateway.plain import dicts, number, string
 from kilo_gateway.reply import Delta, Reply, ToolCall
@@ -83,11 +85,23 @@ def _blocks(reply: Reply, calls: Sequence[ToolCall]) -> list[ContentBlock]:
         )
     if reply.text or not calls:
         blocks.append(TextBlock(text=reply.text))
-    blocks.extend(ImageBlock(url=url) for url in ending.image_urls())
+    blocks.extend(_images(ending.image_urls()))
     blocks.extend(
         ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments) for call in calls
     )
     return blocks
+
+
+def _images(urls: Sequence[str]) -> Iterator[ImageBlock]:
+    """Yield an image for each URL that is one to LlamaIndex; the others are in `raw`."""
+    for url in urls:
+        with suppress(ValidationError):
+            yield ImageBlock(url=url)
+
+
+def _bytes(told: Any) -> list[int]:
+    """Return the bytes of a token; none where they are not told as numbers."""
+    return told if isinstance(told, list) and all(type(byte) is int for byte in told) else []
 
 
 def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
@@ -96,7 +110,7 @@ def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
         return None
     return [
         [
-            LogProb(token=string(c.get("token")), logprob=number(c.get("logprob")) or 0.0, bytes=c.get("bytes") or [])
+            LogProb(token=string(c.get("token")), logprob=number(c.get("logprob")) or 0.0, bytes=_bytes(c.get("bytes")))
             for c in (list(dicts(token.get("top_logprobs"))) or [token])
         ]
         for token in dicts(logprobs.get("content"))
