@@ -11,8 +11,9 @@ from kilo_gateway.plain import Mender, cleaned, dicts, mend
 from kilo_gateway.reply import (
     Delta,
     Ending,
+    Joined,
+    ReasoningDetails,
     ToolCallRepair,
-    add_reasoning_detail,
     content_parts,
     reasoning_text,
 )
@@ -20,6 +21,7 @@ from kilo_gateway.usage import parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _FROM_JSON = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
+_AUDIO_TEXTS = frozenset({"data", "transcript"})
 _TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
 
 
@@ -111,6 +113,7 @@ class Answer:
             ending.annotations = self._citations
         choices = (*self._others.values(), self._first)
         for choice in choices:
+            choice.settle()
             choice.ending.request_id = ending.request_id
             choice.ending.created = self._created if isinstance(self._created, int) else None
             for name in _TOLD_ONCE:
@@ -135,7 +138,7 @@ class _Choice:
     """What one choice of an answer has told."""
 
     __slots__ = (
-        *("_calls", "_index", "_reasoning_mender", "_refusal", "_text_mender"),
+        *("_audio", "_calls", "_details", "_index", "_reasoning_mender", "_refusal", "_text_mender"),
         *("ending", "metadata", "text", "told"),
     )
 
@@ -148,6 +151,8 @@ class _Choice:
         self._text_mender, self._reasoning_mender = Mender(), Mender()
         self._refusal: list[str] = []
         self._calls = ToolCallRepair()
+        self._details = ReasoningDetails()
+        self._audio: Joined | None = None
 
     @property
     def nameless(self) -> bool:
@@ -167,7 +172,8 @@ class _Choice:
                 elif key == "native_finish_reason" and value:
                     ending.native_finish_reason = value
             elif key == "logprobs" and value.__class__ is dict:
-                ending.logprobs = _joined_logprobs(ending.logprobs, value)
+                ending.logprobs = {} if ending.logprobs is None else ending.logprobs
+                _add_logprobs(ending.logprobs, value)
 
     def _message(self, message: dict[str, Any], part: str, delta: Delta) -> None:
         text = thought = ""
@@ -180,7 +186,7 @@ class _Choice:
             elif key in _REASONING:
                 reasons = True
                 if key == "reasoning_details":
-                    self._details(value, part)
+                    self._take_details(value, part)
             elif key == "tool_calls":
                 delta.tool_calls = self._calls.feed(value) if part == "delta" else self._calls.whole(value)
             elif key == "refusal":
@@ -193,7 +199,8 @@ class _Choice:
                 self.ending.annotations.extend(dicts(value))
             elif key == "audio":
                 if value.__class__ is dict:
-                    self.ending.audio = _joined_audio(self.ending.audio, value)
+                    self._audio = self._audio or Joined({}, _AUDIO_TEXTS)
+                    self._audio.add(value)
             elif key == "provider_metadata":
                 self.metadata = value
         if text and (text := self._text_mender.feed(text)):
@@ -202,12 +209,15 @@ class _Choice:
         if reasons or thought:
             delta.reasoning = self._reasoning_mender.feed(reasoning_text(message, thought))
 
-    def _details(self, details: Any, part: str) -> None:
+    def _take_details(self, details: Any, part: str) -> None:
+        take = self._details.add if part == "delta" else self._details.append
         for detail in dicts(details):
-            if part == "delta":
-                add_reasoning_detail(self.ending.reasoning_details, detail)
-            else:
-                self.ending.reasoning_details.append(detail)
+            take(detail)
+
+    def settle(self) -> None:
+        """Put what arrived in pieces into the ending."""
+        self.ending.reasoning_details = self._details.whole()
+        self.ending.audio = None if self._audio is None else self._audio.whole()
 
     def finish(self) -> Delta:
         """Return the last delta, with the ending."""
@@ -231,19 +241,11 @@ def _cleaned(ending: Ending) -> Ending:
     return replace(ending, **{name: cleaned(getattr(ending, name)) for name in _FROM_JSON})
 
 
-def _joined_logprobs(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    if have is None:
-        return new
-    joined = dict(have)
+def _add_logprobs(have: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
-        joined[key] = have[key] + value if isinstance(have.get(key), list) and isinstance(value, list) else value
-    return joined
-
-
-def _joined_audio(have: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    joined = dict(have or {})
-    for key, value in new.items():
-        before = joined.get(key, "")
-        appends = key in ("data", "transcript") and isinstance(value, str) and isinstance(before, str)
-        joined[key] = before + value if appends else value
-    return joined
+        if isinstance(value, list):
+            if not isinstance(have.get(key), list):
+                have[key] = []  # the frame's own list stays as it is
+            have[key].extend(value)
+        else:
+            have[key] = value
