@@ -123,10 +123,10 @@ def revealed(headers: Any) -> Any:
 
 
 def check_headers(value: dict[str, str]) -> dict[str, str]:
-    """Return headers that may be sent; raises ValueError for Authorization and for what HTTP does not allow."""
+    """Return headers that may be sent; raises ValueError for those of a field and for what HTTP does not allow."""
     for name, content in value.items():
-        if name.lower() == "authorization":
-            raise ValueError("must not contain Authorization; pass the key as api_key")
+        if field := routing.HEADER_FIELDS.get(name.lower()):
+            raise ValueError(f"must not contain {name}; pass it as {field}")
         if not name or not all("!" <= c <= "~" and c != ":" for c in name):
             raise ValueError(f"has the header name {name!r}, which HTTP does not allow")
         routing.check_header_value(content, limit=20_000)
