@@ -132,7 +132,7 @@ class AccountSettings(BaseModel):
 
     def private_headers(self) -> dict[str, str]:
         """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
-        headers = dict(self.default_headers or {})
+        headers: dict[str, str] = fields.revealed(self.default_headers or {})
         if self.organization_id:
             headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
         return headers

@@ -27,11 +27,9 @@ from kilo_gateway.errors import (
     KiloStreamInterruptedError,
     KiloTimeoutError,
 )
-from kilo_gateway.plain import mapping, number, string
+from kilo_gateway.plain import cleaned, mapping, number, string
+from kilo_gateway.printable import NAME_CHARACTERS, TEXT_CHARACTERS, printable
 from kilo_gateway.usage import Usage, parse_usage
-
-SHOWN_CHARACTERS: Final = 2000
-"""How much of the gateway's text an exception shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,7 @@ def from_body(
     `status` is the HTTP status, or None for an error inside a 200 answer, whose own code then counts.
     `body` is parsed JSON, text, or None for an empty answer.
     """
+    body = cleaned(body)
     facts = _read(body)
     status = status or _as_status(facts.code)
     code = str(facts.code) if isinstance(facts.code, str | int | float) else None
@@ -76,8 +75,8 @@ def from_body(
         remedy = rows.WITHOUT_TIERS.get(remedy, remedy)
     url = facts.credits_url or rows.CREDITS_URL
     wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
-    location = f" to {_shown(headers['location'])}" if headers.get("location") else ""
-    remedy = remedy.replace("{url}", url).replace("{wait}", wait).replace("{location}", location)
+    location = f" to {_label(headers['location'])}" if headers.get("location") else ""
+    remedy = remedy.replace("{url}", _label(url)).replace("{wait}", wait).replace("{location}", location)
     request_id = request_id_of(response)
     labels = [
         f"HTTP {status}" if status else "in the answer",
@@ -87,7 +86,7 @@ def from_body(
         request_id and f"request {request_id}",
     ]
     what = facts.text or "The gateway answered with an error and no text"
-    message = f"{_shown(what)} ({', '.join(label for label in labels if label)}). {remedy}"
+    message = f"{_shown(what)} ({', '.join(_label(label) for label in labels if label)}). {remedy}"
     return row.cls(
         message,
         body=body,
@@ -194,7 +193,7 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
             partial_text=partial,
         )
     elif response is not None:
-        result = interrupted(f"the connection broke ({type(cause).__name__}: {_shown(str(cause))})", response, partial)
+        result = interrupted(f"the connection broke ({type(cause).__name__}: {cause})", response, partial)
     else:
         result = KiloConnectionError(
             f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
@@ -236,7 +235,7 @@ def too_long(limit: float, response: Any, partial: str) -> KiloTimeoutError:
 def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedError:
     """Return the error of a stream that ended before its answer was complete."""
     return KiloStreamInterruptedError(
-        f"The stream ended before the answer was complete: {why}. What had arrived ({len(partial)} characters) "
+        f"The stream ended before the answer was complete: {_shown(why)}. What had arrived ({len(partial)} characters) "
         "is in .partial_text; send the request again for a whole answer.",
         response=response,
         partial_text=partial,
@@ -245,9 +244,10 @@ def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedE
 
 def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str = "") -> KiloResponseError:
     """Return the error of a 200 answer that holds no answer."""
+    body = cleaned(body)
     excerpt = f": {_shown(body if isinstance(body, str) else json.dumps(body))}" if body not in (None, "") else ""
     return KiloResponseError(
-        f"The gateway's answer cannot be used: {why}{excerpt}. Check base_url, or try again.",
+        f"The gateway's answer cannot be used: {_shown(why)}{excerpt}. Check base_url, or try again.",
         body=body,
         response=response,
         status_code=getattr(response, "status_code", None),
@@ -354,7 +354,8 @@ def _text(value: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return at most 2,000 characters with control characters escaped: the text may come from anywhere."""
-    cut = text[:SHOWN_CHARACTERS]
-    safe = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in cut)
-    return safe + (" ..." if len(text) > SHOWN_CHARACTERS else "")
+    return printable(text, TEXT_CHARACTERS)
+
+
+def _label(text: str) -> str:
+    return printable(text, NAME_CHARACTERS, lines=False)

@@ -13,7 +13,9 @@ from kilo_gateway import known_models, notices
 from tests.support import vcr_settings
 
 # A time limit for each example fails on a busy machine and says nothing about the code.
-hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("unhurried")
 
 
