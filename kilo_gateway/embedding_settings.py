@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 
 from kilo_gateway import fields
 from kilo_gateway.account import AccountSettings
+from kilo_gateway.json_values import to_json
 from kilo_gateway.ledger import Ledger
 
 DEFAULT_MODEL: Final = "mistralai/mistral-embed-2312"
@@ -60,6 +61,7 @@ class EmbeddingSettings(AccountSettings):
         input_type = self.query_input_type if query else self.document_input_type
         told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
         body = {name: value for name, value in told.items() if value is not None} | (self.extra_body or {})
+        body = {name: to_json(value, name) for name, value in body.items()}
         # A third of the bytes of JSON numbers, and exact.
         return {**body, "model": self.model, "input": list(texts), "encoding_format": "base64"}
 
