@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
 
@@ -41,6 +41,18 @@ class EmbeddingSettings(AccountSettings):
 
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
+
+    def __copy__(self) -> Self:
+        return super().__copy__()._on_its_own()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return super().__deepcopy__(memo)._on_its_own()
+
+    def _on_its_own(self) -> Self:
+        # A copy has sent nothing yet; what it learns is of no concern to the original.
+        self._usage = Ledger()
+        self._lengths = dict(self._lengths)
+        return self
 
     @property
     def usage(self) -> Ledger:
