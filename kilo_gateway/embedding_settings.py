@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
 
 from kilo_gateway import fields
 from kilo_gateway.account import AccountSettings
+from kilo_gateway.json_values import to_json
 from kilo_gateway.ledger import Ledger
 
 DEFAULT_MODEL: Final = "mistralai/mistral-embed-2312"
@@ -41,6 +42,18 @@ class EmbeddingSettings(AccountSettings):
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
 
+    def __copy__(self) -> Self:
+        return super().__copy__()._on_its_own()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return super().__deepcopy__(memo)._on_its_own()
+
+    def _on_its_own(self) -> Self:
+        # A copy has sent nothing yet; what it learns is of no concern to the original.
+        self._usage = Ledger()
+        self._lengths = dict(self._lengths)
+        return self
+
     @property
     def usage(self) -> Ledger:
         """Tokens and cost of this object's requests so far."""
@@ -60,6 +73,7 @@ class EmbeddingSettings(AccountSettings):
         input_type = self.query_input_type if query else self.document_input_type
         told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
         body = {name: value for name, value in told.items() if value is not None} | (self.extra_body or {})
+        body = {name: to_json(value, name) for name, value in body.items()}
         # A third of the bytes of JSON numbers, and exact.
         return {**body, "model": self.model, "input": list(texts), "encoding_format": "base64"}
 
