@@ -96,9 +96,10 @@ docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, o
 	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
 	@echo "site/index.html is built"
 
-lint: $(VENV)/.installed ## Check style with ruff
+lint: $(VENV)/.installed ## Check style with ruff, and that imports go down the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy
