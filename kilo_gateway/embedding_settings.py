@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
 
@@ -42,9 +43,16 @@ class EmbeddingSettings(AccountSettings):
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
 
+    def __copy__(self) -> Self:
+        # A shallow copy would share them: each would count and learn for the other.
+        other = super().__copy__()
+        other._usage = copy.deepcopy(self._usage)
+        other._lengths = dict(self._lengths)
+        return other
+
     @property
     def usage(self) -> Ledger:
-        """Tokens and cost of this object's requests so far."""
+        """Tokens and cost of this object's requests so far; a copy goes on from there by itself."""
         return self._usage
 
     @property
