@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
@@ -43,20 +44,15 @@ class EmbeddingSettings(AccountSettings):
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
 
     def __copy__(self) -> Self:
-        return super().__copy__()._on_its_own()
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return super().__deepcopy__(memo)._on_its_own()
-
-    def _on_its_own(self) -> Self:
-        # A copy has sent nothing yet; what it learns is of no concern to the original.
-        self._usage = Ledger()
-        self._lengths = dict(self._lengths)
-        return self
+        # A shallow copy would share them: each would count and learn for the other.
+        other = super().__copy__()
+        other._usage = copy.deepcopy(self._usage)
+        other._lengths = dict(self._lengths)
+        return other
 
     @property
     def usage(self) -> Ledger:
-        """Tokens and cost of this object's requests so far."""
+        """Tokens and cost of this object's requests so far; a copy goes on from there by itself."""
         return self._usage
 
     @property

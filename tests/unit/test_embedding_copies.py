@@ -28,9 +28,9 @@ def test_a_copy_has_a_ledger_and_lengths_of_its_own(cls: Any, how: str) -> None:
     model.usage.add("m", Spent(calls=1, prompt_tokens=5))
     model.length = 3
     other = COPIES[how](model)
-    assert (other.usage.total.calls, other.length) == (0, 3)
+    assert (other.usage.total.calls, other.length) == (1, 3)
     other.usage.add("m", Spent(calls=1))
     other.usage.add("m", Spent(calls=1))
     other.length = 4
     assert (model.usage.total.calls, model.length) == (1, 3)
-    assert (other.usage.total.calls, other.length) == (2, 4)
+    assert (other.usage.total.calls, other.length) == (3, 4)
