@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
 SECONDS ?= 600
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
@@ -91,9 +92,10 @@ docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, o
 	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
 	@echo "site/index.html is built"
 
-lint: $(VENV)/.installed ## Check style with ruff
+lint: $(VENV)/.installed ## Check style with ruff, and the words of the prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/tools/check_words.py $(PROSE)
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy
