@@ -11,11 +11,13 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
+# One worker per core. The tests of a file share a worker, so that expensive fixtures run once.
+PARALLEL := -n auto --dist loadfile
 SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help demo test test-unit test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,16 +63,19 @@ demo: $(VENV)/.installed ## Run a chain, an agent and a query engine, and show t
 	@$(BIN)/python notebooks/demo.py
 
 test: $(VENV)/.installed ## Run the tests with the newest supported versions
-	$(BIN)/python $(PYTEST) $(ARGS)
+	$(BIN)/python $(PYTEST) $(PARALLEL) $(ARGS)
+
+test-unit: $(VENV)/.installed ## Run only the tests without a socket, in seconds
+	$(BIN)/python $(PYTEST) tests/unit $(ARGS)
 
 test-lowest: $(LOWEST)/.installed ## Run the tests with the oldest supported versions
-	$(LOWEST)/bin/python $(PYTEST) $(ARGS)
+	$(LOWEST)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-ahead: $(AHEAD)/.installed ## Run the tests with newer versions that other packages do not allow yet
-	$(AHEAD)/bin/python $(PYTEST) $(ARGS)
+	$(AHEAD)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server with a small real model (downloads 290 MB)
-	$(REAL)/bin/python $(PYTEST) tests/real_server.py $(ARGS)
+	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
 
 demo-local: $(REAL)/.installed ## Run the demo with the same model behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
@@ -85,7 +90,7 @@ bench: $(VENV)/.installed $(BENCH)/.installed ## Compare the speed with the offi
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
 
 soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for a shorter run
-	$(BIN)/python -m tests.conformance.soak $(SECONDS)
+	$(BIN)/python -m tests.matrix.soak $(SECONDS)
 
 docs: $(DOCS)/.installed ## Build the documentation into site/; fails on broken links and on pages that load other hosts
 	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --clean --strict

@@ -59,8 +59,15 @@ class AccountSettings(BaseModel):
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
     timeout: fields.Seconds | None = None
     """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
+    total_timeout: fields.Seconds | None = None
+    """Seconds for the whole answer, retries and the waits between them included; None: no limit."""
     max_retries: fields.MaxRetries = 2
-    """Retries of the openai client, before the first byte only."""
+    """Retries of the openai client, before the first byte of an answer only."""
+    max_retry_wait: fields.Seconds | None = None
+    """Seconds that a retry may wait because the gateway asks for it (`Retry-After`); a longer wait is the error at
+    once, with its `retry_after`. None: up to 120, the openai client's own limit."""
+    max_response_bytes: fields.ResponseBytes = 256_000_000
+    """Bytes that an answer which is not streamed may have, decompressed."""
     http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
     http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
@@ -125,7 +132,7 @@ class AccountSettings(BaseModel):
 
     def private_headers(self) -> dict[str, str]:
         """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
-        headers = dict(self.default_headers or {})
+        headers: dict[str, str] = fields.revealed(self.default_headers or {})
         if self.organization_id:
             headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
         return headers

@@ -1,97 +1,225 @@
-"""A limit of what calls may cost, kept by all objects that share it. No I/O.
-
-The drivers of chat and embeddings open a `Charge` before each request, which is where a spent budget refuses.
-"""
+"""A limit on what calls may cost, shared by every object that it is given to. Numbers only: no I/O, no prices."""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Literal, Self, get_args
+from weakref import WeakSet
 
-from kilo_gateway.usage import Usage
+UnknownPrice = Literal["one_at_a_time", "refuse", "allow"]
+"""What happens to a call of which nobody knows what it may cost at most."""
 
-if TYPE_CHECKING:
-    from types import TracebackType
+Verdict = Literal["granted", "spent", "refused", "lost count", "wait", "wait for yourself"]
 
-    from kilo_gateway.reply import Delta
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Where a call runs: its thread and, in a coroutine, its event loop and task."""
+
+    thread: int
+    loop: int | None = None
+    task: int | None = None
+
+    def can_wait_for(self, other: Holder) -> bool:
+        """Return whether `other` can go on while this one waits."""
+        if self.thread != other.thread:
+            return True
+        return self.loop is not None and self.loop == other.loop and self.task != other.task
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one attempt has cost: USD, or None if nobody knows; `estimated` if it was not reported by the gateway."""
+
+    usd: float | None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """What a call under way may cost, and who waits for its end."""
+
+    cost: Decimal
+    holder: Holder
+    unknown: bool
 
 
 class KiloBudget:
-    """Refuses the next request once `limit_usd` USD are spent: give one to as many objects as shall share it.
+    """Refuse the next request once it could cost more than is left of `limit_usd`.
+
+    Pass the same instance to every model that should share the limit:
 
         budget = KiloBudget(limit_usd=0.50)
         llm, embeddings = ChatKilo(budget=budget), KiloEmbeddings(budget=budget)
 
-    A request that may not be afforded raises KiloBudgetExceeded and is not sent. Requests under way count with
-    what they may cost at most: prompt and `max_tokens` at the listed prices, without `max_tokens` the prompt alone.
+    Before a request is sent, the budget reserves what it may cost at most, by the list of models that was fetched last
+    (`kilo_gateway.list_models`): the prompt, and an answer of `max_tokens`, or of the model's own limit if
+    `max_tokens` is not set; for an auto tier, at the prices of the dearest model that it can reach. A request that
+    does not fit raises KiloBudgetExceeded and is not sent; one that fits once the calls under way have ended waits for
+    them, for ten minutes at most. The limit is therefore never passed while prices are known.
 
-    An answered request counts what the gateway tells. Where it tells no cost, its tokens count at the listed prices;
-    where those are not known either, it counts `untold_usd` (default 0: no limit for such requests), and
-    `untold_calls` tells how often. A stream that was closed early, and a request that was cancelled, count an
-    estimate of the prompt and of what had arrived. A request that failed counts nothing.
+    If a price is not known, `unknown_price` decides: "one_at_a_time" (default) lets one such call run, and the next
+    waits for its end, so that the limit is passed by at most one call; "refuse" sends none; "allow" sends all, and
+    the limit may be passed by as much as they cost.
 
-    It is safe among threads and tasks. A copy is the same budget; one that was pickled, for another process, goes
-    on by itself from what was spent. Raises ValueError for a limit that is not above 0.
+    A call counts what the gateway reports. If it reports no cost, its tokens count at the listed prices. An answer
+    that was cut, closed early, cancelled or lost may have been billed: it counts an estimate, never below what the
+    listed prices allow, which `estimated_calls` and `estimated_usd` report. A call whose price nobody knows counts
+    `unknown_cost_usd`, and `unpriced_calls` reports how many there were; without that argument it is the last of its
+    kind that "one_at_a_time" lets run, because what it has cost stays unknown.
+
+    It is safe among threads and tasks. A copy is the same budget. One that was pickled, or that a forked process
+    inherits, goes on by itself from what was spent. Raises ValueError for a limit that is not above 0.
     """
 
-    def __init__(self, limit_usd: float, *, untold_usd: float = 0.0) -> None:
+    def __init__(
+        self, limit_usd: float, *, unknown_cost_usd: float | None = None, unknown_price: UnknownPrice = "one_at_a_time"
+    ) -> None:
         if not 0 < limit_usd < float("inf"):
             raise ValueError(f"limit_usd={limit_usd!r} must be a number of USD above 0; for no limit leave budget out")
-        if not 0 <= untold_usd < float("inf"):
-            raise ValueError(f"untold_usd={untold_usd!r} must be a number of USD, 0 or more")
+        if unknown_cost_usd is not None and not 0 <= unknown_cost_usd < float("inf"):
+            raise ValueError(f"unknown_cost_usd={unknown_cost_usd!r} must be a number of USD, 0 or more, or None")
+        if unknown_price not in get_args(UnknownPrice):
+            raise ValueError(f"unknown_price={unknown_price!r} must be one of {', '.join(get_args(UnknownPrice))}")
         self.limit_usd = float(limit_usd)
-        self.untold_usd = float(untold_usd)
-        self._spent = 0.0
-        self._untold_calls = 0
-        self._under_way: dict[Charge, float] = {}
+        self.unknown_cost_usd = unknown_cost_usd
+        self.unknown_price = unknown_price
+        self._spent = Decimal(0)
+        self._estimated = Decimal(0)
+        self._estimated_calls = 0
+        self._unpriced_calls = 0
+        self._start_empty()
+        _BUDGETS.add(self)
+
+    def _start_empty(self) -> None:
+        """Forget the calls under way, which belong to another process, and the lock, which it may hold."""
         self._lock = threading.Lock()
+        self._under_way: dict[Hashable, _Reserved] = {}
+        self._waiting: list[Callable[[], None]] = []
+        # Garbage collection may end a call at any time, also in a thread that holds the lock: ended calls queue.
+        self._ended: deque[tuple[Hashable, Cost | None]] = deque()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            self._settle_ended()
+            yield
+        # A call may have ended while the lock was held.
+        self._settle_if_free()
+
+    def _settle_if_free(self) -> None:
+        while self._ended and self._lock.acquire(blocking=False):  # whoever holds it looks at the queue afterwards
+            try:
+                self._settle_ended()
+            finally:
+                self._lock.release()
+
+    def _settle_ended(self) -> None:
+        while self._ended:
+            call, cost = self._ended.popleft()
+            # A call that is not under way here is one of the process that this one was forked from.
+            if self._under_way.pop(call, None) is None:
+                continue
+            if cost is not None:
+                self._count(cost)
+            waiting, self._waiting = self._waiting, []
+            for wake in waiting:
+                wake()
 
     @property
     def spent_usd(self) -> float:
-        """USD that answered requests have cost."""
-        return self._spent
+        """USD that calls have cost, estimates included."""
+        with self._locked():
+            return float(self._spent)
 
     @property
     def under_way_usd(self) -> float:
-        """USD that requests under way may cost."""
-        with self._lock:
-            return sum(self._under_way.values())
+        """USD that calls under way may cost."""
+        with self._locked():
+            return float(self._reserved())
 
     @property
     def left_usd(self) -> float:
         """USD that a request may still cost; never negative."""
-        return max(0.0, self.limit_usd - self.spent_usd - self.under_way_usd)
+        with self._locked():
+            return float(max(Decimal(0), _exact(self.limit_usd) - self._spent - self._reserved()))
 
     @property
-    def untold_calls(self) -> int:
-        """Answered requests whose cost neither the gateway nor the list of models told."""
-        return self._untold_calls
+    def unpriced_calls(self) -> int:
+        """Number of calls whose cost neither the gateway nor the list of models reports."""
+        with self._locked():
+            return self._unpriced_calls
 
-    def _reserve(self, charge: Charge, usd: float) -> None:
-        with self._lock:
-            under_way = sum(self._under_way.values())
-            taken = self._spent + under_way
-            if taken < self.limit_usd and taken + usd <= self.limit_usd:
-                self._under_way[charge] = usd
-                return
-        from kilo_gateway.errors import KiloBudgetExceeded  # deferred: it imports the openai package
+    @property
+    def estimated_calls(self) -> int:
+        """Number of answers and attempts that count an estimate, because they may have been billed."""
+        with self._locked():
+            return self._estimated_calls
 
-        state = f"of {self.limit_usd:g} USD, {self._spent:g} are spent and {under_way:g} under way"
-        may = f", and this request may cost {usd:g}" if usd else ""
-        raise KiloBudgetExceeded(
-            f"The budget does not allow another request: {state}{may}. Nothing was sent. Use a KiloBudget with a "
-            "higher limit_usd, lower max_tokens, or choose a cheaper model.",
-            limit_usd=self.limit_usd,
-            spent_usd=self._spent,
-            under_way_usd=under_way,
-        )
+    @property
+    def estimated_usd(self) -> float:
+        """The part of `spent_usd` that is an estimate."""
+        with self._locked():
+            return float(self._estimated)
 
-    def _settle(self, charge: Charge, usd: float | None) -> None:
-        with self._lock:
-            self._under_way.pop(charge, None)
-            self._spent += self.untold_usd if usd is None else usd
-            self._untold_calls += usd is None
+    def reserve(self, call: Hashable, usd: float | None, holder: Holder, wake: Callable[[], None]) -> Verdict:
+        """Reserve what `call` may cost at most, None if nobody knows.
+
+        After "wait", `wake` is called once, from any thread, as soon as asking again may help.
+        """
+        with self._locked():
+            cost = self._amount(usd)
+            unspent = _exact(self.limit_usd) - self._spent
+            if unspent <= 0 or cost > unspent:
+                return "spent"
+            if usd is None and self.unknown_price == "refuse":
+                return "refused"
+            one_at_a_time = usd is None and self.unknown_price == "one_at_a_time"
+            if one_at_a_time and self._unpriced_calls and self.unknown_cost_usd is None:
+                return "lost count"
+            taken = [other for other in self._under_way.values() if not one_at_a_time or other.unknown]
+            fits = cost <= unspent - sum(other.cost for other in self._under_way.values())
+            if fits and not (one_at_a_time and taken):
+                self._under_way[call] = _Reserved(cost, holder, unknown=usd is None)
+                return "granted"
+            stuck = [other for other in taken if not holder.can_wait_for(other.holder)]
+            if (one_at_a_time and stuck) or cost > unspent - sum(other.cost for other in stuck):
+                return "wait for yourself"
+            self._waiting.append(wake)
+            return "wait"
+
+    def again(self, call: Hashable, lost: Cost) -> bool:
+        """Count the attempt of `call` that was lost, and return whether another one fits."""
+        with self._locked():
+            if call not in self._under_way:
+                return True
+            self._count(lost)
+            return self._spent + self._reserved() <= _exact(self.limit_usd)
+
+    def settle(self, call: Hashable, cost: Cost | None) -> None:
+        """Count what `call` has cost, None for nothing, instead of what it reserved; only the first time counts."""
+        self._ended.append((call, cost))
+        self._settle_if_free()
+
+    def _count(self, cost: Cost) -> None:
+        usd = self._amount(cost.usd)
+        self._spent += usd
+        self._unpriced_calls += cost.usd is None
+        if cost.estimated and cost.usd is not None:
+            self._estimated += usd
+            self._estimated_calls += 1
+
+    def _amount(self, usd: float | None) -> Decimal:
+        return _exact((self.unknown_cost_usd or 0.0) if usd is None else usd)
+
+    def _reserved(self) -> Decimal:
+        return sum((reserved.cost for reserved in self._under_way.values()), Decimal(0))
 
     def __copy__(self) -> Self:
         return self
@@ -100,83 +228,30 @@ class KiloBudget:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_under_way": {}, "_lock": None}
+        of_this_process = ("_lock", "_under_way", "_waiting", "_ended")
+        return {name: value for name, value in self.__dict__.items() if name not in of_this_process}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        self.__dict__.update(state)
+        self._start_empty()
+        _BUDGETS.add(self)
 
     def __repr__(self) -> str:
         return f"KiloBudget(limit_usd={self.limit_usd:g}, spent_usd={self.spent_usd:g})"
 
 
-class Charge:
-    """One request and the budget it is charged to; a `with` block around sending it. Without a budget it does nothing.
+def _exact(usd: float) -> Decimal:
+    """Return an amount whose sums do not drift: a hundred times 0.01 is 1."""
+    return Decimal(repr(float(usd)))
 
-    Entering raises KiloBudgetExceeded.
-    """
 
-    def __init__(self, budget: KiloBudget | None, payload: Mapping[str, Any], base_url: str) -> None:
-        self._budget = budget
-        self._payload = payload
-        self._base_url = base_url
-        self._prompt_tokens = 0
-        self._arrived = 0
-        self._served: str | None = None
-        self._usage: Usage | None = None
-        self._answered = False
+_BUDGETS: Final[WeakSet[KiloBudget]] = WeakSet()
 
-    def __enter__(self) -> Self:
-        if self._budget is not None:
-            from kilo_gateway import prices  # deferred: few calls have a budget
 
-            self._prompt_tokens = prices.tokens_of(self._payload)
-            may = self._price(self._prompt_tokens, prices.most_tokens(self._payload) or 0)
-            self._budget._reserve(self, self._budget.untold_usd if may is None else may)
-        return self
+def _start_empty_after_fork() -> None:
+    for budget in list(_BUDGETS):
+        budget._start_empty()
 
-    def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        """Return `deltas`, of which a budget takes notice; without one they cost nothing more."""
-        return deltas if self._budget is None else self._noticed(deltas)
 
-    def _noticed(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        for delta in deltas:
-            self._arrived += len(delta.text) + len(delta.reasoning)
-            if delta.ending is not None:
-                self.answered(delta.ending.model, delta.ending.usage)
-            yield delta
-
-    def answered(self, served: str | None, usage: Usage | None) -> None:
-        """Take notice that the answer is complete; of several, the first with a usage tells that of all."""
-        self._answered = True
-        if self._usage is None:
-            self._served, self._usage = served, usage
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._budget is not None:
-            self._budget._settle(self, self._cost(failed=isinstance(error, Exception)))
-
-    def _cost(self, *, failed: bool) -> float | None:
-        if self._answered:
-            usage = self._usage
-            if usage is None:
-                return None
-            if usage.cost is not None:
-                return usage.cost
-            return self._price(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
-        if failed and not self._arrived:
-            return 0.0
-        from kilo_gateway import prices
-
-        return self._price(self._prompt_tokens, -(-self._arrived // prices.BYTES_PER_TOKEN))
-
-    def _price(self, prompt: int, completion: int, cached: int = 0) -> float | None:
-        from kilo_gateway import known_models, prices
-
-        usage = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
-        for model in (self._served, str(self._payload.get("model"))):
-            info = known_models.known(model, base_url=self._base_url) if model else None
-            if (cost := prices.price(info, usage)) is not None:
-                return cost
-        return None
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_start_empty_after_fork)

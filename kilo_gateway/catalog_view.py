@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from kilo_gateway.model_info import ModelInfo
+from kilo_gateway.printable import NAME_CHARACTERS, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +17,6 @@ COLUMNS: Final = ("Model", "Context", "Max output", "USD/M in", "USD/M out", "Ca
 _NUMBERS: Final = range(1, 5)
 WIDE: Final = 120
 """Columns of a terminal in which nothing of a table need be folded."""
-
 RECORD: Final = (
     "id",
     "name",
@@ -102,8 +102,8 @@ def _cells(model: ModelInfo) -> list[str]:
         "may train on prompts": model.may_train_on_prompts,
         f"until {model.expiration_date}": model.expiration_date is not None,
     }
-    return [
-        _safe(model.id),
+    cells = [
+        model.id,
         _count(model.context_length),
         _count(model.max_output_tokens),
         _price(model.prompt_price),
@@ -111,6 +111,7 @@ def _cells(model: ModelInfo) -> list[str]:
         ", ".join(name for name, is_so in can.items() if is_so),
         ", ".join(name for name, is_so in notes.items() if is_so),
     ]
+    return [printable(cell, NAME_CHARACTERS, lines=False) for cell in cells]
 
 
 def _count(tokens: int | None) -> str:
@@ -119,7 +120,3 @@ def _count(tokens: int | None) -> str:
 
 def _price(price: Decimal | None) -> str:
     return "?" if price is None else f"{price:f}"
-
-
-def _safe(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

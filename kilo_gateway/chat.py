@@ -6,49 +6,52 @@ by its typed stream, which costs ten times as much CPU and loses parts of the er
 
 from __future__ import annotations
 
-import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-import openai
-
-from kilo_gateway import clients, error_table, notices
-from kilo_gateway.budget import Charge
+from kilo_gateway import error_table, notices
+from kilo_gateway.charge import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
-from kilo_gateway.errors import KiloError
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
-from kilo_gateway.unlisted import unlisted
+from kilo_gateway.sse import looks_like_events
+from kilo_gateway.transport.exchange import Body, Exchange, Reader, areceived, received
 
 PATH: Final = "/chat/completions"
+_ENOUGH_TO_KNOW: Final = 16
+"""Bytes that show whether an answer is an event stream: a byte order mark, spaces and a field name."""
 
 
 def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    with _charge(settings, request) as charge:
-        call, response = _open(settings, request)
-        reply = decode_body(response.content, response, call.sent)
-        charge.answered(reply.ending.model, reply.ending.usage)
+    exchange = _exchange(settings, request)
+    with _charge(settings, request, exchange) as charge:
+        content, response = exchange.fetch()
+        reply = decode_body(content, response, exchange.sent)
+        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
         return reply
 
 
 async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    with _charge(settings, request) as charge:
-        call, response = await _aopen(settings, request)
-        reply = decode_body(response.content, response, call.sent)
-        charge.answered(reply.ending.model, reply.ending.usage)
+    exchange = _exchange(settings, request)
+    async with _charge(settings, request, exchange) as charge:
+        content, response = await exchange.afetch()
+        reply = decode_body(content, response, exchange.sent)
+        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
         return reply
 
 
 def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    with _charge(settings, request) as charge:
-        call, response = _open(settings, request)
+    exchange = _exchange(settings, request)
+    with _charge(settings, request, exchange) as charge:
+        response = exchange.send()
         try:
-            reader = call.reader(response)
-            for chunk in _received(response, reader):
+            reader = _reader(exchange, response, charge)
+            for chunk in received(reader):
                 yield from charge.seen(reader.feed(chunk))
             yield from charge.seen(reader.finish())
         finally:
@@ -68,8 +71,13 @@ class AsyncDeltas(AsyncIterator[Delta]):
     """
 
     def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        self._deltas = self._received(settings, request)
+        exchange = _exchange(settings, request)
+        charge = _charge(settings, request, exchange)
+        self._deltas = self._received(exchange, charge)
         self._response: Any = None
+        if settings.budget is not None:
+            # A loop that is closed without shutting down its generators never runs the rest of this one.
+            weakref.finalize(self, charge.settle).atexit = False
 
     def __anext__(self) -> Awaitable[Delta]:
         return self._deltas.__anext__()
@@ -82,13 +90,12 @@ class AsyncDeltas(AsyncIterator[Delta]):
         with suppress(RuntimeError):  # a loop that ends is closing it already
             await self._deltas.aclose()
 
-    async def _received(self, settings: GatewaySettings, request: ChatRequest) -> AsyncGenerator[Delta]:
-        with _charge(settings, request) as charge:
-            call, response = await _aopen(settings, request)
-            self._response = response
+    async def _received(self, exchange: Exchange, charge: Charge) -> AsyncGenerator[Delta]:
+        async with charge:
+            self._response = response = await exchange.asend()
             try:
-                reader = call.reader(response)
-                async for chunk in _areceived(response, reader):
+                reader = _reader(exchange, response, charge)
+                async for chunk in areceived(reader):
                     for delta in charge.seen(reader.feed(chunk)):
                         yield delta
                 for delta in charge.seen(reader.finish()):
@@ -97,123 +104,95 @@ class AsyncDeltas(AsyncIterator[Delta]):
                 await response.aclose()
 
 
-def _charge(settings: GatewaySettings, request: ChatRequest) -> Charge:
-    return Charge(settings.budget, request.payload, settings.base_url)
+def _charge(settings: GatewaySettings, request: ChatRequest, exchange: Exchange) -> Charge:
+    return Charge(settings.budget, request.payload, exchange)
 
 
-def _open(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
-    call = _Call(settings, request)
-    try:
-        client = clients.sync_client(settings).carrying(request.headers)
-        return call, client.post(call.url, **call.arguments)
-    except Exception as error:
-        raise call.translated(error) from error.__cause__
-
-
-async def _aopen(settings: GatewaySettings, request: ChatRequest) -> tuple[_Call, Any]:
-    call = _Call(settings, request)
-    try:
-        client = (await clients.async_client(settings)).carrying(request.headers)
-        return call, await client.post(call.url, **call.arguments)
-    except Exception as error:
-        raise call.translated(error) from error.__cause__
-
-
-def _received(response: Any, reader: _Reader) -> Iterator[bytes]:
-    try:
-        yield from response.iter_bytes()
-    # Which HTTP library raises depends on openai's version and on the user's own client.
-    except Exception as error:
-        if not reader.complete:
-            raise reader.broken(error) from error
-
-
-async def _areceived(response: Any, reader: _Reader) -> AsyncIterator[bytes]:
-    chunks = response.aiter_bytes()
-    try:
-        yield await unlisted(chunks.__anext__)
-        async for chunk in chunks:
-            yield chunk
-    except StopAsyncIteration:
-        return
-    except Exception as error:
-        if not reader.complete:
-            raise reader.broken(error) from error
-
-
-class _Call:
-    """What sync and async have in common about one request."""
-
-    def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        notices.warn_once(settings, request.model, request.payload)
-        self.idle_limit = request.stream_idle_timeout
-        # Whole, because the official client takes longer to join an address than to parse one.
-        self.url = settings.base_url + PATH
-        self.sent = error_table.Sent(
+def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
+    notices.warn_once(settings, request.model, request.payload)
+    return Exchange(
+        settings,
+        PATH,
+        error_table.Sent(
             model=request.model,
             keyed=settings.bearer is not None,
             organization=settings.organization_id is not None,
             timeout=request.timeout,
             several=request.payload.get("n") not in (None, 1),
-        )
-        self.arguments: dict[str, Any] = {
-            "cast_to": clients.HTTP_RESPONSE,
-            "body": request.payload,
-            "options": clients.options(
-                settings, query=request.query, timeout=request.timeout, max_retries=request.max_retries
-            ),
-            "stream": request.payload["stream"],
-            "stream_cls": openai.Stream[object],
-        }
-
-    def translated(self, error: Exception) -> Exception:
-        return error_table.from_exception(error, self.sent)
-
-    def reader(self, response: Any) -> _Reader:
-        if self.idle_limit is not None and (timeout := response.request.extensions.get("timeout")):
-            # Until the headers came, `timeout` counted: a model may think long before its first byte.
-            limit = timeout["read"] = min(timeout.get("read") or self.idle_limit, self.idle_limit)
-            return _Reader(response, self.sent, limit)
-        return _Reader(response, self.sent, self.idle_limit)
+        ),
+        body=request.payload,
+        headers=request.headers,
+        query=request.query,
+        timeout=request.timeout,
+        total_timeout=request.total_timeout,
+        streamed=request.payload["stream"],
+        idle_timeout=request.stream_idle_timeout if request.payload["stream"] else None,
+        max_retries=request.max_retries,
+        max_retry_wait=request.max_retry_wait,
+    )
 
 
-class _Reader:
-    """Decodes a response as it arrives, and ends one that sends nothing but keep-alives."""
+def _reader(exchange: Exchange, response: Any, charge: Charge) -> _Stream:
+    declared = "event-stream" in response.headers.get("content-type", "")
+    stream = _Stream(exchange, response) if declared else _Undeclared(exchange, response)
+    charge.watch(stream.decoder)
+    return stream
 
-    def __init__(self, response: Any, sent: error_table.Sent, idle_limit: float | None) -> None:
-        self._response = response
-        self._sent = sent
-        self._decoder = StreamDecoder(response, sent)
-        # A body that is no event stream (an error page, a server that does not stream) is decoded as a whole.
-        self._whole = None if "event-stream" in response.headers.get("content-type", "") else bytearray()
-        self._idle_limit = idle_limit
-        self._frames = 0
-        self._since = time.monotonic()
+
+class _Stream(Reader):
+    """Decodes a stream as it arrives."""
+
+    def __init__(self, exchange: Exchange, response: Any) -> None:
+        super().__init__(exchange, response)
+        self.decoder = StreamDecoder(response, exchange.sent)
+        self._progress = 0
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
-        if self._whole is not None:
-            self._whole += chunk
+        decoder = self.decoder
+        if decoder.ended:
+            # A server that ends a stream sends nothing behind the answer: this one keeps the connection alive.
+            self.over = True
             return
-        yield from self._decoder.feed(chunk)
-        now = time.monotonic()
-        if self._decoder.frames != self._frames:
-            self._frames, self._since = self._decoder.frames, now
-        # A read timeout cannot see this: keep-alive comments are bytes.
-        elif self._idle_limit is not None and now - self._since > self._idle_limit:
-            raise error_table.idle(self._idle_limit, self._response, self._decoder.partial_text)
+        yield from decoder.feed(chunk)
+        moved = decoder.progress != self._progress
+        self._progress = decoder.progress
+        self.check(moved=moved)
+
+    def finish(self) -> Iterator[Delta]:
+        return self.decoder.finish()
 
     @property
     def complete(self) -> bool:
-        """Whether the answer is whole, so that a connection that breaks now takes nothing away."""
-        return self._decoder.ended or self._decoder.finished
+        return self.decoder.ended or self.decoder.finished
+
+    @property
+    def partial_text(self) -> str:
+        return self.decoder.partial_text
+
+
+class _Undeclared(_Stream):
+    """An answer without the content type of a stream: its first bytes show whether it is one.
+
+    If it is not (an error page, a server that does not stream), it is decoded as a whole.
+    """
+
+    def __init__(self, exchange: Exchange, response: Any) -> None:
+        super().__init__(exchange, response)
+        self._body: Body | None = Body(exchange, response)
+        self._beginning = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Delta]:
+        if self._body is None:
+            yield from super().feed(chunk)
+            return
+        self._body.add(chunk)
+        if len(self._beginning) < _ENOUGH_TO_KNOW:
+            self._beginning = (self._beginning + chunk).lstrip()[:_ENOUGH_TO_KNOW]
+            if looks_like_events(self._beginning):
+                content, self._body = self._body.content, None
+                yield from super().feed(content)
 
     def finish(self) -> Iterator[Delta]:
-        if self._whole is not None:
-            return decode_whole(bytes(self._whole), self._response, self._sent)
-        return self._decoder.finish()
-
-    def broken(self, error: Exception) -> KiloError:
-        partial = self._decoder.partial_text
-        if self._idle_limit is not None and error_table.is_timeout(error):
-            return error_table.idle(self._idle_limit, self._response, partial)
-        return error_table.from_transport(error, self._sent, response=self._response, partial=partial)
+        if self._body is None:
+            return super().finish()
+        return decode_whole(self._body.content, self.response, self.exchange.sent)

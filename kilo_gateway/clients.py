@@ -16,13 +16,17 @@ from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Self
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import openai
 
-from kilo_gateway import fields
+from kilo_gateway import error_table, fields
 from kilo_gateway._version import __version__
 from kilo_gateway.account import AccountSettings
+
+if TYPE_CHECKING:
+    from kilo_gateway.transport.exchange import Exchange
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 NO_KEY: Final = "anonymous"
@@ -32,6 +36,8 @@ CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 POOL_SIZE: Final = 128
 """Accounts whose clients are kept; the least recently used one is dropped when more are in use."""
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+"""Content encodings that are read: 64 KB of any other may be gigabytes."""
 SHUTDOWN_STEPS: Final = 20
 """Turns that an event loop gets, when it ends, to close what streams leave behind."""
 
@@ -51,20 +57,44 @@ class _WithoutOpenAIHeaders:
     """
 
     private_headers: dict[str, str]
+    exchange: Exchange
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
-        own = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": USER_AGENT}
+        own = {
+            "Accept": "application/json",
+            # What the exchange reads; others would make gigabytes of a few bytes.
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+        }
         return _over(own, self.private_headers)
 
-    def carrying(self, headers: Mapping[str, str]) -> Self:
-        """Return a client that sends `headers` too and shares the connections.
+    def carrying(self, headers: Mapping[str, str], exchange: Exchange) -> Self:
+        """Return a client for one exchange, which sends `headers` too and shares the connections.
 
         As an option of the request they would be in the official client's log.
         """
         client = copy.copy(self)
         client.private_headers = _over(self.private_headers, headers)
+        client.exchange = exchange
         return client
+
+    # The official client has no public way to look at its retries, or at a page of an error before it is decoded.
+
+    def _should_retry(self, response: Any) -> bool:
+        again: bool = super()._should_retry(response)  # type: ignore[misc] # of both official clients
+        return again and self.exchange.waits(error_table.retry_after(response.headers))
+
+    def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
+        wait: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc] # the same
+        return self.exchange.retrying(wait, options, response_headers)
+
+    def _make_status_error_from_response(self, response: Any) -> openai.APIStatusError:
+        self.exchange.check_error_page()
+        response.encoding = error_table.charset_of(response)
+        error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # the same
+        return error
 
 
 def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,11 +104,15 @@ def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Sync(_WithoutOpenAIHeaders, openai.OpenAI):
-    pass
+    def _send_request(self, *args: Any, **options: Any) -> Any:
+        response = super()._send_request(*args, **options)
+        return response if response.is_success else self.exchange.error_page(response)
 
 
 class _Async(_WithoutOpenAIHeaders, openai.AsyncOpenAI):
-    pass
+    async def _send_request(self, *args: Any, **options: Any) -> Any:
+        response = await super()._send_request(*args, **options)
+        return response if response.is_success else await self.exchange.aerror_page(response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +158,14 @@ def _account(settings: AccountSettings) -> _Account:
     )
 
 
+def at_most(timeout: Any, seconds: float) -> Any:
+    """Return `timeout`, as the official client takes it, with no part of it longer than `seconds`."""
+    parts = (
+        _HTTP.Timeout(timeout).as_dict() if timeout is None or isinstance(timeout, int | float) else timeout.as_dict()
+    )
+    return _HTTP.Timeout(**{name: seconds if part is None else min(part, seconds) for name, part in parts.items()})
+
+
 @lru_cache(maxsize=8)
 def _certificates(_network: _Network) -> Any:
     # Reading them takes about 50 ms, too long for every new event loop.
@@ -131,8 +173,13 @@ def _certificates(_network: _Network) -> Any:
 
 
 def _http_arguments(network: _Network) -> dict[str, Any]:
-    # A redirect would carry prompt and private headers to whatever address the answer names.
-    return {"verify": _certificates(network), "follow_redirects": False}
+    return {
+        "verify": _certificates(network),
+        # A redirect would carry prompt and private headers to whatever address the answer names.
+        "follow_redirects": False,
+        # All accounts share these clients: a cookie would carry one account's session into another's calls.
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    }
 
 
 @lru_cache(maxsize=POOL_SIZE)

@@ -9,14 +9,14 @@ from kilo_gateway import error_table, plain
 from kilo_gateway.answer import Answer
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.sse import EventDecoder, looks_like_events
+from kilo_gateway.usage import Usage
 
 
 class StreamDecoder:
     """Turns the bytes of a streamed answer into deltas; raises a KiloError for anything but a whole answer.
 
-    `response` is only labelled onto errors. `partial_text` is what has been decoded so far, `frames` the
-    number of data frames (keep-alives do not count), `ended` whether the answer is complete: nothing
-    that follows, be it bytes or a broken connection, can change it.
+    `response` is only labelled onto errors. `partial_text` is what has been decoded so far, `ended` whether the answer
+    is complete: nothing that follows, bytes or a broken connection, can change it.
     """
 
     def __init__(self, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> None:
@@ -34,6 +34,21 @@ class StreamDecoder:
     def finished(self) -> bool:
         """Whether the answer lacks nothing but the end of the stream."""
         return self._answer.finished and self._answer.has_usage
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens and cost that have been reported so far."""
+        return self._answer.usage
+
+    @property
+    def hidden_bytes(self) -> int:
+        """Bytes generated so far that no delta's text or reasoning shows."""
+        return self._answer.hidden_bytes
+
+    @property
+    def progress(self) -> int:
+        """Number of frames that carried anything: keep-alives and empty frames do not count."""
+        return self._answer.progress
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas that `chunk` completes."""
@@ -61,7 +76,7 @@ class StreamDecoder:
             return self._answer.finish() if self.ended else ()
         self.frames += 1
         try:
-            frame = plain.parse(data)
+            frame, odd = plain.parse_odd(data)
         except (ValueError, RecursionError) as error:
             if last and self.finished:
                 return ()  # cut off behind the answer
@@ -81,7 +96,7 @@ class StreamDecoder:
                 body=frame,
                 partial=self.partial_text,
             )
-        return self._answer.frame(frame, "delta")
+        return self._answer.frame(frame, "delta", odd=odd)
 
 
 def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> Reply:
@@ -94,15 +109,21 @@ def decode_body(content: bytes, response: Any = None, sent: error_table.Sent = e
 
 def json_object(content: bytes, response: Any = None) -> dict[str, Any]:
     """Parse the body of a 200 answer; raises KiloResponseError for anything but a JSON object."""
+    body, odd = _object(content, response)
+    cleaned: dict[str, Any] = plain.cleaned(body) if odd else body
+    return cleaned
+
+
+def _object(content: bytes, response: Any) -> tuple[dict[str, Any], bool]:
     try:
-        body = plain.parse(content)
+        body, odd = plain.parse_odd(content)
     except (ValueError, RecursionError):
         text = content.decode(errors="replace").strip()
         why = "it is not JSON" if text else "it is empty"
         raise error_table.unreadable(why, response=response, body=text) from None
     if not isinstance(body, dict):
         raise error_table.unreadable("it is not a JSON object", response=response, body=body)
-    return body
+    return body, odd
 
 
 def listed(body: dict[str, Any], response: Any = None, sent: error_table.Sent = error_table.UNKNOWN) -> list[Any]:
@@ -121,9 +142,9 @@ def decode_whole(content: bytes, response: Any = None, sent: error_table.Sent = 
         yield from decoder.feed(content)
         yield from decoder.finish()
         return
-    body = json_object(content, response)
+    body, odd = _object(content, response)
     answer = Answer(response, sent)
-    deltas = answer.frame(body, "message")
+    deltas = answer.frame(body, "message", odd=odd)
     if not answer.told:
         raise error_table.unreadable("it has no choices", response=response, body=body)
     deltas += answer.finish()

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kilo_gateway import clients, error_table, notices
-from kilo_gateway.budget import Charge
+from kilo_gateway import error_table, notices
+from kilo_gateway.charge import Charge
 from kilo_gateway.decode import json_object, listed
 from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector, batches
 from kilo_gateway.errors import KiloError
 from kilo_gateway.ledger import Spent
+from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.usage import Usage, parse_usage
 
 PATH: Final = "/embeddings"
@@ -111,11 +112,7 @@ def embed(
     vectors: list[Vector] = []
     for call in run.calls(texts, batch_size):
         with call.charge:
-            try:
-                response = clients.sync_client(settings).carrying(settings.label_headers()).post(PATH, **call.arguments)
-            except Exception as error:
-                raise call.translated(error) from error.__cause__
-            vectors += call.answered(response)
+            vectors += call.answered(*call.exchange.fetch())
     return vectors
 
 
@@ -136,14 +133,8 @@ async def aembed(
     free = asyncio.Semaphore(max_concurrency)
 
     async def one(call: _Call) -> list[Vector]:
-        async with free:
-            with call.charge:
-                try:
-                    client = (await clients.async_client(settings)).carrying(settings.label_headers())
-                    response = await client.post(PATH, **call.arguments)
-                except Exception as error:
-                    raise call.translated(error) from error.__cause__
-                return call.answered(response)
+        async with free, call.charge:
+            return call.answered(*await call.exchange.afetch())
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -175,31 +166,29 @@ class _Call:
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
         notices.warn_once(settings, settings.model, payload)
-        self.charge = Charge(settings.budget, payload, settings.base_url)
-        self.sent = error_table.Sent(
-            model=settings.model,
-            keyed=settings.bearer is not None,
-            organization=settings.organization_id is not None,
-            timeout=settings.timeout,
-            chat=False,
-        )
-        self.arguments: dict[str, Any] = {
-            "cast_to": clients.HTTP_RESPONSE,
-            "body": payload,
-            "options": clients.options(
-                settings,
-                query=settings.default_query or {},
+        self.exchange = Exchange(
+            settings,
+            PATH,
+            error_table.Sent(
+                model=settings.model,
+                keyed=settings.bearer is not None,
+                organization=settings.organization_id is not None,
                 timeout=settings.timeout,
-                max_retries=settings.max_retries,
+                chat=False,
             ),
-        }
+            body=payload,
+            headers=settings.label_headers(),
+            query=settings.default_query or {},
+            timeout=settings.timeout,
+            total_timeout=settings.total_timeout,
+            max_retries=settings.max_retries,
+            max_retry_wait=settings.max_retry_wait,
+        )
+        self.charge = Charge(settings.budget, payload, self.exchange)
 
-    def translated(self, error: Exception) -> Exception:
-        return error_table.from_exception(error, self.sent)
-
-    def answered(self, response: Any) -> list[Vector]:
+    def answered(self, content: bytes, response: Any) -> list[Vector]:
         settings = self.run.settings
-        embedded = decode(response.content, response, self.sent, texts=self.count, length=settings.length)
+        embedded = decode(content, response, self.exchange.sent, texts=self.count, length=settings.length)
         self.charge.answered(embedded.model, embedded.usage)
         settings.length = len(embedded.vectors[0])
         settings.usage.add(embedded.model, embedded.spent)

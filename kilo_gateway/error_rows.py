@@ -146,6 +146,11 @@ NOTHING_THERE: Final = Row(
 
 HTTP_LIBRARIES: Final = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "h2"})
 
+NEVER_SENT: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+)
+"""Failures of those libraries before any byte of the request was sent."""
+
 CONTEXT_PHRASES: Final = (
     "maximum context length",
     "context_length_exceeded",

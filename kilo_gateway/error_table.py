@@ -6,9 +6,13 @@ a choice. It is read by `error_type`, then by `error.code`, then by status.
 
 from __future__ import annotations
 
+import codecs
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import openai
@@ -23,10 +27,9 @@ from kilo_gateway.errors import (
     KiloStreamInterruptedError,
     KiloTimeoutError,
 )
-from kilo_gateway.plain import mapping, number, string
-
-SHOWN_CHARACTERS: Final = 2000
-"""How much of the gateway's text an exception shows."""
+from kilo_gateway.plain import cleaned, mapping, number, string
+from kilo_gateway.printable import NAME_CHARACTERS, TEXT_CHARACTERS, printable
+from kilo_gateway.usage import Usage, parse_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def from_body(
     `status` is the HTTP status, or None for an error inside a 200 answer, whose own code then counts.
     `body` is parsed JSON, text, or None for an empty answer.
     """
+    body = cleaned(body)
     facts = _read(body)
     status = status or _as_status(facts.code)
     code = str(facts.code) if isinstance(facts.code, str | int | float) else None
@@ -62,7 +66,7 @@ def from_body(
         error_type = "context_length_exceeded"
     row = _row(error_type, status, facts)
     headers = getattr(response, "headers", {})
-    retry_after = _retry_after(headers)
+    wait_seconds = retry_after(headers)
     own_key = facts.error_type == "byok_error"
     remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
     if row.cls is KiloSignInRequiredError and sent.keyed:
@@ -70,9 +74,9 @@ def from_body(
     elif not sent.chat and not own_key:
         remedy = rows.WITHOUT_TIERS.get(remedy, remedy)
     url = facts.credits_url or rows.CREDITS_URL
-    wait = f"Try again in {retry_after:g} seconds." if retry_after else "Wait a little, then try again."
-    location = f" to {_shown(headers['location'])}" if headers.get("location") else ""
-    remedy = remedy.replace("{url}", url).replace("{wait}", wait).replace("{location}", location)
+    wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
+    location = f" to {_label(headers['location'])}" if headers.get("location") else ""
+    remedy = remedy.replace("{url}", _label(url)).replace("{wait}", wait).replace("{location}", location)
     request_id = request_id_of(response)
     labels = [
         f"HTTP {status}" if status else "in the answer",
@@ -82,7 +86,7 @@ def from_body(
         request_id and f"request {request_id}",
     ]
     what = facts.text or "The gateway answered with an error and no text"
-    message = f"{_shown(what)} ({', '.join(label for label in labels if label)}). {remedy}"
+    message = f"{_shown(what)} ({', '.join(_label(label) for label in labels if label)}). {remedy}"
     return row.cls(
         message,
         body=body,
@@ -94,11 +98,18 @@ def from_body(
         request_id=request_id,
         generation_id=facts.generation_id,
         provider_name=facts.provider,
-        retry_after=retry_after,
+        retry_after=wait_seconds,
         balance=facts.balance,
         buy_credits_url=url if row.cls is KiloCreditsError and not own_key else None,
         partial_text=partial,
+        usage=_usage_of(body),
     )
+
+
+def _usage_of(body: Any) -> Usage | None:
+    """Return the usage that a body reports beside its error: it may have been billed."""
+    reported = mapping(body)
+    return parse_usage(reported.get("usage"), reported.get("provider_metadata"))
 
 
 def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
@@ -113,9 +124,11 @@ def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
 
 def from_exception(error: Exception, sent: Sent) -> Exception:
     """Turn what sending a request raised into ours; what comes from neither gateway nor network stays as it is."""
+    if isinstance(error, KiloError):
+        return error
     if isinstance(error, openai.APIStatusError):
         return from_status(error, sent)
-    if isinstance(error, openai.APIConnectionError) or is_transport(error):
+    if is_from_network(error):
         return from_transport(error, sent)
     if isinstance(error, UnicodeEncodeError):
         return ValueError(
@@ -123,6 +136,21 @@ def from_exception(error: Exception, sent: Sent) -> Exception:
             'remove it, for example with text.encode("utf-8", "replace").decode()'
         )
     return error
+
+
+def charset_of(response: Any) -> str:
+    """Return the charset in which the page of an error can be read, whatever it says of itself.
+
+    Python has codecs that are none of text (`zlib`, `hex`), that refuse all input (`undefined`), or that do not know
+    how to replace what they cannot read (`idna`).
+    """
+    charset = response.charset_encoding or "utf-8"
+    try:
+        bytes(response.content).decode(charset, "replace").encode()
+        codecs.getincrementaldecoder(charset)("replace").decode(response.content, final=True)
+    except Exception:  # any codec may raise anything, and UTF-8 with replacements reads all
+        return "utf-8"
+    return str(charset)
 
 
 def request_id_of(response: Any) -> str | None:
@@ -134,6 +162,19 @@ def request_id_of(response: Any) -> str | None:
 def is_transport(error: BaseException) -> bool:
     """Return whether `error` comes from the network, whichever HTTP library raised it."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
+
+
+def is_from_network(error: BaseException) -> bool:
+    """Return whether `error` comes from the network, as it is or wrapped by the openai client."""
+    return isinstance(error, openai.APIConnectionError) or is_transport(error)
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Return whether the gateway may have received the request whose attempt ended with `error`."""
+    if not is_from_network(error):
+        return False
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
+    return rows.NEVER_SENT.isdisjoint(c.__name__ for c in type(cause).__mro__)
 
 
 def is_timeout(error: BaseException) -> bool:
@@ -152,7 +193,7 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
             partial_text=partial,
         )
     elif response is not None:
-        result = interrupted(f"the connection broke ({type(cause).__name__}: {_shown(str(cause))})", response, partial)
+        result = interrupted(f"the connection broke ({type(cause).__name__}: {cause})", response, partial)
     else:
         result = KiloConnectionError(
             f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
@@ -160,6 +201,15 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
         )
     result.request = getattr(error, "request", result.request)
     return result
+
+
+def cut(error: BaseException, response: Any) -> KiloConnectionError:
+    """Return the error of an answer, not streamed, whose connection broke after it had begun."""
+    return KiloConnectionError(
+        f"The connection broke before the answer was complete ({type(error).__name__}: {_shown(str(error))}). The "
+        "answer may have been billed, so the request was not sent again: send it again if you accept that.",
+        response=response,
+    )
 
 
 def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
@@ -172,10 +222,20 @@ def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
     )
 
 
+def too_long(limit: float, response: Any, partial: str) -> KiloTimeoutError:
+    """Return the error of an answer that was not complete when the time for all of it was over."""
+    return KiloTimeoutError(
+        f"The answer was not complete within total_timeout={limit:g} seconds; the {len(partial)} characters received "
+        "so far are in .partial_text. Raise total_timeout=, or choose a faster model.",
+        response=response,
+        partial_text=partial,
+    )
+
+
 def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedError:
     """Return the error of a stream that ended before its answer was complete."""
     return KiloStreamInterruptedError(
-        f"The stream ended before the answer was complete: {why}. What had arrived ({len(partial)} characters) "
+        f"The stream ended before the answer was complete: {_shown(why)}. What had arrived ({len(partial)} characters) "
         "is in .partial_text; send the request again for a whole answer.",
         response=response,
         partial_text=partial,
@@ -184,13 +244,15 @@ def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedE
 
 def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str = "") -> KiloResponseError:
     """Return the error of a 200 answer that holds no answer."""
+    body = cleaned(body)
     excerpt = f": {_shown(body if isinstance(body, str) else json.dumps(body))}" if body not in (None, "") else ""
     return KiloResponseError(
-        f"The gateway's answer cannot be used: {why}{excerpt}. Check base_url, or try again.",
+        f"The gateway's answer cannot be used: {_shown(why)}{excerpt}. Check base_url, or try again.",
         body=body,
         response=response,
         status_code=getattr(response, "status_code", None),
         partial_text=partial,
+        usage=_usage_of(body),
     )
 
 
@@ -256,12 +318,19 @@ def _rejected_silently(sent: Sent) -> str:
     )
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait, which HTTP allows as a number and as a date (RFC 9110, 10.2.3)."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         seconds = number(headers.get(name))
         if seconds is not None and seconds >= 0:
             return seconds * unit
-    return None
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        # A date without a zone is one in UTC.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return max(0.0, seconds)
 
 
 def _as_status(code: Any) -> int | None:
@@ -285,7 +354,8 @@ def _text(value: Any) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return at most 2,000 characters with control characters escaped: the text may come from anywhere."""
-    cut = text[:SHOWN_CHARACTERS]
-    safe = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in cut)
-    return safe + (" ..." if len(text) > SHOWN_CHARACTERS else "")
+    return printable(text, TEXT_CHARACTERS)
+
+
+def _label(text: str) -> str:
+    return printable(text, NAME_CHARACTERS, lines=False)

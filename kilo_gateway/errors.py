@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Final
 
 import openai
 
+from kilo_gateway.usage import Usage
+
 # A day-long window, and a pool that is refilled by hand.
 _NEVER_SOON: Final = frozenset({"promotion_limit_reached", "no_free_models_available"})
 
@@ -20,7 +22,8 @@ class KiloError(openai.APIError):
     Attributes: `status_code` (the HTTP status, or the code told inside a 200 answer; None when there
     was no answer), `code` (the gateway's own code such as "INVALID_TOKEN"), `error_type` (its
     `error_type`, an open set), `request_id`, `generation_id`, `provider_name` (the upstream provider that
-    failed), `retry_after` (seconds), `retryable`, `partial_text` (what a stream had delivered),
+    failed), `retry_after` (seconds), `retryable`, `partial_text` (what a stream had delivered), `usage` (a
+    `kilo_gateway.Usage`, if tokens or cost were reported before the failure),
     `balance` and `buy_credits_url` (402 only), `body` (the parsed body), `response`.
     """
 
@@ -33,6 +36,7 @@ class KiloError(openai.APIError):
     balance: float | None = None
     buy_credits_url: str | None = None
     partial_text: str = ""
+    usage: Usage | None = None
     response: Any = None
     _may_pass: ClassVar[bool] = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -110,11 +110,23 @@ class HiddenHeaders(dict[str, str]):
         return repr(dict.fromkeys(self, "**********"))
 
 
+def hidden(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return headers whose texts show as `**********` wherever they are written, JSON included."""
+    return {name: SecretStr(value) if isinstance(value, str) else value for name, value in headers.items()}
+
+
+def revealed(headers: Any) -> Any:
+    """Return headers with the texts that `hidden` hides; anything else as it is."""
+    if not isinstance(headers, Mapping):
+        return headers
+    return {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in headers.items()}
+
+
 def check_headers(value: dict[str, str]) -> dict[str, str]:
-    """Return headers that may be sent; raises ValueError for Authorization and for what HTTP does not allow."""
+    """Return headers that may be sent; raises ValueError for those of a field and for what HTTP does not allow."""
     for name, content in value.items():
-        if name.lower() == "authorization":
-            raise ValueError("must not contain Authorization; pass the key as api_key")
+        if field := routing.HEADER_FIELDS.get(name.lower()):
+            raise ValueError(f"must not contain {name}; pass it as {field}")
         if not name or not all("!" <= c <= "~" and c != ":" for c in name):
             raise ValueError(f"has the header name {name!r}, which HTTP does not allow")
         routing.check_header_value(content, limit=20_000)
@@ -167,7 +179,7 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Feature = Annotated[str, AfterValidator(_feature)]
 TaskId = Annotated[str, AfterValidator(_header_text(routing.HEADER_VALUE_LIMIT))]
 ProjectId = Annotated[str, AfterValidator(_header_text(256))]
-Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
+Headers = Annotated[dict[str, str], BeforeValidator(revealed), AfterValidator(check_headers)]
 Temperature = Annotated[float, _between(0, 2)]
 Probability = Annotated[float, _between(0, 1)]
 Penalty = Annotated[float, _between(-2, 2)]
@@ -177,6 +189,7 @@ Dimensions = Annotated[int, _at_least(1, "leave it out for the model's own size"
 AtOnce = Annotated[int, _at_least(1, "use 1 for one after the other")]
 BatchSize = Annotated[int, _at_least(1, "use 1 for a request for each text")]
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
+ResponseBytes = Annotated[int, _at_least(1, "an answer of a megabyte is a long one")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
 Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(slots=True)
 class Spent:
-    """What calls have used; `cost` is USD, of the calls whose cost was told."""
+    """What calls have used; `cost` is USD, of the calls whose cost was reported."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -17,7 +17,7 @@ class Spent:
     reasoning_tokens: int = 0
     cost: float = 0.0
     unpriced: int = 0
-    """Calls whose cost the gateway did not tell."""
+    """Calls whose cost the gateway did not report."""
 
     @property
     def total_tokens(self) -> int:
@@ -62,7 +62,7 @@ class Ledger:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("model", "calls", "prompt", "completion", "USD")]
         for model, spent in [*sorted(self.by_model.items()), ("total", self.total)]:
-            price = f"{spent.cost:.6f}" + (f" ({spent.unpriced} not told)" if spent.unpriced else "")
+            price = f"{spent.cost:.6f}" + (f" ({spent.unpriced} not reported)" if spent.unpriced else "")
             counts = (spent.calls, spent.prompt_tokens, spent.completion_tokens)
             rows.append((model, *(f"{count:,}" for count in counts), price))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -10,13 +10,14 @@ from typing import Any, Final, TypedDict, Unpack
 
 from pydantic import SecretStr
 
-from kilo_gateway import clients, error_table, known_models, model_cache, routing
+from kilo_gateway import error_table, known_models, model_cache, routing
 from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.catalog import ModelCatalog
 from kilo_gateway.catalog_view import ago
 from kilo_gateway.decode import json_object, listed
 from kilo_gateway.errors import KiloError
 from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.transport.exchange import Exchange
 
 PATH: Final = "/models"
 TIMEOUT: Final = 10.0
@@ -37,7 +38,11 @@ class Account(TypedDict, total=False):
     default_query: dict[str, Any] | None
     timeout: float | None
     """Seconds; default 10, None for the official client's default."""
+    total_timeout: float | None
+    """Seconds for the whole list; None: no limit."""
     max_retries: int
+    max_retry_wait: float | None
+    max_response_bytes: int
     http_client: Any
     http_async_client: Any
 
@@ -54,8 +59,7 @@ def list_models(*, refresh: bool = False, max_age: float = MAX_AGE, **account: U
     if (fresh := listing.kept_and_fresh()) is not None:
         return fresh
     try:
-        response = clients.sync_client(listing.settings).get(PATH, **listing.arguments)
-        catalog = listing.received(response)
+        catalog = listing.received(*listing.exchange.fetch())
     except Exception as error:
         return listing.instead(error)
     return listing.checked(catalog)
@@ -67,9 +71,7 @@ async def alist_models(*, refresh: bool = False, max_age: float = MAX_AGE, **acc
     if (fresh := await asyncio.to_thread(listing.kept_and_fresh)) is not None:
         return fresh
     try:
-        client = await clients.async_client(listing.settings)
-        response = await client.get(PATH, **listing.arguments)
-        catalog = await asyncio.to_thread(listing.received, response)
+        catalog = await asyncio.to_thread(listing.received, *await listing.exchange.afetch())
     except Exception as error:
         return listing.instead(error)
     return listing.checked(catalog)
@@ -89,18 +91,25 @@ class _Listing:
         self.settings = settings = GatewaySettings(**account)
         self.refresh = refresh
         self.max_age = max_age
-        self.sent = error_table.Sent(
-            keyed=settings.bearer is not None,
-            organization=settings.organization_id is not None,
-            timeout=settings.timeout,
-        )
         query = settings.default_query or {}
+        self.exchange = Exchange(
+            settings,
+            PATH,
+            error_table.Sent(
+                keyed=settings.bearer is not None,
+                organization=settings.organization_id is not None,
+                timeout=settings.timeout,
+            ),
+            query=query,
+            timeout=settings.timeout,
+            total_timeout=settings.total_timeout,
+            max_retries=settings.max_retries,
+            max_retry_wait=settings.max_retry_wait,
+        )
         seen_by = [settings.bearer, sorted(settings.private_headers().items()), sorted(query.items())]
         self.file = model_cache.ListFile.of(settings.base_url, json.dumps(seen_by, default=repr))
         self.stored: model_cache.Stored | None = None
         self.unwritable: OSError | None = None
-        options = clients.options(settings, query=query, timeout=settings.timeout, max_retries=settings.max_retries)
-        self.arguments: dict[str, Any] = {"cast_to": clients.HTTP_RESPONSE, "options": options}
 
     def kept_and_fresh(self) -> ModelCatalog | None:
         self.stored = None if self.refresh else self.file.read()
@@ -108,8 +117,8 @@ class _Listing:
             return None
         return self._kept(self.stored)
 
-    def received(self, response: Any) -> ModelCatalog:
-        entries = listed(json_object(response.content, response), response, self.sent)
+    def received(self, content: bytes, response: Any) -> ModelCatalog:
+        entries = listed(json_object(content, response), response, self.exchange.sent)
         stored = model_cache.Stored(time.time(), entries)
         catalog = ModelCatalog.read(entries, fetched_at=stored.fetched_at)
         if entries and not catalog:
@@ -124,7 +133,7 @@ class _Listing:
 
     def instead(self, error: Exception) -> ModelCatalog:
         """Return the old list where the gateway cannot be asked. Raises the error otherwise."""
-        translated = error_table.from_exception(error, self.sent)
+        translated = self.exchange.translated(error)
         if self.stored is None or not (isinstance(translated, KiloError) and translated.retryable):
             raise translated from error.__cause__
         catalog = self._kept(self.stored)

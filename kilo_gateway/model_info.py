@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kilo_gateway import plain, routing
+
+_SMALLEST: Final = Decimal("1e-18")
+"""USD per million tokens: what is less is nothing."""
 
 
 class ModelInfo(BaseModel):
@@ -162,6 +165,8 @@ class ModelInfo(BaseModel):
             price = Decimal(str(value).strip()).scaleb(6)
             if price < 0:
                 return None
+            if price < _SMALLEST:
+                return Decimal(0)  # `1e-900000` would be written as 900,000 zeros
             whole = price.as_tuple().exponent
             return price.quantize(Decimal(1)) if isinstance(whole, int) and whole > 0 else price
         except ArithmeticError:

@@ -40,7 +40,7 @@ BODY_FIELDS: Final = (
 
 CALL_FIELDS: Final = frozenset(
     {*BODY_FIELDS, "model", "tier", "mode", "task_id", "project_id", "feature", "extra_body", "data_collection"}
-    | {"timeout", "stream_idle_timeout", "max_retries"}
+    | {"timeout", "total_timeout", "stream_idle_timeout", "max_retries", "max_retry_wait"}
 )
 """Fields that are also keywords of a call."""
 

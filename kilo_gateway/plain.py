@@ -5,18 +5,44 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json
+
+DEPTH: Final = 200
+"""Levels of nesting that every library takes which may copy or write an answer; pydantic writes 255."""
 
 
 def parse(data: bytes) -> Any:
     """Return what `json.loads` returns, in a third of its time. Raises ValueError or RecursionError, as it does."""
+    return parse_odd(data)[0]
+
+
+def parse_odd(data: bytes) -> tuple[Any, bool]:
+    """Return what `parse` does, and whether `cleaned` may change it."""
     try:
-        return from_json(data)
+        return from_json(data), False
     except ValueError:
         # Lone surrogates, a byte order mark and deep nesting are JSON to Python alone; its errors name the place.
-        return json.loads(data)
+        return json.loads(data), True
+
+
+def cleaned(value: Any, depth: int = DEPTH) -> Any:
+    """Return `value` with mended texts, and None in place of what is nested deeper than `depth` levels."""
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, dict):
+        return {mend(key): cleaned(inner, depth - 1) for key, inner in value.items()} if depth else None
+    if isinstance(value, list):
+        return [cleaned(inner, depth - 1) for inner in value] if depth else None
+    return value
+
+
+def _is_deep(value: Any, depth: int = DEPTH) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return not depth or any(_is_deep(inner, depth - 1) for inner in inside)
 
 
 def string(value: Any) -> str:
@@ -35,10 +61,15 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def object_of(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that `text` is, or None; NaN and Infinity, which Python reads and writes, are no JSON."""
+    """Return the JSON object that `text` is, or None.
+
+    NaN and Infinity, which Python reads and writes, are not JSON; deep nesting is, but few libraries take it.
+    """
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
+        return None
+    if text.count("{") + text.count("[") > DEPTH and _is_deep(value):
         return None
     return value if isinstance(value, dict) else None
 

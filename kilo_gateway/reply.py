@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -132,17 +133,69 @@ class Delta:
     """Which of several answers this belongs to; 0 unless n > 1 was asked for."""
 
 
-@dataclass(slots=True)
 class Reply:
-    """An answer: the sum of its deltas. `others` are the further choices, by index, when n > 1 was asked for."""
+    """An answer: the sum of its deltas. `others` are the further choices, by index, when n > 1 was asked for.
 
-    text: str = ""
-    reasoning: str = ""
-    refusal: str = ""
-    tool_calls: list[ToolCall] = field(default_factory=list)
-    ending: Ending = field(default_factory=Ending)
-    raw: dict[str, Any] = field(default_factory=dict)
-    others: dict[int, Reply] = field(default_factory=dict)
+    Texts are joined when they are read: joining each delta to all before it would make long answers slow.
+    """
+
+    __slots__ = (
+        "_arguments",
+        "_calls",
+        "_more_reasoning",
+        "_more_text",
+        "_reasoning",
+        "_text",
+        "ending",
+        "others",
+        "raw",
+        "refusal",
+    )
+
+    def __init__(
+        self,
+        text: str = "",
+        reasoning: str = "",
+        refusal: str = "",
+        tool_calls: Iterable[ToolCall] = (),
+        ending: Ending | None = None,
+        raw: dict[str, Any] | None = None,
+        others: dict[int, Reply] | None = None,
+    ) -> None:
+        self._text, self._reasoning = text, reasoning
+        self._more_text: list[str] = []
+        self._more_reasoning: list[str] = []
+        self._calls = list(tool_calls)
+        self._arguments: defaultdict[int, list[str]] = defaultdict(list)
+        self.refusal = refusal
+        self.ending = Ending() if ending is None else ending
+        self.raw = {} if raw is None else raw
+        self.others = {} if others is None else others
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        if self._more_text:
+            self._text += "".join(self._more_text)
+            self._more_text = []
+        return self._text
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        if self._more_reasoning:
+            self._reasoning += "".join(self._more_reasoning)
+            self._more_reasoning = []
+        return self._reasoning
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls so far, by position."""
+        if self._arguments:
+            for position in self._arguments:
+                self._calls[position].arguments += "".join(self._arguments[position])
+            self._arguments.clear()
+        return self._calls
 
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""
@@ -152,22 +205,35 @@ class Reply:
             self.others[delta.choice].add(replace(delta, choice=0))
             return
         if delta.text:
-            self.text += delta.text
+            self._more_text.append(delta.text)
         if delta.reasoning:
-            self.reasoning += delta.reasoning
+            self._more_reasoning.append(delta.reasoning)
         if delta.refusal:
             self.refusal += delta.refusal
         for fragment in delta.tool_calls:
-            if fragment.position == len(self.tool_calls):
-                self.tool_calls.append(ToolCall("", ""))
-            call = self.tool_calls[fragment.position]
+            if fragment.position == len(self._calls):
+                self._calls.append(ToolCall("", ""))
+            call = self._calls[fragment.position]
             call.id = call.id or fragment.id or ""
             call.name = call.name or fragment.name or ""
-            call.arguments += fragment.arguments
+            if fragment.arguments:
+                self._arguments[fragment.position].append(fragment.arguments)
         if delta.ending is not None:
             self.ending = delta.ending
         if delta.raw is not None:
             self.raw = delta.raw
+
+    def _shown(self) -> dict[str, Any]:
+        names = ("text", "reasoning", "refusal", "tool_calls", "ending", "raw", "others")
+        return {name: getattr(self, name) for name in names}
+
+    def __eq__(self, other: object) -> bool:
+        return self._shown() == other._shown() if isinstance(other, Reply) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it changes, as a list does
+
+    def __repr__(self) -> str:
+        return f"Reply({', '.join(f'{name}={value!r}' for name, value in self._shown().items())})"
 
 
 class ToolCallRepair:
@@ -177,12 +243,14 @@ class ToolCallRepair:
     missing, ids and names that are repeated or emptied later, and arguments that are null or an object.
     """
 
-    __slots__ = ("_calls", "_open", "_told")
+    __slots__ = ("_by_id", "_by_id_and_index", "_calls", "_open", "_told")
 
     def __init__(self) -> None:
         self._calls: list[_OpenCall] = []
         self._told = 0
         self._open: dict[int | str, _OpenCall] = {}
+        self._by_id: dict[str, _OpenCall] = {}
+        self._by_id_and_index: dict[tuple[str, int | str], _OpenCall] = {}
 
     def feed(self, fragments: Any) -> list[ToolCallDelta]:
         """Return the repaired fragments of one frame."""
@@ -198,10 +266,8 @@ class ToolCallRepair:
         """Return what the end of the answer settles: held-back arguments and ids nobody sent."""
         deltas = []
         for call in self._calls:
-            rest = "" if call.held.strip() == "null" else call.held
-            rest += call.mender.finish()
+            rest = call.take_held(at_the_end=True) + call.mender.finish()
             call.pieces.append(rest)
-            call.held = ""
             missing_id = None if call.id else f"call_{uuid.uuid4().hex}"
             call.id = call.id or missing_id or ""
             if call.told and (rest or missing_id):
@@ -214,6 +280,12 @@ class ToolCallRepair:
         return [ToolCall(call.id, call.name, "".join(call.pieces)) for call in told]
 
     @property
+    def size(self) -> int:
+        """Bytes of names and arguments so far."""
+        texts = (text for call in self._calls for text in (call.name, *call.held, *call.pieces))
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+    @property
     def nameless(self) -> bool:
         """Whether a call came without a function name, so that nobody can execute it."""
         return any(not call.told for call in self._calls)
@@ -221,11 +293,19 @@ class ToolCallRepair:
     def _one(self, fragment: dict[str, Any], index: Any) -> ToolCallDelta | None:
         function = mapping(fragment.get("function"))
         given_id = mend(string(fragment.get("id")))
-        call = self._call_of(index if isinstance(index, int | str) else None, given_id)
+        place = index if isinstance(index, int | str) else None
+        call = self._call_of(place, given_id)
         new_id = given_id if not call.id else ""
         call.id = call.id or new_id
+        if given_id:
+            self._by_id.setdefault(given_id, call)
+            if place is not None:
+                self._by_id_and_index[given_id, place] = call
         call.name = call.name or mend(string(function.get("name")))
-        call.held += call.mender.feed(_arguments_text(function.get("arguments")))
+        ready = call.mender.feed(_arguments_text(function.get("arguments")))
+        if ready and (call.held or not call.pieces):
+            call.held.append(ready)
+            ready = ""
         if not call.name:
             return None
         first = not call.told
@@ -233,10 +313,10 @@ class ToolCallRepair:
             call.told = True
             # A call is numbered when it is first told, so that positions have no gaps.
             call.position, self._told = self._told, self._told + 1
-        ready = "" if not call.pieces and "null".startswith(call.held) else call.held
+        if call.held:
+            ready = call.take_held()
         if ready:
             call.pieces.append(ready)
-            call.held = ""
         if not (first or ready or new_id):
             return None
         return ToolCallDelta(
@@ -251,20 +331,17 @@ class ToolCallRepair:
         if index is not None:
             call = self._open.get(index)
         elif call_id:
-            call = next((c for c in self._calls if c.id == call_id), None)
+            call = self._by_id.get(call_id)
         elif self._calls:
             call = self._calls[-1]
         if call is None or (call_id and call.id and call_id != call.id):
             # Only an id that nobody has told yet is another call.
-            known = (c for c in reversed(self._calls) if call_id and c.id == call_id and index in (None, *c.indices))
-            call = next(known, None)
+            call = None if index is None else self._by_id_and_index.get((call_id, index))
             if call is None:
                 call = _OpenCall()
                 self._calls.append(call)
         if index is not None:
             self._open[index] = call
-            if index not in call.indices:
-                call.indices.append(index)
         return call
 
 
@@ -272,37 +349,89 @@ class ToolCallRepair:
 class _OpenCall:
     id: str = ""
     name: str = ""
-    held: str = ""
+    held: list[str] = field(default_factory=list)
     """Arguments not passed on yet: until the name is known, and while they may turn out to be `null`."""
     pieces: list[str] = field(default_factory=list)
     """Arguments passed on."""
-    indices: list[int | str] = field(default_factory=list)
-    """The indices at which it was told."""
     mender: Mender = field(default_factory=Mender)
     position: int = -1
     told: bool = False
 
+    def take_held(self, *, at_the_end: bool = False) -> str:
+        """Return what may be passed on, and hold it no more."""
+        text = self.held[0] if len(self.held) == 1 else "".join(self.held)
+        if at_the_end:
+            self.held = []
+            return "" if text.strip() == "null" else text
+        self.held = [text] if not self.pieces and "null".startswith(text) else []
+        return "" if self.held else text
 
-def add_reasoning_detail(details: list[dict[str, Any]], fragment: dict[str, Any]) -> None:
-    """Append a streamed fragment of `reasoning_details` to the list, joining what belongs to one entry.
+
+class Joined:
+    """An object that arrives in pieces: what is in `texts` is joined, of any other key the last value counts."""
+
+    __slots__ = ("_pieces", "_texts", "fields")
+
+    def __init__(self, fields: Mapping[str, Any], texts: frozenset[str]) -> None:
+        self.fields = dict(fields)
+        """The values; of a text its first piece."""
+        self._texts = texts
+        self._pieces: defaultdict[str, list[str]] = defaultdict(list)
+
+    def add(self, fields: Mapping[str, Any]) -> None:
+        """Take in the next piece."""
+        for key, value in fields.items():
+            if key in self._texts and isinstance(value, str) and isinstance(self.fields.get(key), str):
+                self._pieces[key].append(value)
+            else:
+                self.fields[key] = value
+                if key in self._pieces:
+                    del self._pieces[key]
+
+    def whole(self) -> dict[str, Any]:
+        """Return the object so far."""
+        return {**self.fields, **{key: self.fields[key] + "".join(more) for key, more in self._pieces.items()}}
+
+
+class ReasoningDetails:
+    """Joins streamed fragments of `reasoning_details` to the entries that they belong to.
 
     Type and index alone do not tell entries apart (Gemini sends several at index 0), so a fragment
     also starts a new entry when its id or format contradicts, or when the last entry is signed.
     """
-    new = {key: value for key, value in fragment.items() if value not in (None, "")}
-    last = next((entry for entry in reversed(details) if entry.get("index") == new.get("index")), None)
-    if (
-        last is None
-        or last.get("type") != new.get("type")
-        or last.get("signature")
-        or any(key in new and last.get(key) not in (None, "", new[key]) for key in ("id", "format"))
-    ):
-        details.append(dict(fragment))
-        return
-    for key, value in new.items():
-        before = last.get(key) or ""
-        joins = key in ("text", "summary", "data") and isinstance(value, str) and isinstance(before, str)
-        last[key] = before + value if joins else value
+
+    __slots__ = ("_entries", "_last")
+    _TEXTS = frozenset({"text", "summary", "data"})
+
+    def __init__(self) -> None:
+        self._entries: list[Joined] = []
+        self._last: dict[Hashable, Joined] = {}
+
+    def add(self, fragment: dict[str, Any]) -> None:
+        """Take in a fragment."""
+        new = {key: value for key, value in fragment.items() if value not in (None, "")}
+        index = new.get("index")
+        place: Hashable = index if index.__class__ is int else repr(index)
+        last = self._last.get(place)
+        have = {} if last is None else last.fields
+        if (
+            last is None
+            or have.get("type") != new.get("type")
+            or have.get("signature")
+            or any(key in new and have.get(key) not in (None, "", new[key]) for key in ("id", "format"))
+        ):
+            last = self._last[place] = Joined(fragment, self._TEXTS)
+            self._entries.append(last)
+        else:
+            last.add(new)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Take in a whole entry."""
+        self._entries.append(Joined(entry, self._TEXTS))
+
+    def whole(self) -> list[dict[str, Any]]:
+        """Return the entries so far."""
+        return [entry.whole() for entry in self._entries]
 
 
 def content_parts(content: Any) -> tuple[str, str]:
@@ -333,4 +462,7 @@ def reasoning_text(message: dict[str, Any], from_content: str) -> str:
 def _arguments_text(arguments: Any) -> str:
     if isinstance(arguments, str) or arguments is None:
         return arguments or ""
-    return json.dumps(arguments, ensure_ascii=False)
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be written)"  # not JSON, so that no tool is run on it

@@ -25,8 +25,10 @@ class ChatRequest:
     mode: str | None
     query: Mapping[str, Any]
     timeout: float | None
+    total_timeout: float | None
     stream_idle_timeout: float | None
     max_retries: int
+    max_retry_wait: float | None
     include_response_headers: bool
 
 
@@ -144,8 +146,10 @@ class GatewaySettings(AccountSettings):
             headers=headers,
             query={**(self.default_query or {}), **(options.pop("extra_query", None) or {})},
             timeout=options.pop("timeout", self.timeout),
+            total_timeout=options.pop("total_timeout", self.total_timeout),
             stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
             max_retries=self.max_retries if (retries := options.pop("max_retries", None)) is None else retries,
+            max_retry_wait=options.pop("max_retry_wait", self.max_retry_wait),
             include_response_headers=self.include_response_headers,
             model=model,
             tier=routing.tier_of(model),

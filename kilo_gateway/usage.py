@@ -10,7 +10,7 @@ from kilo_gateway import plain
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer (zero details mean "none or not told") and its cost in USD, or None when not told."""
+    """Tokens of one answer (zero details mean "none or not reported") and its cost in USD, or None if not reported."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -23,23 +23,25 @@ class Usage:
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     cost: float | None = None
-    """USD; 0.0 is a told price (free models), None an untold one."""
+    """USD; 0.0 is a reported price (free models), None one that is not reported."""
     cost_details: dict[str, Any] | None = None
     is_byok: bool | None = None
     counted: bool = True
-    """False when only a cost was told and the token counts are not known."""
+    """False if only a cost was reported and the token counts are not known."""
     raw: dict[str, Any] = field(default_factory=dict)
 
 
 def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
-    """Read the gateway's `usage` object; None when it tells neither tokens nor cost.
+    """Read the gateway's `usage` object; None if it reports neither tokens nor cost.
+
+    Numbers that are negative or not finite count as not reported: a budget must not be refilled by them.
 
     `provider_metadata` is the block of the Vercel route, which holds the cost as a string.
     """
     raw = usage if isinstance(usage, dict) else {}
     gateway = plain.mapping(plain.mapping(provider_metadata).get("gateway"))
-    cost = _first_number(raw.get("cost"), gateway.get("cost"))
-    counted = raw.get("prompt_tokens") is not None or raw.get("completion_tokens") is not None
+    cost = next((cost for cost in map(_amount, (raw.get("cost"), gateway.get("cost"))) if cost is not None), None)
+    counted = any(_amount(raw.get(name)) is not None for name in ("prompt_tokens", "completion_tokens"))
     if not counted and cost is None:
         return None
     prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
@@ -64,8 +66,10 @@ def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
 
 
 def _count(value: Any) -> int:
-    return int(plain.number(value) or 0)
+    return int(_amount(value) or 0)
 
 
-def _first_number(*values: Any) -> float | None:
-    return next((found for value in values if (found := plain.number(value)) is not None), None)
+def _amount(value: Any) -> float | None:
+    """Return a finite number that is not negative; anything else counts as not reported."""
+    number = plain.number(value)
+    return number + 0.0 if number is not None and number >= 0 else None  # never -0.0

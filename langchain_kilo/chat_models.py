@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
 from kilo_gateway import known_models, parts, prices
-from kilo_gateway.fields import ExtraBody
+from kilo_gateway.fields import ExtraBody, revealed
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from langchain_kilo import chunks, errors
@@ -29,6 +29,7 @@ from langchain_kilo.profiles import profile_of
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not wait for
 
+    from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
 
 
@@ -131,12 +132,14 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Return the cache key: core's, and a digest of what may be secret and yet decides the answer."""
+        """Return the cache key: core's, and a digest of the account and of what else may be secret."""
         # Core keeps the serialized model from its first use on, whatever is assigned or copied later.
         self.__dict__.pop("_serialized", None)
         shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
         key: str = super()._get_llm_string(stop=stop, **shown)
-        unseen = [self.private_headers(), self.default_query, kwargs.get("extra_headers"), kwargs.get("extra_query")]
+        # An answer that one account paid for, or alone may see, is not served to another.
+        account = [self.bearer or "anonymous", self.private_headers(), self.default_query]
+        unseen = [*account, revealed(kwargs.get("extra_headers")), kwargs.get("extra_query")]
         return f"{key}---{_digest(json.dumps(unseen, sort_keys=True, default=str))}"
 
     def get_num_tokens(self, text: str) -> int:
@@ -253,6 +256,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
             raise
         finally:
             await deltas.aclose()
+
+    def bind(self, **kwargs: Any) -> ChatKiloBinding:
+        """Return the model with keywords of a call; the values of `extra_headers` do not show in it."""
+        from langchain_kilo.binding import ChatKiloBinding
+
+        return ChatKiloBinding(bound=self, kwargs=kwargs, config={})
 
     def bind_tools(
         self,

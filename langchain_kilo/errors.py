@@ -24,6 +24,8 @@ from langchain_core.exceptions import (
     OutputParserException,
 )
 
+from kilo_gateway.printable import TEXT_CHARACTERS, printable
+
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
@@ -37,7 +39,7 @@ class KiloRefusalError(OutputParserException, _ModelRefusalError):
     """The model refused to give structured output; `raw_message` is its answer, `llm_output` what it said."""
 
     def __init__(self, refusal: str, raw_message: AIMessage) -> None:
-        super().__init__(f"The model refused: {refusal}", llm_output=refusal)
+        super().__init__(f"The model refused: {printable(refusal, TEXT_CHARACTERS)}", llm_output=refusal)
         self.raw_message = raw_message
 
     def __reduce__(self) -> tuple[Any, ...]:

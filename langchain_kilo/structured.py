@@ -25,6 +25,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
 from kilo_gateway import parts, schemas
+from kilo_gateway.printable import TEXT_CHARACTERS, printable
 from langchain_kilo.errors import KiloRefusalError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
     remedy = "it was cut at the output limit: raise max_tokens" if cut else "ask again, or try another method or model"
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0]["args"] or ""
-        raise OutputParserException(f"The arguments are not a JSON object: {broken!r}; {remedy}", llm_output=broken)
+        shown = printable(broken, TEXT_CHARACTERS)
+        raise OutputParserException(f"The arguments are not a JSON object: {shown!r}; {remedy}", llm_output=broken)
     text = message.text
     if wanted and not fitting:
         called = [call["name"] for call in message.tool_calls]

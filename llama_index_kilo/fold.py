@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import (
@@ -17,6 +18,7 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+from pydantic import ValidationError
 
 from kilo_gateway.plain import dicts, number, string
 from kilo_gateway.reply import Delta, Reply, ToolCall
@@ -38,14 +40,19 @@ def step(reply: Reply, delta: Delta, request: ChatRequest) -> ChatResponse:
 def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) -> ChatResponse:
     """Return what `reply` holds; usage, cost and metadata only when it is `complete`."""
     extra: dict[str, Any] = {}
-    calls = reply.tool_calls[:1] if request.payload.get("parallel_tool_calls") is False else reply.tool_calls
+    calls = reply.tool_calls
+    if request.payload.get("parallel_tool_calls") is False:
+        calls = calls[:1]
     if calls:
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
         extra["tool_calls"] = [call.wire() for call in calls]
     if reply.refusal:
         extra["refusal"] = reply.refusal
     ending = reply.ending
-    extra |= {k: v for k, v in (("annotations", ending.annotations), ("audio", ending.audio)) if v}
+    if ending.annotations:
+        extra["annotations"] = ending.annotations
+    if ending.audio:
+        extra["audio"] = ending.audio
     raw = reply.raw
     if complete and ending.usage and raw.get("usage") != ending.usage.raw:
         raw = {**raw, "usage": ending.usage.raw}
@@ -70,24 +77,36 @@ def completion(response: ChatResponse) -> CompletionResponse:
 
 def _blocks(reply: Reply, calls: Sequence[ToolCall]) -> list[ContentBlock]:
     blocks: list[ContentBlock] = []
-    ending = reply.ending
-    if reply.reasoning or ending.reasoning_details:
+    text, reasoning, ending = reply.text, reply.reasoning, reply.ending
+    if reasoning or ending.reasoning_details:
         blocks.append(
             ThinkingBlock(
-                content=reply.reasoning or None,
+                content=reasoning or None,
                 num_tokens=ending.usage.reasoning_tokens if ending.usage else None,
                 additional_information=(
                     {"reasoning_details": ending.reasoning_details} if ending.reasoning_details else {}
                 ),
             )
         )
-    if reply.text or not calls:
-        blocks.append(TextBlock(text=reply.text))
-    blocks.extend(ImageBlock(url=url) for url in ending.image_urls())
-    blocks.extend(
-        ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=call.arguments) for call in calls
-    )
+    if text or not calls:
+        blocks.append(TextBlock(text=text))
+    if ending.images:
+        blocks.extend(_images(ending.image_urls()))
+    if calls:
+        blocks += [ToolCallBlock(tool_call_id=c.id, tool_name=c.name, tool_kwargs=c.arguments) for c in calls]
     return blocks
+
+
+def _images(urls: Sequence[str]) -> Iterator[ImageBlock]:
+    """Yield an image for each URL that is one to LlamaIndex; the others are in `raw`."""
+    for url in urls:
+        with suppress(ValidationError):
+            yield ImageBlock(url=url)
+
+
+def _bytes(told: Any) -> list[int]:
+    """Return the bytes of a token; none where they are not told as numbers."""
+    return told if isinstance(told, list) and all(type(byte) is int for byte in told) else []
 
 
 def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
@@ -96,7 +115,7 @@ def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
         return None
     return [
         [
-            LogProb(token=string(c.get("token")), logprob=number(c.get("logprob")) or 0.0, bytes=c.get("bytes") or [])
+            LogProb(token=string(c.get("token")), logprob=number(c.get("logprob")) or 0.0, bytes=_bytes(c.get("bytes")))
             for c in (list(dicts(token.get("top_logprobs"))) or [token])
         ]
         for token in dicts(logprobs.get("content"))

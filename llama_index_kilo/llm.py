@@ -46,7 +46,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     Responses carry tokens, `cost` in USD (where the gateway tells it), finish reason, served model,
     requested model, tier and mode in `additional_kwargs`, and the gateway's own JSON in `raw`.
     Errors are `kilo_gateway.KiloError`s and also the openai package's classes. LlamaIndex's events show the
-    keywords of a call, so secret headers belong into `default_headers`.
+    keywords of a call, so secret headers belong into `default_headers`, or their values into `pydantic.SecretStr`.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)

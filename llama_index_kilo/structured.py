@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from kilo_gateway import parts
+from kilo_gateway.printable import TEXT_CHARACTERS, printable
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
 """Call keywords that the form of the answer decides."""
@@ -63,7 +64,7 @@ class Form(Generic[Model]):
         """Return the object of a complete answer. Raises ValueError that says why there is none."""
         name, told = self.output_cls.__name__, response.message.additional_kwargs
         if refusal := told.get("refusal"):
-            raise ValueError(f"The model refused to give a {name}: {refusal}")
+            raise ValueError(f"The model refused to give a {name}: {printable(refusal, TEXT_CHARACTERS)}")
         text, remedy = self.written(response), self._remedy(response)
         if text is None or (self.native and not text):
             said = response.message.content or ""
@@ -71,7 +72,8 @@ class Form(Generic[Model]):
         try:
             return self.output_cls.model_validate_json(text if text.strip() else "{}")
         except ValidationError as error:
-            faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False, include_context=False))
+            found = error.errors(include_url=False, include_context=False)
+            faults = printable("; ".join(_fault(fault) for fault in found), TEXT_CHARACTERS)
             raise ValueError(
                 f"The model's {name} is not valid: {faults}; {remedy}. It wrote: {text[:500]!r}"
             ) from error

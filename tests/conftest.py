@@ -6,10 +6,17 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from kilo_gateway import known_models, notices
-from tests import vcr_settings
+from tests.support import vcr_settings
+
+# A time limit for each example fails on a busy machine and says nothing about the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ import click
 
 from kilo_gateway import __version__, routing
 from kilo_gateway.cli import doctor as checks
-from kilo_gateway.cli.shell import FAILED, Commands, console, safe, show_rows
+from kilo_gateway.cli.shell import FAILED, Commands, console, show_rows
+from kilo_gateway.printable import printable
 from kilo_gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _cost(info: ModelInfo) -> str:
 
 def _reach(info: ModelInfo) -> list[str]:
     found = (info.auto_routing or {}).get("models")
-    return [safe(model) for model in found if isinstance(model, str)] if isinstance(found, list) else []
+    return [printable(model) for model in found if isinstance(model, str)] if isinstance(found, list) else []
 
 
 @cli.command()
@@ -166,18 +167,18 @@ def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: b
     if stream:
         for delta in drivers.stream(settings, request):
             reply.add(delta)
-            click.echo(safe(delta.text), nl=False)
+            click.echo(printable(delta.text), nl=False)
         click.echo()
     else:
         reply = drivers.create(settings, request)
-        click.echo(safe(reply.text))
+        click.echo(printable(reply.text))
     ending = reply.ending
-    told = [safe(ending.model or request.model)]
+    told = [printable(ending.model or request.model)]
     if usage := ending.usage:
         told.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
         told.append("cost not told" if usage.cost is None else f"{usage.cost:.6f} USD")
     if ending.finish_reason not in (None, "stop"):
-        told.append(f"ended by {safe(ending.finish_reason)}")
+        told.append(f"ended by {printable(ending.finish_reason)}")
     click.echo(", ".join(told), err=True)
 
 
@@ -204,6 +205,6 @@ def doctor() -> None:
     The key is tried on a model that does not exist, which the gateway refuses only after it has looked at the key.
     """
     results = checks.examine()
-    show_rows(("", "What", "Found"), [(result.mark, result.subject, safe(result.found)) for result in results])
+    show_rows(("", "What", "Found"), [(result.mark, result.subject, printable(result.found)) for result in results])
     if any(result.bad for result in results):
         raise SystemExit(FAILED)

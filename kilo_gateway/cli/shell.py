@@ -13,13 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kilo_gateway.printable import printable
+
 FAILED: Final = 1
 """Exit status when the gateway refuses or cannot be reached; click's own for wrong usage is 2."""
-
-
-def safe(text: str) -> str:
-    """Return text that may come from anywhere without what would steer a terminal."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -54,7 +51,7 @@ class Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except KiloError as error:
-                raise click.ClickException(safe(error.message)) from error
+                raise click.ClickException(printable(error.message)) from error
             except ValidationError as error:
                 told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors())
                 raise click.UsageError(told.replace("Value error, ", "")) from error
@@ -63,4 +60,4 @@ class Commands(click.Group):
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Note: {safe(str(message))}", err=True)
+    click.echo(f"Note: {printable(str(message))}", err=True)

@@ -62,12 +62,12 @@ def _serve(options: argparse.Namespace, upstream: str) -> int:
         sys.stderr.write(f"port {options.port} is not free ({error.strerror}); choose another with --port\n")
         return 1
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Both are set, because a shell starts a background job with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     try:
         _greet(gateway)
         stop.wait()
-    except KeyboardInterrupt:
-        _say()
     finally:
         gateway.stop()
     return 0

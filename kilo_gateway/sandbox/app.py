@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -20,7 +22,7 @@ from kilo_gateway.sandbox.checks import admit, parse
 from kilo_gateway.sandbox.credentials import identify
 from kilo_gateway.sandbox.errors import Refusal, render, upstream_body
 from kilo_gateway.sandbox.options import Options
-from kilo_gateway.sandbox.records import Log, Record
+from kilo_gateway.sandbox.records import KEPT, Log, Record
 from kilo_gateway.sandbox.reply import Reply
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
 from kilo_gateway.sandbox.upstream import UpstreamRefusal
@@ -28,15 +30,17 @@ from kilo_gateway.sandbox.upstream import UpstreamRefusal
 logger = logging.getLogger("kilo_gateway.sandbox")
 
 _ROOTS = ("/api/gateway", "/api/openrouter")
+_LOOPBACK = re.compile(r"(127(\.\d{1,3}){3}|\[::1\]|([a-z0-9-]+\.)*localhost)(:\d+)?", re.IGNORECASE)
+_FOREIGN = b'{"error":{"message":"The sandbox answers only programs of its machine: check Host and Origin","code":403}}'
 _KINDS = {"/responses": "responses", "/messages": "messages"}
 
 
 class Gateway:
     """The sandbox's state and its ASGI application; `stopping` ends the answers that still wait."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, keep: int = KEPT) -> None:
         self.options = options
-        self.log = Log()
+        self.log = Log(keep)
         self.stopping = asyncio.Event()
         self._lock = threading.Lock()
         self._number = 0
@@ -51,7 +55,7 @@ class Gateway:
             self._repetitions.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = b""
+        body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -60,11 +64,16 @@ class Gateway:
             if not message.get("more_body"):
                 break
         headers = Headers(scope=scope)
+        if not _is_local(headers):
+            json_type = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 403, "headers": json_type})
+            await send({"type": "http.response.body", "body": _FOREIGN, "more_body": False})
+            return
         record = self.log.open(
             method=scope["method"],
             path=scope["path"],
             headers=headers,
-            body=body,
+            body=bytes(body),
             query=scope.get("query_string", b"").decode("latin-1"),
         )
         with self._lock:
@@ -79,6 +88,9 @@ class Gateway:
             answer = json_answer(content, status, extra)
         except UpstreamRefusal as refusal:
             answer = json_answer(upstream_body(400, refusal.raw), 400)
+        except RecursionError:
+            status, content, extra = render("malformed-json", self.options, detail="it is nested too deeply")
+            answer = json_answer(content, status, extra)
         except Exception:
             logger.exception("the sandbox failed on %s %s", record.method, record.path)
             answer = json_answer({"error": {"message": "The sandbox failed; see its log.", "code": 500}}, 500)
@@ -192,6 +204,16 @@ def _said(call: Call, replies: list[Reply]) -> list[Reply]:
 
 def _paged(page: Page) -> Answer:
     return Answer(page.status, page.parts, dict(page.headers))
+
+
+def _is_local(headers: Headers) -> bool:
+    """Return whether a program of this machine asks, and not a page of the web through the user's browser.
+
+    A name that resolves to 127.0.0.1 (DNS rebinding) shows in Host, a page of another site in Origin.
+    """
+    origin = headers.get("origin")
+    hosts = [headers.get("host", "localhost"), "localhost" if origin is None else urlsplit(origin).netloc]
+    return all(_LOOPBACK.fullmatch(host) for host in hosts)
 
 
 def _relative(path: str) -> str | None:

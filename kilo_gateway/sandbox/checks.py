@@ -28,9 +28,14 @@ def admit(call: Call) -> Call:
 def parse(raw: bytes) -> object:
     """Return the JSON body; raises Refusal."""
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
+        if b"\\ud" in raw.lower():
+            json.dumps(body, ensure_ascii=False).encode()  # half a character, which no answer could repeat
     except ValueError as error:
         raise Refusal("malformed-json", detail=error) from None
+    except RecursionError:
+        raise Refusal("malformed-json", detail="it is nested too deeply") from None
+    return body
 
 
 def _parse(call: Call) -> None:

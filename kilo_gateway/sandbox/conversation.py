@@ -11,6 +11,8 @@ Json = dict[str, Any]
 # How agents that call tools in text write a call and what it gave.
 _ACTION = re.compile(r"^Action: (\S+)", re.MULTILINE)
 _OBSERVED = "Observation:"
+MOST_READ = 200_000
+"""Characters of one message that the canned model reads: the beginning and the end of a longer one."""
 _TEXT_KINDS = frozenset({"text", "input_text", "output_text"})
 
 
@@ -36,6 +38,8 @@ def read(messages: list[Json]) -> Turn:
     for message in messages:
         role = message.get("role")
         text, attachments = _content(message.get("content"))
+        if len(text) > MOST_READ:
+            text = f"{text[: MOST_READ // 2]}\n{text[-MOST_READ // 2 :]}"
         if role == "user" and turn.user and text.startswith(_OBSERVED):
             turn.results.append((action, text.removeprefix(_OBSERVED).strip()))
         elif role == "user":

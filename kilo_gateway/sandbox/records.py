@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.datastructures import Headers
 
 from kilo_gateway.sandbox.credentials import AccountName
+
+KEPT: Final = 10_000
+"""Records that are kept unless the caller says otherwise."""
+MOST_BYTES: Final = 100_000_000
+"""Bytes of the bodies of all kept records; the oldest records are dropped beyond that."""
 
 
 @dataclass
@@ -43,29 +49,35 @@ class Record:
 
 
 class Log:
-    """All records of a sandbox in order of arrival."""
+    """The last `keep` records of a sandbox, in order of arrival, and no more bodies than fit into `MOST_BYTES`."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: int = KEPT) -> None:
         self.changed = threading.Condition()
-        self._records: list[Record] = []
+        self._keep = keep
+        self._records: deque[Record] = deque()
+        self._bytes = 0
 
     def open(self, **values: Any) -> Record:
         """Append a record."""
         record = Record(**values, _changed=self.changed)
         with self.changed:
             self._records.append(record)
+            self._bytes += len(record.body)
+            while len(self._records) > 1 and (len(self._records) > self._keep or self._bytes > MOST_BYTES):
+                self._bytes -= len(self._records.popleft().body)
             self.changed.notify_all()
         return record
 
-    def snapshot(self) -> list[Record]:
+    def snapshot(self) -> tuple[Record, ...]:
         """Return the records so far."""
         with self.changed:
-            return list(self._records)
+            return tuple(self._records)
 
     def clear(self) -> None:
         """Forget every record; answers under way still finish."""
         with self.changed:
             self._records.clear()
+            self._bytes = 0
 
     def wait_for(self, predicate: Callable[[Record], bool], timeout: float) -> Record:
         """Return the first record that satisfies `predicate`; raises TimeoutError with what arrived instead."""
@@ -78,6 +90,6 @@ class Log:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise TimeoutError(
-                        f"no request satisfied the predicate within {timeout} s; arrived: {self._records}"
+                        f"no request satisfied the predicate within {timeout} s; arrived: {list(self._records)}"
                     )
                 self.changed.wait(remaining)

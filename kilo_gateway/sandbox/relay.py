@@ -29,6 +29,19 @@ _FIELDS = frozenset(
 )
 
 
+class _Upstream(openai.AsyncOpenAI):
+    """A client that sends what the call holds, and nothing that the environment holds for api.openai.com."""
+
+    def __init__(self, base_url: str) -> None:
+        # A redirect would carry the prompt to whatever address the answer names.
+        http_client = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        super().__init__(base_url=base_url, api_key="none", max_retries=0, http_client=http_client)
+
+    @property
+    def default_headers(self) -> dict[str, str | openai.Omit]:
+        return {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "kilo-sandbox"}
+
+
 class Relay:
     """Asks the server at `url` (its base URL, mostly ending in /v1) for `model`, by default its first one."""
 
@@ -40,7 +53,7 @@ class Relay:
 
     async def answer(self, call: Call) -> Answer:
         """Return the server's answer to an admitted call; its errors are those of a provider."""
-        client = openai.AsyncOpenAI(base_url=self._url, api_key="none", max_retries=0)
+        client = _Upstream(self._url)
         body = {name: value for name, value in call.effective.items() if name in _FIELDS}
         try:
             body["model"] = self._model or (await client.models.list()).data[0].id
@@ -56,6 +69,8 @@ class Relay:
             found: Any = await client.post("/chat/completions", body=body, cast_to=object)
         except openai.APIStatusError as error:
             await client.close()
+            if error.status_code < 400:
+                return json_answer(upstream_body(502, f"{self._url} redirects; give the address that serves"), 502)
             return json_answer(upstream_body(error.status_code, error.response.text), error.status_code)
         except openai.APIConnectionError as error:
             await client.close()

@@ -18,7 +18,7 @@ except ImportError as error:
 
 from kilo_gateway.sandbox.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
 from kilo_gateway.sandbox.options import CatalogIds, Era, Options, Upstream
-from kilo_gateway.sandbox.records import Record
+from kilo_gateway.sandbox.records import KEPT, Record
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0
@@ -30,7 +30,8 @@ class Sandbox:
     `port` 0 takes a free one. `era` plays a server generation and sets the policies that the other switches
     override; `delay` is the seconds between the frames of a stream. `upstream` is the shape of the answers, or
     the base URL of a server that answers in the canned model's stead: any that speaks OpenAI's chat
-    completions; `upstream_model` is its model, by default the first it lists. See docs/gateway.md, "Eras".
+    completions; `upstream_model` is its model, by default the first it lists. Of the requests the last `keep` are
+    kept, and no more than 100 MB of their bodies. See docs/gateway.md, "Eras".
     """
 
     api_key = RICH.token
@@ -52,7 +53,10 @@ class Sandbox:
         upstream: Upstream | str = "openrouter",
         upstream_model: str | None = None,
         delay: float = 0.0,
+        keep: int = KEPT,
     ) -> None:
+        if keep < 1:
+            raise ValueError(f"keep={keep!r} must be at least 1: the last request is always kept")
         self.options = Options.for_era(
             era,
             lenient_tokens=lenient_tokens,
@@ -65,7 +69,7 @@ class Sandbox:
             upstream_model=upstream_model,
             delay=delay,
         )
-        self._gateway = Gateway(self.options)
+        self._gateway = Gateway(self.options, keep=keep)
         self._wanted_port = port
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -77,8 +81,8 @@ class Sandbox:
         return f"http://127.0.0.1:{self.port}/api/gateway"
 
     @property
-    def requests(self) -> list[Record]:
-        """The requests so far, in order of arrival."""
+    def requests(self) -> tuple[Record, ...]:
+        """The requests so far, in order of arrival, as far as they are kept; `clear` forgets them."""
         return self._gateway.log.snapshot()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata, MessageRole
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
@@ -175,7 +176,7 @@ class AnswerContract(ContractBase):
             assert block.content[:20] in repr(told[0])
 
 
-def _seen(response: object) -> tuple[object, ...]:
+def _seen(response: Any) -> tuple[object, ...]:
     chat = getattr(response, "message", None)
     blocks = [(b.block_type, getattr(b, "text", getattr(b, "content", None))) for b in chat.blocks] if chat else []
     extra = response.additional_kwargs

@@ -14,11 +14,11 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import LLM
 from llama_index.core.tools import FunctionTool
+from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, PrivateAttr
 
 CHAT = ("chat", "achat", "stream_chat", "astream_chat")

@@ -110,10 +110,9 @@ class LifecycleContract(ContractBase):
         self.need("rate_limiter" in LLM.model_fields, "rate limiter in this version of LlamaIndex")
         from llama_index.core.rate_limiter import TokenBucketRateLimiter
 
-        limiter = TokenBucketRateLimiter(requests_per_minute=600)
         asked: list[int] = []
 
-        class Counting(type(limiter)):
+        class Counting(TokenBucketRateLimiter):
             def acquire(self, num_tokens: int = 0) -> None:
                 asked.append(num_tokens)
 

@@ -96,13 +96,13 @@ class ScriptedLLM(FunctionCallingLLM):
             names = names[:1]
         if "second call lost" in self.defects:
             names = names[:1]
-        thoughts = [ThinkingBlock(content=THOUGHT)] if self.thinks else []
+        blocks: list[Any] = [ThinkingBlock(content=THOUGHT)] if self.thinks else []
         end = -1 if self.breaks_arguments else None
-        calls = [
+        calls: list[Any] = [
             ToolCallBlock(tool_call_id=f"c{position}", tool_name=name, tool_kwargs=ARGUMENTS[name][:end])
             for position, name in enumerate(names)
         ]
-        return [*thoughts, *(calls or [TextBlock(text="Rivers flow to the sea")])]
+        return [*blocks, *(calls or [TextBlock(text="Rivers flow to the sea")])]
 
     def _steps(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Generator[ChatResponse]:
         """Yield the answer piece by piece; both kinds of stream go through here."""
@@ -113,12 +113,13 @@ class ScriptedLLM(FunctionCallingLLM):
             where = "message" if "thoughts on the message" in self.defects else "response"
             yield _response(thoughts, thought=THOUGHT, where=where)
         text = ""
-        message = ChatMessage(role="assistant", blocks=[TextBlock(text="")])
+        shared = TextBlock(text="")
+        message = ChatMessage(role="assistant", blocks=[shared])
         for word in [] if calls else ["Rivers", " flow", " to", " the", " sea"]:
             text += word
             kept = [ThinkingBlock(content=b.content) for b in thoughts]
             if "blocks shared" in self.defects:
-                message.blocks[0].text = text
+                shared.text = text
                 yield ChatResponse(message=message, delta=word)
             else:
                 shown = word if "not cumulative" in self.defects else text
@@ -230,7 +231,7 @@ class ScriptedLLM(FunctionCallingLLM):
         for block in response.message.blocks:
             if isinstance(block, ToolCallBlock):
                 try:
-                    arguments = json.loads(block.tool_kwargs)
+                    arguments = json.loads(str(block.tool_kwargs))
                 except ValueError:
                     if "half arguments raise" in self.defects:
                         raise

@@ -102,8 +102,13 @@ def test_a_class_without_a_name_is_found() -> None:
 @pytest.mark.parametrize("situation", [*FAILURES, *CALLS, *BROKEN])
 def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
     """An LLM that takes what comes: a failed stream is an answer, one call is all, half arguments are none."""
-    contract, name = TestScriptedLLM(), "test_a_failed_stream_raises"
-    contract.make_llm_meeting = lambda _: ScriptedLLM(defects=frozenset({"second call lost"}))
+    name = "test_a_failed_stream_raises"
+
+    class Gullible(TestScriptedLLM):
+        def make_llm_meeting(self, situation: str) -> ScriptedLLM:
+            return ScriptedLLM(defects=frozenset({"second call lost"}))
+
+    contract = Gullible()
     endpoint = "astream_chat"
     if situation not in FAILURES:
         name = "test_calls_stay_apart" if situation in CALLS else "test_broken_arguments_do_not_look_whole"
@@ -114,8 +119,11 @@ def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
 
 def test_what_llama_index_itself_gets_wrong_is_found() -> None:
     """Its async structured prediction forgets the system prompt, which an LLM class has to mend."""
-    contract = TestScriptedLLM()
-    contract.has_structured_output = True
+
+    class Structured(TestScriptedLLM):
+        has_structured_output = True
+
+    contract = Structured()
     contract.test_an_object_keeps_the_system_prompt("structured_predict")
     with pytest.raises(AssertionError):
         contract.test_an_object_keeps_the_system_prompt("astructured_predict")
@@ -123,7 +131,6 @@ def test_what_llama_index_itself_gets_wrong_is_found() -> None:
 
 def test_a_stream_that_is_not_closed_is_found() -> None:
     """LlamaIndex's decorators leave the wrapped stream open while somebody keeps the exception."""
-    contract = TestScriptedLLM()
     closed: list[bool] = []
 
     class Slow(ScriptedLLM):
@@ -133,8 +140,14 @@ def test_a_stream_that_is_not_closed_is_found() -> None:
             finally:
                 closed.append(True)
 
-    contract.make_slow_llm = Slow
-    contract.was_disconnected = lambda: bool(closed)
+    class Watched(TestScriptedLLM):
+        def make_slow_llm(self) -> ScriptedLLM:
+            return Slow()
+
+        def was_disconnected(self) -> bool:
+            return bool(closed)
+
+    contract = Watched()
     contract.test_leaving_a_stream_frees_the_connection("stream_chat", kept=False)
     closed.clear()
     with pytest.raises(AssertionError):

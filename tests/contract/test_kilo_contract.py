@@ -74,7 +74,7 @@ class TestKiloLLM(LLMContract):
         return list(self.sandbox.last.json["messages"])
 
     def was_disconnected(self) -> bool:
-        return self.sandbox.wait_for(lambda record: record.disconnected, timeout=2).disconnected
+        return self.sandbox.wait_for(lambda record: record.disconnected, timeout=20).disconnected
 
 
 class TestKiloLLMInJSONMode(TestKiloLLM):

@@ -6,7 +6,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_kilo import ChatKilo
-from tests.vcr_settings import Source
+from tests.support.vcr_settings import Source
 
 
 class ChatKiloStandard(ChatModelIntegrationTests):

@@ -14,7 +14,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from vcr.request import Request
 
 from kilo_gateway.sandbox import Sandbox
-from tests import vcr_settings
+from tests.support import vcr_settings
 
 ROOT = Path(__file__).parent.parent.parent
 CASSETTES = sorted((ROOT / "tests/cassettes").glob("*.yaml"))

@@ -3,8 +3,8 @@
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
-from tests import vcr_settings
 from tests.standard.chat_model import ChatKiloStandard
+from tests.support import vcr_settings
 
 
 class TestChatKiloIntegration(ChatKiloStandard):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.standard.chat_model import ChatKiloStandard
-from tests.vcr_settings import Source
+from tests.support.vcr_settings import Source
 
 
 @pytest.mark.vcr

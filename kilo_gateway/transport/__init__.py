@@ -1,0 +1,1 @@
+"""How requests travel: one exchange of a request and its answer, with its limits."""

@@ -1,0 +1,127 @@
+"""Every scenario of the sandbox through both classes, sync and async, streamed and not: one outcome for all.
+
+Without a socket; over HTTP each is asked once, in tests/wire/test_scenarios_over_http.py.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.exceptions import ModelError
+from langchain_core.messages import AIMessage
+
+from kilo_gateway import KiloError
+from kilo_gateway.sandbox import SCENARIOS
+from tests.support.errors import CLASSES, check
+from tests.support.in_process import InProcess
+from tests.support.outcomes import ERRORS, SUCCESSES, langchain, llama_index, of_message, of_response, outcome
+from tests.support.ways import LANGCHAIN, LLAMA_INDEX, STREAMED, TOOLS_TEXT, WAYS, every_stream, said
+
+WITHOUT_TEXT = ("empty-answer", "refusal", "audio", "reasoning-only")
+
+
+@pytest.fixture(scope="session")
+def _gateway() -> InProcess:
+    return InProcess()
+
+
+@pytest.fixture
+def gateway(_gateway: InProcess) -> InProcess:
+    """A gateway with an empty record."""
+    _gateway.clear()
+    return _gateway
+
+
+async def _aevents(llm: Any) -> AIMessage:
+    output: AIMessage = await (await llm.astream_events(TOOLS_TEXT, version="v3")).output
+    return output
+
+
+def answers(gateway: InProcess, model: str, tools: bool) -> dict[str, AIMessage]:
+    """Return LangChain's message of each way that it can come."""
+    v0, v1 = (langchain(gateway, model, tools, output_version=version) for version in ("v0", "v1"))
+    return {
+        **{f"langchain {method}": said(method, v0, TOOLS_TEXT) for method in LANGCHAIN},
+        **{f"{method} v1": said(method, v1, TOOLS_TEXT) for method in ("invoke", "stream", "astream")},
+        "v3": v0.stream_events(TOOLS_TEXT, version="v3").output,
+        "async v3": asyncio.run(_aevents(v0)),
+    }
+
+
+def plain(blocks: Any) -> list[Any]:
+    """Return blocks without what differs from run to run (ids) or tells only the way they came (index, order)."""
+    kept: list[Any] = []
+    for block in blocks:
+        if block["type"] in ("invalid_tool_call", "tool_call_chunk"):
+            kept.append(("broken", block["name"]))
+            continue
+        if "extras" in block:
+            block["extras"].pop("expires_at", None)
+        kept.append({k: v for k, v in block.items() if k not in ("id", "index")})
+    return sorted(kept, key=repr)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
+@pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
+@pytest.mark.parametrize("model", SUCCESSES)
+def test_one_outcome_for_all(gateway: InProcess, model: str, tools: bool) -> None:
+    """Text, reasoning, calls, tokens and cost are the same in all eight ways, LangChain's blocks in all of its nine."""
+    seen = answers(gateway, model, tools)
+    outcomes = {way: of_message(message) for way, message in seen.items() if way in WAYS}
+    for method in LLAMA_INDEX:
+        outcomes[f"llama_index {method}"] = of_response(llama_index(gateway, model, tools, method))
+    for found in outcomes.values():
+        if model == "sandbox/null-finish":
+            found.finish_reason = None  # streams must have one, bodies may not
+        if tools and found.usage:
+            # The frameworks describe the same tools in different words, which the prompt's tokens and price count.
+            found.usage, found.cost = (0, found.usage[1], 0), None
+    first = outcomes["langchain stream"]
+    assert {way for way, found in outcomes.items() if found != first} == set(), outcomes
+    assert first.text or first.calls or first.usage == (0, 1, 0) or model.partition("/")[2] in WITHOUT_TEXT
+    assert all(record.json["model"] == model for record in gateway.requests)
+
+    texts = {way: message.text for way, message in seen.items()}
+    assert set(texts.values()) == {first.text}, texts
+    blocks = {way: plain(message.content_blocks) for way, message in seen.items()}
+    assert {way for way, found in blocks.items() if found != blocks["langchain invoke"]} == set(), blocks
+
+
+@pytest.mark.parametrize("model", ["parallel-same-index", "parallel-interleaved", "tool-no-index", "tool-id-repeated"])
+def test_parallel_calls_are_told_apart(gateway: InProcess, model: str) -> None:
+    for way in WAYS:
+        calls = outcome(way, gateway, f"sandbox/{model}", True).calls
+        assert calls == [("add", {"a": 2, "b": 3}), ("greet", {"name": "Zoë"})][: len(calls)]
+        assert len(calls) == (2 if model.startswith("parallel") else len(calls)) > 0
+
+
+def test_broken_arguments_are_never_taken_for_good_ones(gateway: InProcess) -> None:
+    message = langchain(gateway, "sandbox/tool-args-invalid", True).invoke(TOOLS_TEXT)
+    assert message.tool_calls == []
+    assert message.invalid_tool_calls[0]["name"] == "add"
+    assert "not a JSON object" in message.invalid_tool_calls[0]["error"]
+
+
+# One for each exception, and all that break off, which each driver notices by itself; the others have the same way
+# from their row to the caller. Each is classified in tests/unit/kilo_gateway/test_scenarios.py.
+KINDS = {error: f"sandbox/{name}" for name, error in CLASSES.items()}
+BREAKING = [model for model in ERRORS if SCENARIOS[model].refuse is None]
+
+
+@pytest.mark.parametrize("model", sorted({*KINDS.values(), *BREAKING}))
+def test_one_error_for_all(gateway: InProcess, model: str) -> None:
+    for number, way in enumerate(WAYS, 1):
+        with pytest.raises(KiloError) as caught:
+            outcome(way, gateway, model, False)
+        check(model, caught.value, streamed=way in STREAMED)
+        assert isinstance(caught.value, ModelError) == way.startswith("langchain")
+        assert gateway.api_key not in str(caught.value)
+        assert len(gateway.requests) == number
+
+
+@every_stream
+@pytest.mark.parametrize("name", ["cut-stream", "drop-connection", "finish-error", "stream-error-string"])
+def test_a_failed_stream_tells_what_had_arrived(gateway: InProcess, name: str, way: str) -> None:
+    with pytest.raises(KiloError) as caught:
+        outcome(way, gateway, f"sandbox/{name}", False)
+    assert caught.value.partial_text.startswith(f"sandbox/{name}")

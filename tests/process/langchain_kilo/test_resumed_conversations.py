@@ -1,0 +1,83 @@
+"""A conversation that LangGraph keeps in SQLite is taken up by another process."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox.records import Record
+from tests.process.langchain_kilo import travel_agent
+
+ROOT = Path(__file__).resolve().parents[3]
+THREAD = "customer-4711-zoe@example.com"
+SEARCH = "Zoë asks: find_trains to the city 'Malmö', and tell_time please."
+BOOK = "Call book_room in the city 'Malmö' for 3 nights."
+AGAIN = "Now find_trains to the city 'Tromsø'."
+
+
+def as_answered(record: Record, base_url: str) -> dict[str, Any]:
+    """Return the message that answers a recorded request, from the sandbox itself, which always answers alike."""
+    body = json.dumps({**record.json, "stream": False}).encode()
+    url = f"{base_url}/chat/completions"
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 -- the sandbox
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 -- the sandbox
+        message: dict[str, Any] = json.load(answer)["choices"][0]["message"]
+    return message
+
+
+def resumed(way: str, *arguments: str) -> list[str]:
+    command = [sys.executable, "-W", "error", "-m", "tests.process.langchain_kilo.travel_agent", way, *arguments]
+    result = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, encoding="utf-8")
+    assert result.returncode == 0, result.stderr
+    pieces: list[str] = json.loads(result.stdout)
+    return pieces
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_another_process_resumes_a_conversation(kilo_sandbox: Sandbox, tmp_path: Path, way: str) -> None:
+    here = (kilo_sandbox.base_url, str(tmp_path / "memory.sqlite"), THREAD)
+    if way == "sync":
+        travel_agent.answer(*here, SEARCH)
+        travel_agent.stream(*here, BOOK)
+    else:
+        asyncio.run(travel_agent.aanswer(*here, SEARCH))
+        asyncio.run(travel_agent.astream(*here, BOOK))
+    before = kilo_sandbox.requests
+    pieces = resumed(way, *here, AGAIN)
+    requests = kilo_sandbox.requests
+    assert [len(before), len(requests)] == [4, 6]
+    assert [record.json["stream"] for record in requests] == [False, False, True, True, True, True]
+    assert len(pieces) > 3
+    assert "find_trains returned: Trains to Tromsø: 08:15, 12:40" in "".join(pieces)
+
+    sent = requests[-1].json["messages"]
+    roles = "user assistant tool tool assistant user assistant tool assistant user assistant tool"
+    assert [message["role"] for message in sent] == roles.split()
+    # Nothing of the history changes from request to request, whichever process sends it.
+    for record in requests:
+        assert sent[: len(record.json["messages"])] == record.json["messages"]
+    said = [message for message in sent if message["role"] == "assistant"]
+    for message, record in zip(said, requests, strict=False):
+        expected = as_answered(record, kilo_sandbox.base_url)
+        details = message["reasoning_details"]
+        assert [detail["type"].partition(".")[2] for detail in details] == ["text", "encrypted", "summary"]
+        streamed = record.json["stream"]  # the pieces of a stream tell the members of an object in their own order
+        told = json.dumps(expected["reasoning_details"], sort_keys=streamed)
+        assert json.dumps(details, sort_keys=streamed) == told
+        assert (message["content"] or "") == (expected["content"] or "")
+    calls = [call["id"] for message in said for call in message.get("tool_calls", ())]
+    assert calls == [message["tool_call_id"] for message in sent if message["role"] == "tool"]
+    assert len(set(calls)) == 4
+
+    tasks = {record.headers["x-kilocode-taskid"] for record in requests}
+    assert len(tasks) == 1
+    for record in requests:
+        told = f"{record.path} {record.query} {dict(record.headers)} {record.body.decode()}"
+        assert "4711" not in told
+        assert "zoe@" not in told

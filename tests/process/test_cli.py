@@ -1,0 +1,212 @@
+"""The commands of `kilo-gateway` against the sandbox: what they print, send and exit with."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from kilo_gateway import __version__, list_models
+from kilo_gateway.cli.app import cli
+from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox.scenarios import SCENARIOS
+
+ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
+
+
+@pytest.fixture(autouse=True)
+def _address(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KILO_BASE_URL", kilo_sandbox.base_url)
+
+
+def run(*arguments: str, key: str | None = None, **options: Any) -> Result:
+    environment = {"KILO_API_KEY": key, **options.pop("env", {})}
+    return CliRunner().invoke(cli, arguments, env=environment, **options)
+
+
+def test_models_that_fit(kilo_sandbox: Sandbox) -> None:
+    result = run("models", "--free", "--tools")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    catalog = list_models(base_url=kilo_sandbox.base_url).filter(free=True, tools=True)
+    assert [line.split()[0] for line in lines[1:-1]] == catalog.ids
+    assert "kilo-auto/free" in catalog.ids
+    assert lines[-1].startswith(f"{len(catalog)} models")
+    assert len(kilo_sandbox.requests) == 1  # the second time from disk
+    run("models", "--refresh")
+    assert len(kilo_sandbox.requests) == 2
+
+
+def test_models_as_json() -> None:
+    arguments = ["--paid", "--vision", "--structured-outputs", "--reasoning", "--no-training", "--sort", "prompt_price"]
+    limits = ["--vendor", "anthropic", "--vendor", "openai", "--min-context", "300000", "--max-price", "4"]
+    found = json.loads(run("models", "--json", *arguments, *limits).stdout)
+    assert {model["vendor"] for model in found} == {"anthropic", "openai"}
+    prices = [model["prompt_price"] for model in found]
+    assert prices == sorted(prices)
+    assert max(prices) <= 4
+    assert all(model["context_length"] >= 300_000 and not model["free"] for model in found)
+    [sonnet] = json.loads(run("models", "SONNET", "--json").stdout)
+    assert (sonnet["id"], sonnet["completion_price"]) == ("anthropic/claude-sonnet-4.6", 15.0)
+    assert run("models", "no-such", "--json").stdout.strip() == "[]"
+
+
+def test_no_id_is_cut_in_a_narrow_terminal(kilo_sandbox: Sandbox) -> None:
+    output = io.StringIO()
+    Console(width=80, height=1000, file=output).print(list_models(base_url=kilo_sandbox.base_url))
+    drawn = output.getvalue()
+    assert "\u2026" not in drawn
+    assert "1,000,000" in drawn
+    assert all(word in drawn.split() for word in ("train", "prompts", "reasoning"))
+
+
+def test_tiers() -> None:
+    result = run("tiers")
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert ["free", "any", "a free model, chosen for each conversation", "nothing"] in rows
+    assert ["frontier", "build, explore, code", "anthropic/claude-sonnet-4.6", "account and credits"] in rows
+    assert "mid-2026" in result.stderr
+    live = run("tiers", "--live")
+    told = {line.split("\t")[0]: line.split("\t")[1:] for line in live.stdout.splitlines()}
+    assert told["frontier"] == [
+        "1000000",
+        "by the model that serves",
+        "anthropic/claude-opus-4.7, anthropic/claude-sonnet-4.6",
+    ]
+    assert told["free"][1] == "free"
+    assert "not in the gateway's list" in told["org"][2]
+
+
+def test_chat(kilo_sandbox: Sandbox) -> None:
+    key = kilo_sandbox.api_key
+    result = run("chat", "Plan a garden", "--tier", "frontier", "--mode", "plan", "--system", "Be short.", key=key)
+    assert result.exit_code == 0
+    assert "Plan by anthropic/claude-opus-4.7" in result.stdout
+    assert re.fullmatch(r"anthropic/claude-opus-4\.7, \d+ \+ \d+ tokens, 0\.\d{6} USD\n", result.stderr)
+    sent = kilo_sandbox.last
+    assert (sent.json["model"], sent.json["stream"], sent.headers["x-kilocode-mode"]) == (
+        "kilo-auto/frontier",
+        True,
+        "plan",
+    )
+    assert [message["role"] for message in sent.json["messages"]] == ["system", "user"]
+    whole = run("chat", "-", "--no-stream", "--max-tokens", "5", "--model", "openai/gpt-5.4", key=key, input="Hi there")
+    assert whole.exit_code == 0
+    sent = kilo_sandbox.last
+    assert (sent.json["stream"], sent.json["max_tokens"]) == (False, 5)
+    assert sent.json["messages"] == [{"role": "user", "content": "Hi there"}]
+    assert whole.stderr.endswith(", ended by length\n")
+
+
+def test_what_a_terminal_would_obey_is_escaped(kilo_sandbox: Sandbox) -> None:
+    result = run("chat", "repeat \x1b[2J please")
+    assert "\x1b" in json.dumps(kilo_sandbox.last.json, ensure_ascii=False).replace("\\u001b", "\x1b")
+    assert "\x1b" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["chat", "Hi", "--tier", "frontier"], 1, "Set api_key / KILO_API_KEY"),
+        (["chat", "Hi", "--model", "sandbox/error-404"], 1, "sandbox/error-404"),
+        (["chat", "Hi", "--tier", "frontir"], 2, "did you mean 'frontier'"),
+        (["chat", "Hi", "--model", "a/b", "--tier", "free"], 2, "exclude each other"),
+        (["chat", "Hi", "--deny-data-collection"], 1, "data_collection"),
+        (["models", "no-such-model"], 1, "none of the 25 models fits"),
+        (["models", "--max-price", "cheap"], 2, "'cheap' is no number of USD"),
+        (["models", "--sort", "prize"], 2, "'prize' is no field of a model"),
+        (["chat"], 2, "Missing argument 'TEXT'"),
+        (["modles"], 2, "No such command 'modles'"),
+    ],
+)
+def test_errors_are_one_sentence(arguments: list[str], status: int, told: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == status
+    assert told in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_denied_data_collection_is_sent(kilo_sandbox: Sandbox) -> None:
+    run("chat", "Hi", "--deny-data-collection")
+    assert kilo_sandbox.last.json["provider"] == {"data_collection": "deny"}
+
+
+def rows_of(result: Result) -> dict[str, tuple[str, str]]:
+    rows = (line.split("\t") for line in result.stdout.splitlines())
+    return {subject: (mark, found) for mark, subject, found in rows}
+
+
+@pytest.mark.parametrize(
+    ("key", "environment", "status", "told"),
+    [
+        (None, {}, 0, "none: tier free"),
+        ("public", {}, 0, "none: tier free"),
+        (Sandbox.api_key, {}, 0, "the key is accepted"),
+        (Sandbox.poor_api_key, {}, 0, "accepted, without a balance: add credits at https://"),
+        ("s3cr3t-key", {}, 1, "make a new key"),
+        (Sandbox.api_key, {"KILO_ORG_ID": ORGANIZATION}, 1, "took the call as anonymous"),
+        (Sandbox.member_api_key, {"KILO_ORG_ID": Sandbox.organization_id}, 0, "the key is accepted"),
+    ],
+)
+def test_doctor(kilo_sandbox: Sandbox, key: str | None, environment: dict[str, str], status: int, told: str) -> None:
+    result = run("doctor", key=key, env=environment)
+    rows = rows_of(result)
+    assert result.exit_code == status
+    assert told in rows["account"][1]
+    assert rows["account"][0] == ("FAIL" if status else "ok")
+    assert f"kilo-gateway {__version__}" in rows["versions"][1]
+    assert rows["base URL"] == ("ok", f"{kilo_sandbox.base_url} (KILO_BASE_URL)")
+    assert "answers, with 25 models" in rows["gateway"][1]
+    secrets = [secret for secret in (key, *environment.values()) if secret not in (None, "public")]
+    assert not any(secret in result.output for secret in secrets)
+    # No model is ever reached, so nothing is spent.
+    assert all(record.status != 200 for record in kilo_sandbox.requests if record.method == "POST")
+
+
+def test_doctor_of_bad_surroundings(tmp_path: Path) -> None:
+    away = run("doctor", key="key", env={"KILO_BASE_URL": "http://127.0.0.1:9/api/gateway"})
+    assert away.exit_code == 1
+    assert rows_of(away)["gateway"][0] == "FAIL"
+    assert "account" not in rows_of(away)
+    bad = run("doctor", env={"KILO_ORG_ID": "s3cr3t"})
+    assert bad.exit_code == 1
+    assert "is not a UUID" in rows_of(bad)["organization_id"][1]
+    assert "s3cr3t" not in bad.output
+    odd = run("doctor", env={"KILO_BASE_URL": "http://127.0.0.1:9/v1", "HTTPS_PROXY": "http://user:s3cr3t@127.0.0.1:9"})
+    assert "it does not end in /api/gateway" in odd.output
+    assert "set in HTTPS_PROXY" in odd.output
+    assert "s3cr3t" not in odd.output
+
+
+def test_the_sandbox() -> None:
+    listed = run("sandbox", "--list")
+    assert listed.exit_code == 0
+    assert len(listed.stdout.splitlines()) == len(SCENARIOS)
+    assert "--era" in run("sandbox", "--help").stdout
+    assert run("sandbox", "--era", "E9").exit_code == 2
+
+
+def test_help_teaches() -> None:
+    told = run("--help").stdout
+    for name in ("models", "tiers", "chat", "sandbox", "doctor", "KILO_API_KEY", "Exit status", "--free --tools"):
+        assert name in told
+    assert run("models", "-h").exit_code == 0
+    assert __version__ in run("--version").stdout
+
+
+def test_as_a_process(kilo_sandbox: Sandbox) -> None:
+    environment = {**os.environ, "KILO_API_KEY": ""}
+    command = [sys.executable, "-m", "kilo_gateway", "chat", "Hi"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "you said: Hi" in done.stdout) == (0, True)
+    notice, told = done.stderr.splitlines()
+    assert notice.startswith("Note: kilo-auto/free picks a free model")
+    assert told.endswith("tokens, cost not told")

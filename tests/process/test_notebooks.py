@@ -1,0 +1,156 @@
+"""The notebooks run from top to bottom on the sandbox, and the committed files are what such a run gives."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNER = ROOT / "notebooks/execute.py"
+COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NAMES = [path.name for path in COMMITTED]
+# Absolute paths, temporary files of kernels, ports, keys.
+PRIVATE = re.compile(
+    r"(?<![\w.:/<])/(?:tmp|home|root|Users|work|opt|usr|var|private)/|[A-Z]:\\\\|ipykernel_\d|\.py:\d"
+    r"|(?:127\.0\.0\.1|localhost):\d|sandbox-key|Bearer |eyJ[\w-]{8}"
+)
+
+pytestmark = pytest.mark.timeout(300)  # five notebooks are run for the first test
+
+Cell = Any
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: Any) -> list[Cell]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def kinds(cell: Cell) -> list[Any]:
+    return [output.get("name") or sorted(output.get("data", ())) for output in cell.outputs]
+
+
+def texts(cell: Cell) -> list[str]:
+    return [output.text if output.output_type == "stream" else output.data["text/plain"] for output in cell.outputs]
+
+
+def varies(cell: Cell) -> bool:
+    return "varies" in cell.metadata.get("tags", ())
+
+
+def run(folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RUNNER), *map(str, paths), "--output", str(folder), "--fresh"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All notebooks after a run in fresh kernels, by name."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    return {path.name: read(path) for path in folder.glob("*.ipynb")}
+
+
+def test_there_are_five() -> None:
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_and_gives_what_is_committed(executed: dict[str, Any], name: str) -> None:
+    fresh, committed = executed[name], read(ROOT / "notebooks" / name)
+    assert len(fresh.cells) == len(committed.cells)
+    for cell, saved in zip(code_cells(fresh), code_cells(committed), strict=True):
+        assert cell.source == saved.source
+        assert cell.execution_count == saved.execution_count
+        assert kinds(cell) == kinds(saved), cell.source
+        if not varies(cell):
+            assert texts(cell) == texts(saved), cell.source
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=NAMES)
+class TestCommitted:
+    """What a reader on a code host gets."""
+
+    def test_it_is_plain_and_valid(self, path: Path) -> None:
+        notebook = read(path)
+        nbformat.validate(notebook)
+        assert notebook.nbformat == 4
+        assert set(notebook.metadata) == {"kernelspec", "language_info"}
+        assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+        assert "widget" not in path.read_text(encoding="utf-8")
+
+    def test_one_variable_in_the_first_cell_decides(self, path: Path) -> None:
+        first, *others = code_cells(read(path))
+        assert first.source.startswith("USE_SANDBOX = True  # False: the live gateway")
+        assert not any(re.search(r"USE_SANDBOX\s*=[^=]", cell.source) for cell in others)
+
+    def test_it_says_first_what_its_outputs_are(self, path: Path) -> None:
+        first = read(path).cells[0]
+        assert first.cell_type == "markdown"
+        assert "Rendered from the sandbox" in first.source
+        assert "Nothing here was run against the live gateway" in first.source
+
+    def test_its_outputs_are_there_and_in_order(self, path: Path) -> None:
+        cells = code_cells(read(path))
+        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+        assert all(cell.outputs for cell in cells if cell.source.splitlines()[-1].startswith(("print(", "    print(")))
+        assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
+
+    def test_it_tells_nothing_of_the_machine_and_no_key(self, path: Path) -> None:
+        notebook = read(path)
+        for output in (output for cell in code_cells(notebook) for output in cell.outputs):
+            output.get("data", {}).pop("image/png", None)  # letters of base64 say nothing
+        found = PRIVATE.search(json.dumps(notebook))
+        assert found is None, found
+
+    def test_every_picture_has_a_text(self, path: Path) -> None:
+        for cell in code_cells(read(path)):
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    text = output.metadata["image/png"]["alt"]
+                    assert text == output.data["text/plain"]
+                    assert len(text) > 40
+
+    def test_every_picture_is_also_told_in_words(self, path: Path) -> None:
+        # Code hosts show no alt text of an output.
+        cells = read(path).cells
+        for cell, following in pairwise(cells):
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
+                assert following.source.startswith("*The picture in words:*"), cell.source
+
+    def test_the_notice_is_shown_once_and_nothing_else_is_reported(self, path: Path) -> None:
+        outputs = [output for cell in code_cells(read(path)) for output in cell.outputs]
+        reported = [output.text for output in outputs if output.get("name") == "stderr"]
+        assert len(reported) == path.name.startswith("01")
+        assert all(text.startswith("<this cell>: KiloDataPolicyWarning: kilo-auto/free") for text in reported)
+
+
+def test_a_cell_that_raises_fails_the_run(tmp_path: Path) -> None:
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0", id="one")])
+    nbformat.write(broken, tmp_path / "broken.ipynb")
+    result = run(tmp_path, tmp_path / "broken.ipynb")
+    assert result.returncode == 1
+    assert "ZeroDivisionError" in result.stderr
+
+
+def test_a_second_run_changes_no_byte_of_what_measures_time(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("import time; print(time.time_ns())", id="one", metadata={"tags": ["varies"]})
+    path = tmp_path / "clock.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    command = [sys.executable, str(RUNNER), str(path)]
+    subprocess.run(command, capture_output=True, check=True)
+    first = path.read_bytes()
+    assert b"output_type" in first
+    subprocess.run(command, capture_output=True, check=True)
+    assert path.read_bytes() == first

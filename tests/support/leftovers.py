@@ -1,0 +1,36 @@
+"""What a call may leave open: sockets, threads, tasks."""
+
+import asyncio
+import os
+import socket
+import threading
+from stat import S_ISSOCK
+from typing import Any
+
+
+def open_to(url: str) -> int:
+    """Return how many sockets of this process are open towards the port of `url`, whatever the other end does."""
+    port = int(url.partition("//")[2].partition("/")[0].rpartition(":")[2])
+    return sum(_peer(int(name)) == port for name in os.listdir("/proc/self/fd"))
+
+
+def _peer(number: int) -> int | None:
+    """Return the port at the other end of an open file, if it is a connected socket."""
+    try:
+        if not S_ISSOCK(os.fstat(number).st_mode):
+            return None
+        with socket.socket(fileno=os.dup(number)) as twin:
+            address = twin.getpeername()
+    except OSError:  # it is not connected, or was closed meanwhile
+        return None
+    return address[1] if isinstance(address, tuple) else None
+
+
+def threads() -> set[str]:
+    """Return the threads that are neither the sandbox's nor the executor's of a running loop."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "kilo-sandbox"))}
+
+
+def other_tasks() -> set[asyncio.Task[Any]]:
+    """Return the tasks of the running loop but the one that asks."""
+    return asyncio.all_tasks() - {asyncio.current_task()}

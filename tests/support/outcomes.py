@@ -1,0 +1,102 @@
+"""One outcome for both frameworks: what an answer holds, whichever class and way brought it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from llama_index.core.base.llms.types import ChatResponse
+
+from kilo_gateway.sandbox import SCENARIOS, Sandbox
+from langchain_kilo import ChatKilo
+from llama_index_kilo import KiloLLM
+from tests.support.in_process import InProcess
+from tests.support.tools import FUNCTION_TOOLS, add, greet
+from tests.support.ways import TOOLS_TEXT, collect, messages, said
+
+SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
+ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
+BROKEN = "not a JSON object"
+"""In place of the arguments of a call that cannot be run."""
+
+
+@dataclass
+class Outcome:
+    text: str
+    reasoning: str
+    calls: list[tuple[str, Any]]
+    usage: tuple[int, int, int] | None
+    cost: float | None
+    finish_reason: str | None
+    details: list[dict[str, Any]]
+
+
+def of_message(message: AIMessage | AIMessageChunk) -> Outcome:
+    usage = message.usage_metadata
+    calls: list[tuple[str, Any]] = [(c["name"], c["args"]) for c in message.tool_calls]
+    calls += [(c["name"] or "", BROKEN) for c in message.invalid_tool_calls]
+    return Outcome(
+        text=message.text,
+        reasoning=message.additional_kwargs.get("reasoning_content", ""),
+        calls=sorted(calls, key=repr),
+        usage=(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) if usage else None,
+        cost=message.response_metadata.get("cost"),
+        finish_reason=message.response_metadata.get("finish_reason"),
+        details=message.additional_kwargs.get("reasoning_details", []),
+    )
+
+
+def of_response(response: ChatResponse) -> Outcome:
+    blocks, extra = response.message.blocks, response.additional_kwargs
+    thoughts = [b for b in blocks if b.block_type == "thinking"]
+    tokens: Any = tuple(extra.get(k) for k in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    return Outcome(
+        text=response.message.content or "",
+        reasoning="".join(b.content or "" for b in thoughts),
+        calls=sorted(((b.tool_name, parsed(b.tool_kwargs)) for b in blocks if b.block_type == "tool_call"), key=repr),
+        usage=None if None in tokens else tokens,
+        cost=extra.get("cost"),
+        finish_reason=extra.get("finish_reason"),
+        details=[d for b in thoughts for d in b.additional_information.get("reasoning_details", [])],
+    )
+
+
+def parsed(arguments: Any) -> Any:
+    try:
+        value = json.loads(arguments or "{}")
+    except ValueError:
+        return BROKEN
+    return value if isinstance(value, dict) else BROKEN
+
+
+def langchain(gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Any:
+    """Return a ChatKilo, with two tools or without."""
+    llm = ChatKilo(model=model, **_account(gateway), **fields)
+    return llm.bind_tools([add, greet]) if tools else llm
+
+
+def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatResponse:
+    """Return the last response of a KiloLLM that is asked with two tools or without."""
+    llm = KiloLLM(model=model, **_account(gateway))
+    if tools:
+        ask = getattr(llm, f"{method}_with_tools")
+        responses = collect(ask(FUNCTION_TOOLS, TOOLS_TEXT, allow_parallel_tool_calls=True))
+    else:
+        responses = collect(getattr(llm, method)(messages(TOOLS_TEXT)))
+    last: ChatResponse = responses[-1]
+    return last
+
+
+def outcome(way: str, gateway: Sandbox, model: str, tools: bool) -> Outcome:
+    """Ask in one of the eight ways."""
+    framework, method = way.split()
+    if framework == "langchain":
+        return of_message(said(method, langchain(gateway, model, tools), TOOLS_TEXT))
+    return of_response(llama_index(gateway, model, tools, method))
+
+
+def _account(gateway: Sandbox) -> dict[str, Any]:
+    account: dict[str, Any] = {"base_url": gateway.base_url, "api_key": gateway.api_key, "max_retries": 0}
+    if isinstance(gateway, InProcess):
+        account |= {"http_client": gateway.client, "http_async_client": gateway.async_client}
+    return account

@@ -1,0 +1,158 @@
+"""A client of nothing but the standard library, so that the sandbox is seen as it is on the wire."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from kilo_gateway.sandbox import Sandbox
+from tests.support.in_process import InProcess
+
+CHAT = "/api/gateway/chat/completions"
+
+
+@dataclass
+class Response:
+    status: int
+    headers: dict[str, str]
+    data: bytes
+    complete: bool = True
+    comments: list[str] = field(default_factory=list)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+    @property
+    def events(self) -> list[str]:
+        """The data of each event, by the rules of the event stream format."""
+        text = self.data.decode(errors="replace").removeprefix("\ufeff")
+        lines = re.split(r"\r\n|\n|\r", text)
+        events: list[str] = []
+        data: list[str] = []
+        for line in lines:
+            if line.startswith("data:"):
+                data.append(line[5:].removeprefix(" "))
+            elif not line and data:
+                events.append("\n".join(data))
+                data = []
+        return events
+
+    @property
+    def chunks(self) -> list[dict[str, Any]]:
+        return [json.loads(event) for event in self.events if event != "[DONE]"]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        return dict(self.json["choices"][0]["message"])
+
+    @property
+    def text(self) -> str:
+        return str(self.message["content"])
+
+    @property
+    def arguments(self) -> list[tuple[str, Any]]:
+        calls = self.message.get("tool_calls") or []
+        return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
+
+
+def request(
+    gateway: Sandbox, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    if isinstance(gateway, InProcess):
+        made = gateway.exchange(method, path, body or b"", headers)
+        named = {name.decode().lower(): value.decode("latin-1") for name, value in made.headers}
+        return Response(made.status, named, _unpacked(b"".join(made.pieces), named), made.complete)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        complete = True
+        try:
+            data = answer.read()
+        except http.client.IncompleteRead as cut:
+            data, complete = cut.partial, False
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Response(answer.status, names, _unpacked(data, names), complete)
+    finally:
+        connection.close()
+
+
+def _unpacked(data: bytes, headers: dict[str, str]) -> bytes:
+    return zlib.decompress(data, wbits=31) if headers.get("content-encoding") == "gzip" else data
+
+
+def post(
+    gateway: Sandbox, path: str, body: Any, key: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    sent = {"content-type": "application/json", **(headers or {})}
+    if key is not None:
+        sent["authorization"] = f"Bearer {key}"
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return request(gateway, "POST", path, data, sent)
+
+
+def chat(
+    gateway: Sandbox,
+    model: str,
+    text: str | list[dict[str, Any]] = "Hello there",
+    *,
+    key: str | None = Sandbox.api_key,
+    headers: dict[str, str] | None = None,
+    **fields: Any,
+) -> Response:
+    messages = [{"role": "user", "content": text}] if isinstance(text, str) else text
+    return post(gateway, CHAT, {"model": model, "messages": messages, **fields}, key, headers)
+
+
+def tool(name: str, description: str = "", required: list[str] | None = None, /, **properties: Any) -> dict[str, Any]:
+    parameters = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties) if required is None else required,
+    }
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
+def deltas(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [choice.get("delta") or {} for chunk in chunks for choice in chunk.get("choices") or []]
+
+
+def joined(chunks: list[dict[str, Any]], field: str = "content") -> str:
+    parts = [delta.get(field) or "" for delta in deltas(chunks)]
+    return "".join(p if isinstance(p, str) else "".join(item["text"] for item in p) for p in parts)
+
+
+def calls(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the calls of a stream together: a new id opens one, other fragments go to their index or the last."""
+    found: list[dict[str, Any]] = []
+    for delta in deltas(chunks):
+        for fragment in delta.get("tool_calls") or []:
+            function = fragment["function"]
+            known = [call["id"] for call in found]
+            if not found or (fragment.get("id") and fragment["id"] not in known):
+                found.append({"id": fragment.get("id"), "index": fragment.get("index"), "parts": []})
+            if fragment.get("id"):
+                call = next(call for call in found if call["id"] == fragment["id"])
+            else:
+                same = [call for call in found if call["index"] == fragment.get("index")]
+                call = same[-1] if same else found[-1]
+            call["name"] = function.get("name") or call.get("name")
+            call["parts"].append(function.get("arguments"))
+    return found
+
+
+def finishes(chunks: list[dict[str, Any]]) -> list[str]:
+    return [
+        choice["finish_reason"]
+        for chunk in chunks
+        for choice in chunk.get("choices") or []
+        if choice.get("finish_reason")
+    ]

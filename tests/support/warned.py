@@ -1,0 +1,14 @@
+"""Which data-policy notices a call gives."""
+
+import warnings
+from collections.abc import Callable
+
+from kilo_gateway import KiloDataPolicyWarning
+
+
+def issued(act: Callable[[], object]) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        act()
+    assert {warning.category for warning in caught} <= {KiloDataPolicyWarning}
+    return [str(warning.message) for warning in caught]

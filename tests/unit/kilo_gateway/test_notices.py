@@ -1,0 +1,79 @@
+"""Which models come with a notice, and that it is given once."""
+
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kilo_gateway import GatewaySettings, KiloDataPolicyWarning, known_models, model_cache, notices
+from tests.support.warned import issued
+
+URL = "http://127.0.0.1:9/api/gateway"
+
+
+@pytest.mark.parametrize(
+    ("model", "keyed", "told"),
+    [
+        ("kilo-auto/free", True, "NVIDIA trial endpoints"),
+        ("kilo-auto/small", False, "nothing confidential"),
+        ("kilo-auto/small", True, None),
+        ("kilo-auto/balanced", True, "routing classifier"),
+        ("kilo-auto/efficient", True, "routing classifier"),
+        ("kilo-auto/frontier", True, None),
+        ("nvidia/nemotron-3-ultra-550b-a55b:free", False, "API trial terms"),
+        ("nvidia/super-1:free", False, "API trial terms"),
+        ("kilo/giga-potato-free", False, "training"),
+        ("poolside/laguna-m.1:free", False, "training"),
+        ("openrouter/free", False, "training"),
+        ("stealth/space-bunny-alpha", False, "training"),
+        ("anthropic/claude-sonnet-4.6", True, None),
+    ],
+)
+def test_notices(model: str, keyed: bool, told: str | None) -> None:
+    notice = notices.notice_for(model, keyed=keyed)
+    assert (notice is None) == (told is None)
+    assert (told or "") in (notice or "")
+
+
+def test_what_the_list_of_models_tells() -> None:
+    def told(**facts: object) -> str | None:
+        catalog_entry = {"id": "a/quiet", **facts}
+        model_cache.ListFile.of(URL, "").write(model_cache.Stored(time.time(), [catalog_entry]))
+        known_models.forget()
+        return notices.notice_for("a/quiet", keyed=True, base_url=URL)
+
+    assert "training" in (told(mayTrainOnYourPrompts=True) or "")
+    assert "training" in (told(isFree=True) or "")
+    assert told(isFree=True, mayTrainOnYourPrompts=False) is None
+    assert told(isFree=False) is None
+    assert told() is None
+
+
+def test_threads_issue_it_once() -> None:
+    settings = GatewaySettings()
+
+    def act() -> None:
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda _: notices.warn_once(settings, "kilo-auto/free", {}), range(100)))
+
+    assert len(issued(act)) == 1
+
+
+def test_a_filter_of_the_category_silences_it() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=KiloDataPolicyWarning)  # what is tested
+        notices.warn_once(GatewaySettings(), "kilo-auto/free", {})
+
+
+def test_what_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="data_collection='deny' contradicts provider="):
+        GatewaySettings(data_collection="deny", provider={"data_collection": "allow"})
+    settings = GatewaySettings(data_collection="deny")
+    with pytest.raises(ValueError, match="contradicts"):
+        settings.provider = {"data_collection": "allow"}
+    with pytest.raises(ValueError, match="'allow' or 'deny'"):
+        settings.data_collection = "no"  # type: ignore[assignment] # what is refused
+    with pytest.raises(ValueError, match="contradicts"):
+        settings.request([], stream=False, call={"data_collection": "deny", "provider": {"data_collection": "allow"}})

@@ -1,0 +1,67 @@
+"""The bytes of every scenario of the sandbox, straight into the decoders."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from kilo_gateway import GatewaySettings, KiloError, Reply, chat
+from kilo_gateway.decode import StreamDecoder, decode_body
+from tests.support import plain_client
+from tests.support.errors import CLASSES, check
+from tests.support.in_process import InProcess
+from tests.support.outcomes import ERRORS, SUCCESSES
+from tests.support.ways import TOOLS_TEXT, collect
+
+GATEWAY = InProcess()
+SETTINGS = GatewaySettings(
+    base_url=GATEWAY.base_url, api_key=GATEWAY.api_key, max_retries=0, http_client=GATEWAY.client
+)
+TOOLS = [
+    plain_client.tool("add", "Add two numbers.", a={"type": "integer"}, b={"type": "integer"}),
+    plain_client.tool("greet", "Greet a person by name.", name={"type": "string"}),
+]
+
+
+def sent(model: str, **fields: Any) -> bytes:
+    return plain_client.chat(GATEWAY, model, TOOLS_TEXT, **fields).data
+
+
+def decoded(data: bytes, size: int) -> Reply:
+    decoder, reply = StreamDecoder(), Reply()
+    pieces = (data[start : start + size] for start in range(0, len(data), size))
+    for delta in itertools.chain(*(decoder.feed(piece) for piece in pieces), decoder.finish()):
+        reply.add(delta)
+    return reply
+
+
+def told(reply: Reply) -> list[Any]:
+    calls = sorted(((call.name, call.parsed()) for call in reply.tool_calls), key=repr)
+    ending = reply.ending
+    return [reply.text, reply.reasoning, reply.refusal, calls, ending.usage, ending.reasoning_details]
+
+
+@pytest.mark.parametrize("tools", [None, TOOLS], ids=["text", "tools"])
+@pytest.mark.parametrize("model", SUCCESSES)
+def test_a_stream_says_what_a_body_says_however_it_is_cut(model: str, tools: Any) -> None:
+    body, stream = decode_body(sent(model, tools=tools)), sent(model, tools=tools, stream=True)
+    whole = decoded(stream, len(stream))
+    assert told(whole) == told(body)
+    if model != "sandbox/null-finish":  # streams must have one, bodies may not
+        assert whole.ending.finish_reason == body.ending.finish_reason
+    assert told(decoded(stream, 1)) == told(whole)
+
+
+def test_every_error_scenario_has_its_class() -> None:
+    assert {f"sandbox/{name}" for name in CLASSES} == set(ERRORS)
+
+
+@pytest.mark.parametrize("model", ERRORS)
+def test_an_error_has_its_class_and_its_words(model: str) -> None:
+    for streamed in (False, True):
+        asked = [{"role": "user", "content": "hi"}]
+        request = SETTINGS.request(asked, stream=streamed, call={"model": model})
+        with pytest.raises(KiloError) as caught:
+            collect((chat.stream if streamed else chat.create)(SETTINGS, request))
+        check(model, caught.value, streamed=streamed)
+        assert GATEWAY.api_key not in str(caught.value)

@@ -1,0 +1,46 @@
+"""What the list of models tells decides in both classes, once it has been fetched; nothing asks for it unasked."""
+
+import pytest
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
+
+from kilo_gateway import list_models
+from kilo_gateway.sandbox import Sandbox
+from langchain_kilo import ChatKilo
+from llama_index_kilo import KiloLLM
+
+PROMPT = "The person is called 'Ada'."
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+
+
+@pytest.fixture
+def model(kilo_sandbox: Sandbox) -> str:
+    """Return a model that the list tells takes JSON schemas, and of which the built-in table knows no such thing."""
+    models = list_models(base_url=kilo_sandbox.base_url).filter(structured_outputs=True)
+    kilo_sandbox.clear()
+    return next(info.id for info in models if not (ChatKilo(model=info.id).profile or {}).get("structured_output"))
+
+
+def test_the_native_way_is_taken_where_the_list_tells_of_it(kilo_sandbox: Sandbox, model: str) -> None:
+    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    assert ChatKilo(model=model, **account).with_structured_output(Person).invoke(PROMPT) == Person(name="Ada")
+    assert "response_format" in kilo_sandbox.last.json
+    llm = KiloLLM(model=model, **account)
+    assert llm.structured_predict(Person, PromptTemplate(PROMPT)) == Person(name="Ada")
+    assert "response_format" in kilo_sandbox.last.json
+    assert llm.with_tier("frontier").structured_predict(Person, PromptTemplate(PROMPT)) == Person(name="Ada")
+    assert "tools" in kilo_sandbox.last.json
+
+
+def test_windows_and_limits_are_those_of_the_list(kilo_sandbox: Sandbox, model: str) -> None:
+    info = list_models(base_url=kilo_sandbox.base_url).get(model)
+    profile = ChatKilo(model=model, base_url=kilo_sandbox.base_url).profile
+    assert profile is not None
+    assert profile["max_input_tokens"] == info.context_length
+    assert KiloLLM(model=model, base_url=kilo_sandbox.base_url).metadata.context_window == info.context_length
+    assert not kilo_sandbox.requests  # the list that was fetched before knows it all

@@ -1,0 +1,130 @@
+"""Answers that are slow in a way of their own: what must end ends, and what is whole is returned."""
+
+import asyncio
+import gzip
+import itertools
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+
+from kilo_gateway import KiloError, KiloTimeoutError
+from tests.matrix.faults import self_signed
+from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, USAGE, Say, chunked, server
+from tests.support.ways import STREAMED, WAYS, every_stream, every_way
+from tests.wire.test_limits import GATEWAY, PLAIN, SOON, dripping, page
+
+HTTP: Any = httpx if openai.VERSION.startswith("2.") else httpx2
+EMPTY_CALL = (
+    b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1",'
+    b'"function":{"name":"f","arguments":""}}]}}]}\n\n'
+)
+EMPTY_PART = b'data: {"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}\n\n'
+NO_USAGE = b'data: {"choices":[],"usage":{}}\n\n'
+BAD_GATEWAY = HEAD.replace(b"200 OK", b"502 Bad Gateway").replace(b"text/event-stream", b"text/html")
+
+
+@every_stream
+@pytest.mark.parametrize(
+    "frame",
+    [USAGE, NO_USAGE, EMPTY_CALL, EMPTY_PART],
+    ids=["the same usage", "an empty usage", "the same call", "an empty part"],
+)
+async def test_a_frame_that_only_repeats_ends_at_the_idle_limit(way: str, frame: bytes) -> None:
+    cls, ask = WAYS[way]
+    with dripping(HEAD, lambda: itertools.chain([TEXT], itertools.repeat(frame))) as url:
+        llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
+        with pytest.raises(KiloTimeoutError, match=r"no data for 0\.3 seconds") as caught:
+            await asyncio.wait_for(ask(llm), SOON)
+    assert caught.value.partial_text == "whole"
+
+
+@every_stream
+@pytest.mark.parametrize("frame", [b": keep-alive\n\n", b"data: {}\n\n"], ids=["a comment", "an empty object"])
+async def test_a_stream_without_its_content_type_ends_at_the_idle_limit(way: str, frame: bytes) -> None:
+    cls, ask = WAYS[way]
+    with dripping(PLAIN, lambda: itertools.chain([TEXT], itertools.repeat(frame))) as url:
+        llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
+        with pytest.raises(KiloTimeoutError, match=r"no data for 0\.3 seconds") as caught:
+            await asyncio.wait_for(ask(llm), SOON)
+    assert caught.value.partial_text == "whole"
+
+
+@every_stream
+@pytest.mark.parametrize("limit", [{"stream_idle_timeout": 0.3}, {"total_timeout": 0.5}], ids=["idle", "total"])
+async def test_keep_alives_behind_a_whole_answer_take_nothing_away(way: str, limit: dict[str, float]) -> None:
+    cls, ask = WAYS[way]
+    with dripping(HEAD, lambda: itertools.chain([TEXT + FINISH + USAGE], itertools.repeat(b": bye\n\n"))) as url:
+        assert await asyncio.wait_for(ask(cls(base_url=url, max_retries=0, **limit)), SOON) == "whole"
+
+
+@every_stream
+async def test_a_connection_that_stays_open_behind_the_end_is_not_waited_for(way: str) -> None:
+    cls, ask = WAYS[way]
+    pieces = [TEXT + FINISH + USAGE + DONE]
+    with dripping(HEAD, lambda: itertools.chain(pieces, itertools.repeat(b": bye\n\n"))) as url:
+        assert await asyncio.wait_for(ask(cls(base_url=url, max_retries=0)), SOON) == "whole"
+
+
+@every_way
+async def test_a_page_of_an_error_has_the_limits_of_an_answer(way: str) -> None:
+    cls, ask = WAYS[way]
+    with dripping(BAD_GATEWAY, lambda: itertools.repeat(b" ")) as url:
+        with pytest.raises(KiloTimeoutError):
+            await asyncio.wait_for(ask(cls(base_url=url, total_timeout=0.4, max_retries=0)), SOON)
+        if way in STREAMED:
+            with pytest.raises(KiloTimeoutError):
+                await asyncio.wait_for(ask(cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)), SOON)
+
+
+@every_way
+async def test_a_page_of_an_error_that_breaks_off_keeps_no_retry_away(way: str) -> None:
+    cls, ask = WAYS[way]
+    busy = page(b"upstream is busy", b"retry-after-ms: 1", status=b"503 Service Unavailable")[:-5]
+    with server(busy, GOOD) as (url, seen):
+        assert await ask(cls(base_url=url + GATEWAY)) == "whole"
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("status", [b"302 Found", b"502 Bad Gateway"])
+@pytest.mark.parametrize("way", ["langchain invoke", "langchain astream"])
+async def test_a_page_of_an_error_is_short_for_every_client(way: str, status: bytes) -> None:
+    cls, ask = WAYS[way]
+    bomb = gzip.compress(b"<" * 100_000_000, compresslevel=9)
+    answer = page(bomb, b"content-encoding: gzip", b"location: /elsewhere", status=status)
+    with server(answer) as (url, _), HTTP.Client() as own:
+        async with HTTP.AsyncClient() as own_async:
+            for fields in ({}, {"http_client": own, "http_async_client": own_async}):
+                with pytest.raises(KiloError) as caught:
+                    await ask(cls(base_url=url + GATEWAY, max_retries=0, **fields))
+                assert caught.value.status_code == int(status[:3])
+                assert len(caught.value.response.content) <= 64_000
+
+
+@every_way
+async def test_a_limit_of_the_whole_lengthens_no_other_limit(way: str) -> None:
+    cls, ask = WAYS[way]
+    with server(Say(end="hold")) as (url, _), HTTP.Client(timeout=0.2) as own:
+        async with HTTP.AsyncClient(timeout=0.2) as own_async:
+            fields = {"http_client": own, "http_async_client": own_async, "total_timeout": 3600, "max_retries": 0}
+            with pytest.raises(KiloTimeoutError):
+                await asyncio.wait_for(ask(cls(base_url=url + GATEWAY, **fields)), SOON)
+
+
+@every_way
+async def test_the_limit_of_the_whole_ends_a_read_over_tls(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls, ask = WAYS[way]
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    said = Say(HEAD + chunked(TEXT) if way in STREAMED else page(b"{}")[:-1], end="hold")
+    with server(said, tls=context) as (url, seen), pytest.raises(KiloTimeoutError, match=r"total_timeout=2 seconds"):
+        await asyncio.wait_for(ask(cls(base_url=url + GATEWAY, total_timeout=2)), SOON)
+    assert len(seen) == 1
