@@ -1,9 +1,8 @@
 """Find the words that CONTRIBUTING.md ("English") rules out, and suggest others. `make lint` runs this.
 
-    python tests/tools/check_words.py README.md docs notebooks
-
-It reads comments and strings of Python files and all of other files, but not program output (`text` blocks, outputs of
-notebooks): that is checked where it is written. A line may keep a word with the comment `words: keep -- <reason>`.
+The arguments are files and folders. The script reads comments and strings of Python files, and all of other files but
+program output (`text` blocks, outputs of notebooks), which is checked where it is written. A line may keep a word if it
+has the comment `words: keep -- <reason>`.
 """
 
 import io
@@ -25,7 +24,6 @@ BANNED = {
     r"without\s+a\s+word": "silently",
 }
 WORDS = {re.compile(rf"(?<![\w`])(?:{words})(?![\w`])", re.IGNORECASE): use for words, use in BANNED.items()}
-KEEP = re.compile(r"words: keep -- \w")
 OUTPUT = re.compile(r'^```text\n.*?^```$|^   "outputs": \[\n.*?^   \]', re.DOTALL | re.MULTILINE)
 SUFFIXES = {".ipynb", ".md", ".py", ".toml", ".yml"}
 STRINGS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
@@ -47,12 +45,16 @@ def findings(path: Path) -> Iterator[str]:
         for pattern, use in WORDS.items():
             for match in pattern.finditer(passage):
                 number = start + passage.count("\n", 0, match.start())
-                if not KEEP.search(text.splitlines()[number - 1]):
+                if not re.search(r"words: keep -- \w", text.splitlines()[number - 1]):
                     yield f"{path}:{number}: {' '.join(match[0].split())!r}; use: {use}"
 
 
+def check(names: list[str]) -> list[str]:
+    """Return the findings in the named files, and in the files of the named folders."""
+    paths = [path for name in map(Path, names) for path in (name.rglob("*") if name.is_dir() else [name])]
+    files = sorted(path for path in paths if path.suffix in SUFFIXES or path.name == "Makefile")
+    return [line for path in files if "check_words" not in path.name for line in findings(path)]
+
+
 if __name__ == "__main__":
-    named = [path for name in map(Path, sys.argv[1:]) for path in (name.rglob("*") if name.is_dir() else [name])]
-    files = sorted(path for path in named if path.suffix in SUFFIXES or path.name == "Makefile")
-    checked = [path for path in files if "check_words" not in path.name]  # which lists the words
-    sys.exit("\n".join(line for path in checked for line in findings(path)) or 0)
+    sys.exit("\n".join(check(sys.argv[1:])) or 0)
