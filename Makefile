@@ -1,6 +1,6 @@
-# Environments, made on first use and re-used: .venv (newest versions), .venv-lowest (oldest allowed),
-# .venv-bench (with the packages we compare with, which hold some versions back), .venv-ahead (see test-ahead),
-# .venv-real (with a real small model) and .venv-docs (builds the documentation).
+# Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
+# .venv-bench (with the packages that we compare with, which require older versions of some packages), .venv-ahead (see
+# test-ahead), .venv-real (with a small real model) and .venv-docs (builds the documentation).
 PYTHON ?= python3
 VENV := .venv
 LOWEST := .venv-lowest
@@ -11,9 +11,10 @@ DOCS := .venv-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
-# As many workers as there are cores; a file's tests share one, which runs its expensive fixtures once.
+# One worker per core. The tests of a file share a worker, so that expensive fixtures run once.
 PARALLEL := -n auto --dist loadfile
 SECONDS ?= 600
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
@@ -58,53 +59,54 @@ $(DOCS)/.installed: pyproject.toml constraints.txt
 	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
 	@touch $@
 
-demo: $(VENV)/.installed ## Run the main job: a chain, an agent and a query engine, with their cost
+demo: $(VENV)/.installed ## Run a chain, an agent and a query engine, and show their cost
 	@$(BIN)/python notebooks/demo.py
 
-test: $(VENV)/.installed ## Run the tests with the newest versions
+test: $(VENV)/.installed ## Run the tests with the newest supported versions
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ARGS)
 
-test-unit: $(VENV)/.installed ## Run the tests that need no socket, in seconds
+test-unit: $(VENV)/.installed ## Run only the tests without a socket, in seconds
 	$(BIN)/python $(PYTEST) tests/unit $(ARGS)
 
-test-lowest: $(LOWEST)/.installed ## Run the same tests with the oldest versions allowed
+test-lowest: $(LOWEST)/.installed ## Run the tests with the oldest supported versions
 	$(LOWEST)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
-test-ahead: $(AHEAD)/.installed ## Run them with versions that other packages' pins still hold back
+test-ahead: $(AHEAD)/.installed ## Run the tests with newer versions that other packages do not allow yet
 	$(AHEAD)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
-test-real: $(REAL)/.installed ## Run both classes against llama.cpp's server with a real small model (a download of 290 MB)
+test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server with a small real model (downloads 290 MB)
 	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
 
-demo-local: $(REAL)/.installed ## Run the demo with that model, behind the sandbox
+demo-local: $(REAL)/.installed ## Run the demo with the same model behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
 
-notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save what differs; ARGS=--fresh draws the clock anew
+notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
 	$(BIN)/python notebooks/execute.py $(ARGS)
 
-record: $(VENV)/.installed ## Record the cassettes anew: from the sandbox, or with KILO_API_KEY from the live gateway
+record: $(VENV)/.installed ## Record the cassettes again, from the sandbox, or from the live gateway if KILO_API_KEY is set
 	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
 
-bench: $(VENV)/.installed $(BENCH)/.installed ## Measure against the raw client and the peers; writes benchmarks/RESULTS.md
+bench: $(VENV)/.installed $(BENCH)/.installed ## Compare the speed with the official client and similar packages; writes benchmarks/RESULTS.md
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
 
-soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for less
+soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for a shorter run
 	$(BIN)/python -m tests.matrix.soak $(SECONDS)
 
-docs: $(DOCS)/.installed ## Build the documentation into site/; a broken link, or a page that would fetch from elsewhere, fails
+docs: $(DOCS)/.installed ## Build the documentation into site/; fails on broken links and on pages that load other hosts
 	PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" NO_MKDOCS_2_WARNING=1 mkdocs build --clean --strict
 	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
 	@echo "site/index.html is built"
 
-lint: $(VENV)/.installed ## Check style with ruff, and that imports go down the layers
+lint: $(VENV)/.installed ## Check style with ruff, the words of the prose, and that imports go down the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/tools/check_words.py $(PROSE)
 	$(BIN)/lint-imports --no-cache
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy
 
-format: $(VENV)/.installed ## Format and fix what can be fixed
+format: $(VENV)/.installed ## Format the code and fix style errors where possible
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

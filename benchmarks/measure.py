@@ -178,7 +178,7 @@ def crowd(rival: Rival, url: str) -> dict[str, float]:
 
 def peak() -> float:
     """Return the most MB that this process has had so far."""
-    # getrusage would tell the parent's peak: a new process inherits it.
+    # getrusage would report the parent's peak, which a new process inherits.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

@@ -54,14 +54,14 @@ COSTS = {"text": "text, per chunk", "tools": "tool call, per chunk", "reasoning"
 COSTS |= {"text_async": "text, async, per chunk", "invoke": "one call", "ainvoke": "one async call"}
 GROWTH_LIMIT = 1.1
 NOTES = """\
-How to read it: LangChain keeps all chunks of a stream until its end, and Python's garbage collector walks what is
-kept; so a stream of some thousand chunks may pay for full collections that one of 500 does not reach. That is a
-step and no growth: compare 32,000 chunks with 8,000, the rows with the collector off, and the floor, the least that
-a LangChain chat model can be. For the same reason the memory of 500 LangChain streams that advance in turns is that
-of all their chunks, as the floor shows; where each is read at one go, it is not. The 500 concurrent streams have a
-process for each rival and round, because the collector walks all that a process has imported; the peers have one
-round. Imports are compared with the import of the framework's chat model class: that tells more than milliseconds,
-which belong to the machine."""
+How to read the tables: LangChain keeps all chunks of a stream until its end, and Python's garbage collector visits
+all objects that are kept. So a stream of some thousand chunks may pay for full collections that a stream of 500
+chunks does not reach. This is a step, not a growth: compare 32,000 chunks with 8,000, the rows with the collector
+off, and the floor, which is the least that a LangChain chat model can cost. For the same reason, 500 LangChain
+streams that advance in turns keep all their chunks in memory, as the floor shows; streams that are each read in
+one go do not. The 500 concurrent streams have a process for each package and round, because the collector visits
+all objects that a process has imported; the other packages have one round. Imports are compared with the import of
+the framework's chat model class, because milliseconds depend on the machine."""
 
 
 def measured(python: str, url: str, options: list[str]) -> dict[str, Any]:
@@ -80,13 +80,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
     """Return the median ratio, and the least and the greatest ratio of one round."""
-    # Memory may not grow at all; a page of it is what can be told apart.
+    # Memory may not grow at all; one page is the smallest difference that can be measured.
     rounds = [max(a, PAGE) / max(b, PAGE) for a, b in zip(ours, theirs, strict=True)]
     return max(median(ours), PAGE) / max(median(theirs), PAGE), min(rounds), max(rounds)
 
 
 def against_targets(figures: Figures) -> str:
-    """Return the table of targets that this environment can tell of."""
+    """Return the table of targets that this environment has figures for."""
     rows = []
     for part, what, ours, theirs, limit in TARGETS:
         if {ours, theirs} <= figures.get(part, {}).keys():
@@ -163,10 +163,10 @@ def report(environments: list[dict[str, Any]]) -> str:
     parts = [
         "# Benchmark results",
         "",
-        f"Made by `make bench` on {now}: {machine}. CPU time of the client's process alone; all rivals of an",
-        "environment take turns in one process, against one local server. Ratios count, not microseconds: those",
-        "belong to the machine. Medians of five rounds or more, three for growth, one or more for memory; parts can",
-        "be measured anew, while the others stay as they are: `ARGS='--only <part> --rounds <n>'`.",
+        f"Measured by `make bench` on {now}: {machine}. The times are CPU times of the client's process only. All",
+        "packages of an environment take turns in one process, against one local server. Compare ratios, not",
+        "microseconds, which depend on the machine. The figures are medians of five or more rounds (three for growth,",
+        "one or more for memory). To measure one part again, use `ARGS='--only <part> --rounds <n>'`.",
         "",
         NOTES,
     ]
@@ -175,9 +175,9 @@ def report(environments: list[dict[str, Any]]) -> str:
         figures = found["figures"]
         parts += ["", f"## openai {found['versions']['openai']}", "", named, "", against_targets(figures)]
         parts += ["", costs(figures)]
-        for part, tell in (("crowd", crowds), ("start", starts), ("growth", growth)):
+        for part, section in (("crowd", crowds), ("start", starts), ("growth", growth)):
             if part in figures:
-                parts += ["", tell(figures)]
+                parts += ["", section(figures)]
     return "\n".join(parts) + "\n"
 
 
@@ -209,7 +209,7 @@ def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure everywhere and write down what was found."""
+    """Measure in each environment and write the report."""
     parser = argparse.ArgumentParser()
     parser.add_argument("pythons", nargs="*", help="Pythons of further environments")
     parser.add_argument("--rounds", default="7")
@@ -230,7 +230,7 @@ def main() -> None:
         server.terminate()
     if chosen.only:
         found = [merged(old, new) for old, new in zip(json.loads(FIGURES.read_text()), found, strict=True)]
-    # A mistake in the report must not cost the run: `--report` makes it again.
+    # An error in the report must not lose the measurements: `--report` writes the report again.
     FIGURES.write_text(json.dumps(found), encoding="utf-8")
     write(found)
 

@@ -1,8 +1,8 @@
-"""The main job on real input: a chain, an agent and a query engine over this repository, and what they cost.
+"""Run a chain, an agent and a query engine over this repository, and show their cost.
 
-With KILO_DEMO_LOCAL=1 a small real model answers behind the sandbox (make demo-local).
-Else goes to the live gateway with KILO_API_KEY set, or with KILO_LIVE=1 for the free tier without a key;
-otherwise to the sandbox, whose answers are canned. Exits with 1 when any part fails.
+The demo uses the sandbox, whose answers are canned. With KILO_API_KEY it uses the live gateway, and with KILO_LIVE=1
+the live gateway's free tier without a key. With KILO_DEMO_LOCAL=1 a small real model answers behind the sandbox
+(make demo-local). The exit status is 1 if a part fails.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from llama_index_kilo import KiloLLM
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = os.environ.get("KILO_DEMO_LOCAL") == "1"
-# A processor reads some hundred tokens a second.
+# A CPU reads a few hundred tokens per second, so a local model gets one short text.
 TEXTS = ["CONTRIBUTING.md"] if LOCAL else ["README.md", "CONTRIBUTING.md", "docs/gateway.md"]
 console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass
 class Ledger:
-    """One row for each answer: what was called, what the answer tells of itself, seconds."""
+    """One row per answer: the part of the demo, the answer's metadata, its tokens and its seconds."""
 
     part: str = ""
     rows: list[tuple[str, dict[str, Any], int, float]] = field(default_factory=list)
@@ -56,10 +56,8 @@ class Ledger:
         self.rows.append((self.part, facts, tokens, time.perf_counter() - started))
 
     def table(self) -> Table:
-        table = Table(
-            "call", "tier", "mode", title="What was called, and what it cost", box=box.SIMPLE, padding=(0, 1, 0, 0)
-        )
-        table.add_column("model that served it", min_width=27, overflow="fold")
+        table = Table("call", "tier", "mode", title="Calls and their cost", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("served model", min_width=27, overflow="fold")
         for name in ("tokens", "USD", "seconds"):
             table.add_column(name, justify="right")
         for part, facts, tokens, seconds in self.rows:
@@ -77,11 +75,11 @@ class Ledger:
 
 
 class WrongAnswerError(RuntimeError):
-    """The answer came, and is not right: the fault of the model, not of the way to it."""
+    """The answer arrived, but it is wrong: the model failed, not the connection."""
 
 
 class FromLangChain(BaseCallbackHandler):
-    """Writes LangChain's answers into the ledger."""
+    """Write LangChain's answers into the ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.started = ledger, {}
@@ -96,7 +94,7 @@ class FromLangChain(BaseCallbackHandler):
 
 
 class FromLlamaIndex(BaseEventHandler):
-    """Writes LlamaIndex's answers into the ledger."""
+    """Write LlamaIndex's answers into the ledger."""
 
     ledger: Any
     started: dict[str | None, float] = {}  # noqa: RUF012 -- a pydantic field, copied for each instance
@@ -114,12 +112,12 @@ def count_words(path: str) -> str:
     """Count the words of a text file of this repository, given its path."""
     target = (ROOT / path).resolve()
     if not target.is_relative_to(ROOT):
-        return f"{path} lies outside the repository"
+        return f"{path} is outside the repository"
     return f"{path} has {len(target.read_text(encoding='utf-8').split())} words"
 
 
 def stream_a_plan(ledger: Ledger, connection: dict[str, Any], tier: str) -> None:
-    """Run a LangChain chain that streams a plan made from the README."""
+    """Run a LangChain chain that streams a plan based on the README."""
     llm = ChatKilo(tier=tier, mode="plan", callbacks=[FromLangChain(ledger)], **connection)
     prompt = ChatPromptTemplate.from_template(
         "Make a short plan for a newcomer's first hour with this project:\n\n{readme}"
@@ -146,7 +144,7 @@ def run_an_agent(ledger: Ledger, connection: dict[str, Any], tier: str) -> None:
     console.print(messages[-1].text, markup=False)
     words = count_words.invoke({"path": "README.md"}).split()[2]
     if words not in messages[-1].text:
-        raise WrongAnswerError(f"the answer does not tell the {words} words that the tool counted")
+        raise WrongAnswerError(f"the answer does not contain the number of words, {words}, that the tool counted")
 
 
 def query_the_texts(ledger: Ledger, connection: dict[str, Any], tier: str) -> None:
@@ -187,19 +185,17 @@ def main() -> int:
         if LOCAL:
             from kilo_gateway.sandbox.local_model import LocalModel
 
-            console.print(
-                "A model of 270 million parameters on this computer: its tokens are real, its words are not wise."
-            )
+            console.print("A model of 270 million parameters on this computer: real tokens, but not clever answers.")
             model = stack.enter_context(LocalModel(context=32_768, slots=1, threads=os.cpu_count() or 2, limit=120))
             gateway = stack.enter_context(Sandbox(upstream=f"{model.url}/v1"))
             connection = {"base_url": gateway.base_url, "api_key": gateway.api_key}
         elif os.environ.get("KILO_API_KEY"):
-            console.print("Live gateway, with your key: the answers are real and may cost money.")
+            console.print("Live gateway with your key: the answers are real and may cost money.")
         elif os.environ.get("KILO_LIVE") == "1":
-            console.print("Live gateway, free tier without a key: the answers are real; send nothing confidential.")
+            console.print("Live gateway, free tier without a key: the answers are real. Send nothing confidential.")
             only_free = True
         else:
-            console.print("Sandbox gateway on this computer: its answers are canned, its prices made up.")
+            console.print("Sandbox gateway on this computer: the answers are canned and the prices are made up.")
             for name in ("KILO_ORG_ID", "KILO_BASE_URL", "KILO_API_URL"):
                 os.environ.pop(name, None)
             os.environ["NO_PROXY"] = "127.0.0.1"

@@ -1,10 +1,10 @@
-"""Run the notebooks on the sandbox, each in a kernel of its own, and save them with their outputs.
+"""Run the notebooks on the sandbox, each in its own kernel, and save them with their outputs.
 
-    python notebooks/execute.py                     # all of them, in place: make notebooks
-    python notebooks/execute.py --output FOLDER     # leave the files alone and write what came out there
+    python notebooks/execute.py                     # all notebooks, in place: make notebooks
+    python notebooks/execute.py --output FOLDER     # write the results to FOLDER, and do not change the files
 
-A run changes a file only where an output differs. Cells tagged `varies` measure time: where the new outputs are of
-the same kind as the saved ones, these stay; --fresh takes the new ones. Exits with 1 when a cell raises.
+A run changes a file only if an output differs. Cells tagged `varies` measure time: if the new outputs have the same
+kinds as the saved ones, the saved ones stay; --fresh saves the new ones. The exit status is 1 if a cell raises.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import matplotlib.font_manager  # noqa: F401 -- writes its cache now, so that no kernel reports that it does
+import matplotlib.font_manager  # noqa: F401 -- writes its cache now, so that no kernel prints a message about it
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent
 SECONDS = 60
-# A warning names the temporary file that a kernel keeps a cell in.
+# A warning contains the path of the temporary file in which a kernel keeps a cell.
 _CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py:\d+")
 
 
 def execute(path: Path) -> Any:
-    """Return the notebook after a run from top to bottom, without anything that differs from run to run."""
+    """Run a notebook from top to bottom and return it, without values that differ from run to run."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -40,7 +40,7 @@ def execute(path: Path) -> Any:
         coalesce_streams=True,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
-        # It warns that its connection is not encrypted, which does not leave this computer.
+        # The kernel warns that its connection is not encrypted; the connection does not leave this computer.
         extra_arguments=["--log-level=ERROR"],
     )
     client.execute()
@@ -57,12 +57,12 @@ def execute(path: Path) -> Any:
 
 
 def kinds(cell: Any) -> list[Any]:
-    """Return of which kinds a cell's outputs are: streams by name, the others by their formats."""
+    """Return the kinds of a cell's outputs: the name of a stream, the formats of other outputs."""
     return [output.get("name") or sorted(output.get("data", ())) for output in cell.get("outputs", ())]
 
 
 def keep_what_varies(new: Any, old: Any) -> None:
-    """Put the saved outputs of cells tagged `varies` back where the new ones are of the same kind."""
+    """Restore the saved outputs of cells tagged `varies` if the new outputs have the same kinds."""
     saved = {cell.id: cell for cell in old.cells}
     for cell in new.cells:
         before = saved.get(cell.id)
@@ -71,7 +71,7 @@ def keep_what_varies(new: Any, old: Any) -> None:
 
 
 def isolate(folder: str) -> None:
-    """Give the kernels an environment without the user's account, list of models and IPython profile."""
+    """Remove the user's account, list of models and IPython profile from the kernels' environment."""
     for name in list(os.environ):
         if name.startswith(("KILO", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "MPLBACKEND", "PYTHONWARNINGS")):
             del os.environ[name]
@@ -85,11 +85,11 @@ def isolate(folder: str) -> None:
 
 
 def main() -> int:
-    """Run what the command line names; return the exit status."""
+    """Run the notebooks that the command line names, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="files; by default all of this folder")
-    parser.add_argument("--output", type=Path, help="folder for what came out; by default the files themselves")
-    parser.add_argument("--fresh", action="store_true", help="take new outputs of cells that measure time too")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="files; default: all notebooks in this folder")
+    parser.add_argument("--output", type=Path, help="folder for the results; default: the files themselves")
+    parser.add_argument("--fresh", action="store_true", help="also save new outputs of cells that measure time")
     options = parser.parse_args()
     paths = options.notebooks or sorted(FOLDER.glob("*.ipynb"))
 
