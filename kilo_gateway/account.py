@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from kilo_gateway import fields, names, routing
 from kilo_gateway.budget import KiloBudget
 from kilo_gateway.live import Live
+from kilo_gateway.printable import described
 
 
 class AccountSettings(BaseModel):
@@ -164,9 +165,16 @@ def check_field(cls: type[AccountSettings], name: str, value: Any, *, told_as: s
     try:
         return _field_adapter(cls, name).validate_python(value)
     except ValueError as error:
-        raise ValueError(f"{told_as or name}: {_first_message(error)}") from None
+        shown = cls.model_fields[name].repr  # others may be secrets
+        raise ValueError(f"{told_as or name}: {_first_message(error, shown=shown)}") from None
 
 
-def _first_message(error: ValueError) -> str:
-    details = error.errors() if hasattr(error, "errors") else []
-    return str(details[0]["msg"] if details else error).removeprefix("Value error, ")
+def _first_message(error: ValueError, *, shown: bool) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    # Our own checks name the value themselves.
+    if not shown or first["type"] == "value_error":
+        return message
+    return f"{message}, not {described(first['input'])}"

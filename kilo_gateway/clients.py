@@ -17,16 +17,13 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import openai
 
 from kilo_gateway import error_table, fields
 from kilo_gateway._version import __version__
 from kilo_gateway.account import AccountSettings
-
-if TYPE_CHECKING:
-    from kilo_gateway.transport.exchange import Exchange
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 NO_KEY: Final = "anonymous"
@@ -49,6 +46,25 @@ _HTTP: Final[Any] = sys.modules[openai.DefaultHttpxClient.__mro__[1].__module__]
 HTTP_RESPONSE: Final[Any] = _HTTP.Response
 
 
+class Limits(Protocol):
+    """What a client asks the exchange that it makes: may it try again, and how much of an error may it read."""
+
+    def waits(self, seconds: float | None) -> bool:
+        """Return whether a retry may wait as long as the gateway asks for."""
+
+    def retrying(self, wait: float, options: Any, headers: Mapping[str, str] | None) -> float:
+        """Return the seconds to wait before the request is sent again; may raise instead."""
+
+    def error_page(self, response: Any) -> Any:
+        """Return the response of an error with its page."""
+
+    async def aerror_page(self, response: Any) -> Any:
+        """Return the response of an error with its page."""
+
+    def check_error_page(self) -> None:
+        """Raise what kept the page of an error from arriving whole and in time, if anything did."""
+
+
 class _WithoutOpenAIHeaders:
     """Sends only what the gateway is meant to get.
 
@@ -57,7 +73,7 @@ class _WithoutOpenAIHeaders:
     """
 
     private_headers: dict[str, str]
-    exchange: Exchange
+    exchange: Limits
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
@@ -70,7 +86,7 @@ class _WithoutOpenAIHeaders:
         }
         return _over(own, self.private_headers)
 
-    def carrying(self, headers: Mapping[str, str], exchange: Exchange) -> Self:
+    def carrying(self, headers: Mapping[str, str], exchange: Limits) -> Self:
         """Return a client for one exchange, which sends `headers` too and shares the connections.
 
         As an option of the request they would be in the official client's log.

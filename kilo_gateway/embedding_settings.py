@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
 
 from kilo_gateway import fields
 from kilo_gateway.account import AccountSettings
+from kilo_gateway.json_values import to_json
 from kilo_gateway.ledger import Ledger
 
 DEFAULT_MODEL: Final = "mistralai/mistral-embed-2312"
@@ -41,9 +43,16 @@ class EmbeddingSettings(AccountSettings):
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
 
+    def __copy__(self) -> Self:
+        # A shallow copy would share them: each would count and learn for the other.
+        other = super().__copy__()
+        other._usage = copy.deepcopy(self._usage)
+        other._lengths = dict(self._lengths)
+        return other
+
     @property
     def usage(self) -> Ledger:
-        """Tokens and cost of this object's requests so far."""
+        """Tokens and cost of this object's requests so far; a copy goes on from there by itself."""
         return self._usage
 
     @property
@@ -60,6 +69,7 @@ class EmbeddingSettings(AccountSettings):
         input_type = self.query_input_type if query else self.document_input_type
         told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
         body = {name: value for name, value in told.items() if value is not None} | (self.extra_body or {})
+        body = {name: to_json(value, name) for name, value in body.items()}
         # A third of the bytes of JSON numbers, and exact.
         return {**body, "model": self.model, "input": list(texts), "encoding_format": "base64"}
 

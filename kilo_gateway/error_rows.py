@@ -33,6 +33,8 @@ class Row:
 
     cls: type[KiloError]
     remedy: str
+    without_tiers: str | None = None
+    """What to do instead where no tier can be asked, as for embeddings; None: the same."""
 
 
 _TRY_LATER: Final = "Try again later, or use another model."
@@ -41,20 +43,34 @@ OWN_KEY_WAIT: Final = "The provider of your own (BYOK) key limits its requests: 
 _PROVIDER_TIMEOUT: Final = Row(
     KiloProviderTimeoutError, "The provider took too long: try again, or lower the reasoning effort."
 )
-_DIFFERENT_MODEL: Final = "Choose a model from GET /models, or leave the choice to the gateway with a tier."
+
+
+def _different_model(cls: type[KiloError]) -> Row:
+    return Row(
+        cls,
+        "Choose a model from GET /models, or leave the choice to the gateway with a tier.",
+        without_tiers="Choose a model from GET /embedding-models.",
+    )
+
+
+_CREDITS: Final = Row(
+    KiloCreditsError, 'Add credits at {url}, or use tier="free".', without_tiers="Add credits at {url}."
+)
 
 BY_TYPE: Final[dict[str, Row]] = {
     "invalid_path": Row(KiloInvalidRequestError, "Check base_url: it must end in /api/gateway."),
     "invalid_request": Row(KiloInvalidRequestError, "Check the messages and the extra_body fields."),
     "unsupported_field": Row(KiloInvalidRequestError, "Remove the field from extra_body."),
     "missing_client_ip": Row(KiloInvalidRequestError, "A proxy in between hides your address: call without it."),
-    "api_kind_not_supported": Row(KiloInvalidRequestError, _DIFFERENT_MODEL),
+    "api_kind_not_supported": _different_model(KiloInvalidRequestError),
     "data_collection_required": Row(
         KiloDataCollectionError,
         'Choose a model that does not train on prompts, or drop data_collection="deny".',
     ),
     "organization_auto_configuration": Row(
-        KiloInvalidRequestError, "Ask an administrator of the organisation, or choose another tier."
+        KiloInvalidRequestError,
+        "Ask an administrator of the organisation, or choose another tier.",
+        without_tiers="Ask an administrator of the organisation.",
     ),
     "context_length_exceeded": Row(
         KiloContextLengthError,
@@ -67,30 +83,37 @@ BY_TYPE: Final[dict[str, Row]] = {
     "paid_model_auth_required": Row(
         KiloSignInRequiredError,
         'Set api_key / KILO_API_KEY (sign in at https://app.kilo.ai), or use tier="free", which needs no key.',
+        without_tiers="Embeddings need an account: set api_key / KILO_API_KEY (sign in at https://app.kilo.ai).",
     ),
     "promotion_limit_reached": Row(
         KiloRateLimitError, "The daily limit without an account is used up: sign in at https://app.kilo.ai."
     ),
-    "usage_limit_exceeded": Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
-    "insufficient_credits": Row(KiloCreditsError, 'Add credits at {url}, or use tier="free".'),
+    "usage_limit_exceeded": _CREDITS,
+    "insufficient_credits": _CREDITS,
     "top_up_in_progress": Row(KiloServerError, "Your top-up is being booked: try again in a few seconds."),
     "account_restricted": Row(KiloPermissionError, "Contact Kilo's support about your account."),
     "abuse_blocked": Row(KiloPermissionError, "Contact Kilo's support about your account."),
     "provider_not_allowed": Row(
         KiloPermissionError, "Relax the provider preferences (only, ignore), or choose another model."
     ),
-    "feature_exclusive_model": Row(KiloPermissionError, _DIFFERENT_MODEL),
+    "feature_exclusive_model": _different_model(KiloPermissionError),
     "model_not_allowed": Row(
         KiloPermissionError,
         "Your organisation does not permit it: ask its administrator, or choose another model.",
     ),
-    "model_not_found": Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
-    "unavailable_model": Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
-    "discontinued_free_model": Row(KiloModelNotFoundError, 'Choose another model, or use tier="free".'),
+    "model_not_found": _different_model(KiloModelNotFoundError),
+    "unavailable_model": _different_model(KiloModelNotFoundError),
+    "discontinued_free_model": Row(
+        KiloModelNotFoundError, 'Choose another model, or use tier="free".', without_tiers="Choose another model."
+    ),
     "upgrade_required": Row(KiloStatusError, "Update this package: pip install -U kilo-gateway."),
     "rate_limit_exceeded": Row(KiloRateLimitError, "{wait}"),
     "refusal_cooldown": Row(KiloRateLimitError, "{wait}"),
-    "no_free_models_available": Row(KiloServerError, 'No free model is up: try tier="balanced", or come back later.'),
+    "no_free_models_available": Row(
+        KiloServerError,
+        'No free model is up: try tier="balanced", or come back later.',
+        without_tiers="No free model is up: come back later.",
+    ),
     "temporarily_unavailable": Row(KiloServerError, _TRY_LATER),
     "upstream_error": Row(KiloServerError, _TRY_LATER),
     "stealth_model_error": Row(KiloServerError, _TRY_LATER),
@@ -98,15 +121,6 @@ BY_TYPE: Final[dict[str, Row]] = {
     "timeout": _PROVIDER_TIMEOUT,
     "invalid_response": Row(KiloServerError, _TRY_LATER),
 }
-
-WITHOUT_TIERS: Final[dict[str, str]] = {
-    _DIFFERENT_MODEL: "Choose a model from GET /embedding-models.",
-    BY_TYPE["paid_model_auth_required"].remedy: (
-        "Embeddings need an account: set api_key / KILO_API_KEY (sign in at https://app.kilo.ai)."
-    ),
-    BY_TYPE["usage_limit_exceeded"].remedy: "Add credits at {url}.",
-}
-"""What to do instead where no tier can be asked."""
 
 BY_CODE: Final[dict[str, str]] = {
     "INVALID_TOKEN": "authentication_required",
@@ -123,7 +137,7 @@ BY_STATUS: Final[dict[int, Row]] = {
     401: BY_TYPE["authentication_required"],
     402: BY_TYPE["usage_limit_exceeded"],
     403: Row(KiloPermissionError, "The provider refuses this request: change it, or choose another model."),
-    404: Row(KiloModelNotFoundError, _DIFFERENT_MODEL),
+    404: _different_model(KiloModelNotFoundError),
     301: _REDIRECT,
     302: _REDIRECT,
     307: _REDIRECT,

@@ -72,7 +72,7 @@ def from_body(
     if row.cls is KiloSignInRequiredError and sent.keyed:
         remedy = _rejected_silently(sent)
     elif not sent.chat and not own_key:
-        remedy = rows.WITHOUT_TIERS.get(remedy, remedy)
+        remedy = row.without_tiers or remedy
     url = facts.credits_url or rows.CREDITS_URL
     wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
     location = f" to {_label(headers['location'])}" if headers.get("location") else ""

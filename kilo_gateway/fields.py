@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from numbers import Integral
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,9 @@ NO_KEY: Final = frozenset({"", "public", "anonymous"})
 
 REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
+
+MOST_SECONDS: Final = 2_000_000
+"""No socket waits longer: systems count its milliseconds in 32 bits."""
 
 RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
 RESERVED_EMBEDDING_KEYS: Final = frozenset({"model", "input", "encoding_format"})
@@ -46,6 +50,8 @@ def _at_least(low: int, remedy: str) -> AfterValidator:
 def _seconds(value: float) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"is {value!r}; it must be a positive number of seconds, or None for the default")
+    if value > MOST_SECONDS:
+        raise ValueError(f"is {value!r}; it must be at most {MOST_SECONDS:,}, which are 23 days: lower it")
     return value
 
 
@@ -69,6 +75,13 @@ def _reasoning(value: Any) -> Any:
 
 def _stop(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _with_text_keys(value: Any) -> Any:
+    """Return token ids as JSON has them, which tokenizers give as numbers."""
+    if not isinstance(value, Mapping):
+        return value
+    return {str(int(key)) if isinstance(key, Integral) else key: bias for key, bias in value.items()}
 
 
 def _api_key(value: SecretStr | None) -> SecretStr | None:
@@ -191,6 +204,7 @@ BatchSize = Annotated[int, _at_least(1, "use 1 for a request for each text")]
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
 ResponseBytes = Annotated[int, _at_least(1, "an answer of a megabyte is a long one")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
+LogitBias = Annotated[dict[str, float], BeforeValidator(_with_text_keys)]
 Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
 Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]
 Verbosity = Annotated[str, AfterValidator(_one_of(VERBOSITIES, "extra_body"))]

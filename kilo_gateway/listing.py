@@ -115,7 +115,7 @@ class _Listing:
         self.stored = None if self.refresh else self.file.read()
         if self.stored is None or not 0 <= self.stored.age <= self.max_age:
             return None
-        return self._kept(self.stored)
+        return self._kept(self.stored) or None
 
     def received(self, content: bytes, response: Any) -> ModelCatalog:
         entries = listed(json_object(content, response), response, self.exchange.sent)
@@ -134,9 +134,9 @@ class _Listing:
     def instead(self, error: Exception) -> ModelCatalog:
         """Return the old list where the gateway cannot be asked. Raises the error otherwise."""
         translated = self.exchange.translated(error)
-        if self.stored is None or not (isinstance(translated, KiloError) and translated.retryable):
+        catalog = self._kept(self.stored) if self.stored is not None else None
+        if not catalog or not (isinstance(translated, KiloError) and translated.retryable):
             raise translated from error.__cause__
-        catalog = self._kept(self.stored)
         warnings.warn(
             f"the list of models is old ({ago(catalog.age or 0)}): {translated.message}",
             UserWarning,

@@ -6,8 +6,10 @@ A file or folder that cannot be read counts as none.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,9 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 FORMAT: Final = 1
+_NEVER_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # Windows has no such files
+_YEAR_10000: Final = 253_402_300_800
+"""No date is later to Python."""
 
 
 def folder() -> Path:
@@ -55,8 +60,8 @@ class ListFile:
     def read(self) -> Stored | None:
         """Return what the file holds, or None when there is no file or it cannot be used."""
         try:
-            held = json.loads(self.path.read_bytes())
-            if held["format"] == FORMAT and isinstance(held["entries"], list):
+            held = json.loads(_content(self.path))
+            if held["format"] == FORMAT and isinstance(held["entries"], list) and _is_time(held["fetched_at"]):
                 return Stored(float(held["fetched_at"]), held["entries"])
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             pass
@@ -80,11 +85,23 @@ class ListFile:
                 raise
 
 
+def _content(path: Path) -> bytes:
+    """Return what a file holds. Raises OSError for anything but a file: a FIFO would wait, a device never end."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NEVER_WAIT)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < _YEAR_10000
+
+
 def newest(base_url: str) -> ListFile | None:
     """Return the file of the gateway at `base_url` that was written last, whatever the account. Raises OSError."""
     prefix = gateway_prefix(base_url)
     with os.scandir(folder()) as found:
-        files = [file for file in found if file.name.startswith(prefix) and file.name.endswith(".json")]
+        files = [f for f in found if f.name.startswith(prefix) and f.name.endswith(".json") and f.is_file()]
     return ListFile(Path(max(files, key=lambda file: file.stat().st_mtime_ns).path)) if files else None
 
 

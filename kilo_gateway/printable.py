@@ -26,6 +26,14 @@ def printable(text: str, limit: int | None = None, *, lines: bool = True) -> str
     return cut + (" ..." if limit is not None and len(text) > limit else "")
 
 
+def described(value: object) -> str:
+    """Return the repr of a user's value in at most 200 characters, or what it is where that cannot be had."""
+    try:
+        return printable(repr(value), NAME_CHARACTERS, lines=False)
+    except (ValueError, RecursionError):  # an int of more than 4,300 digits, a list that contains itself often
+        return f"an {type(value).__name__}" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
 def _is_harmless(character: str, *, lines: bool) -> bool:
     if character.isprintable() or character in _JOINERS or (lines and character in "\n\t"):
         return True

@@ -11,13 +11,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kilo_gateway.plain import Mender, dicts, mapping, mend, object_of, string
 from kilo_gateway.usage import Usage
-
-if TYPE_CHECKING:
-    from kilo_gateway.settings import ChatRequest
 
 
 @dataclass(slots=True)
@@ -53,6 +50,26 @@ class ToolCall:
         if not text.endswith("}"):
             return None  # agents ask for every chunk of a stream: parsing a long text each time would add up
         return object_of(text)
+
+
+class Labels(Protocol):
+    """What an answer reports of its request."""
+
+    @property
+    def model(self) -> str:
+        """The requested model."""
+
+    @property
+    def tier(self) -> str | None:
+        """The requested auto tier."""
+
+    @property
+    def mode(self) -> str | None:
+        """The mode that was sent."""
+
+    @property
+    def include_response_headers(self) -> bool:
+        """Whether the answer's headers are reported too."""
 
 
 @dataclass(slots=True)
@@ -93,7 +110,7 @@ class Ending:
                 found.append(url)
         return found
 
-    def facts(self, request: ChatRequest) -> dict[str, Any]:
+    def facts(self, request: Labels) -> dict[str, Any]:
         """Return what an answer tells of itself and of its request, without what is not known."""
         usage = self.usage
         found = {

@@ -12,6 +12,7 @@ from pydantic import model_validator
 from kilo_gateway import fields, names, quirks, routing
 from kilo_gateway.account import AccountSettings, check_field
 from kilo_gateway.callers import user_stacklevel
+from kilo_gateway.json_values import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class GatewaySettings(AccountSettings):
     presence_penalty: fields.Penalty | None = None
     logprobs: bool | None = None
     top_logprobs: fields.TopLogprobs | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: fields.LogitBias | None = None
     parallel_tool_calls: bool | None = None
     """Whether the model may call several tools at once; sent only beside tools."""
     reasoning: fields.Reasoning = None
@@ -144,7 +145,10 @@ class GatewaySettings(AccountSettings):
         headers |= options.pop("extra_headers", None) or {}
         return ChatRequest(
             headers=headers,
-            query={**(self.default_query or {}), **(options.pop("extra_query", None) or {})},
+            query={
+                **to_json(self.default_query or {}, "default_query"),
+                **to_json(options.pop("extra_query", None) or {}, "extra_query"),
+            },
             timeout=options.pop("timeout", self.timeout),
             total_timeout=options.pop("total_timeout", self.total_timeout),
             stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
@@ -177,7 +181,7 @@ class GatewaySettings(AccountSettings):
             call["provider"] = {**(call.get("provider") or {}), "data_collection": data_collection}
         for name, value in call.items():
             body[name] = _merged(body.get(name), value) if name == "provider" else value
-        body = {name: value for name, value in _merged(body, extra).items() if value is not None}
+        body = {name: to_json(value, name) for name, value in _merged(body, extra).items() if value is not None}
         if not body.get("stop", True):
             del body["stop"]
         if not body.get("tools"):

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.pydantic import TypeBaseModel
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 import kilo_gateway as kilo
 from kilo_gateway import known_models, parts, prices
@@ -58,6 +58,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     """Let `invoke` stream internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
     """Further request fields; weaker than any field or call keyword."""
+    _profile_is_derived: bool = PrivateAttr(default=True)
+    """True if the profile is what is known of the model, and not the user's own."""
 
     @model_validator(mode="after")
     def _set_kilo_version(self) -> Self:
@@ -68,21 +70,35 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         info = known_models.known(self.model_id, base_url=self.base_url)
         return None if info is None else profile_of(info).copy()
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_a_given_profile(cls, values: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        model = build(values)
+        if isinstance(values, dict):
+            # Core has filled in the profile of the model by now, unless one was given.
+            model._profile_is_derived = values.get("profile") is None
+        return model
+
     def __setattr__(self, name: str, value: Any) -> None:
-        follows = name in ("model", "tier") and self._has_known_profile()
         super().__setattr__(name, value)
-        if follows:
-            self.profile = self._resolve_model_profile()
+        if name == "profile":
+            self._profile_is_derived = False
+        elif name in ("model", "tier") and self._profile_is_derived:
+            self._derive_profile()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy; one for another model has that model's profile, unless the user gave one."""
         copy = super().model_copy(update=update, deep=deep)
-        if update and not update.keys().isdisjoint(("model", "tier")) and self._has_known_profile():
-            copy.profile = update.get("profile") or copy._resolve_model_profile()
+        changed = update or {}
+        if changed.get("profile") is not None:
+            copy._profile_is_derived = False
+        elif self._profile_is_derived and not changed.keys().isdisjoint(("model", "tier")):
+            copy._derive_profile()
         return copy
 
-    def _has_known_profile(self) -> bool:
-        return self.profile == self._resolve_model_profile()
+    def _derive_profile(self) -> None:
+        self.profile = self._resolve_model_profile()
+        self._profile_is_derived = True
 
     @property
     def _llm_type(self) -> str:

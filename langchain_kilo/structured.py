@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.base import BaseOutputParser, OutputParserLike
@@ -27,9 +27,6 @@ from pydantic import BaseModel
 from kilo_gateway import parts, schemas
 from kilo_gateway.printable import TEXT_CHARACTERS, printable
 from langchain_kilo.errors import KiloRefusalError
-
-if TYPE_CHECKING:
-    from langchain_kilo.chat_models import ChatKilo
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -99,7 +96,7 @@ def _is_json(text: str) -> bool:
 
 
 def build(
-    llm: ChatKilo,
+    llm: BaseChatModel,
     schema: Any,
     *,
     method: Method,

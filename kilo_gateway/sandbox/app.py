@@ -8,6 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -24,8 +25,12 @@ from kilo_gateway.sandbox.errors import Refusal, render, upstream_body
 from kilo_gateway.sandbox.options import Options
 from kilo_gateway.sandbox.records import KEPT, Log, Record
 from kilo_gateway.sandbox.reply import Reply
+from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
 from kilo_gateway.sandbox.upstream import UpstreamRefusal
+
+if TYPE_CHECKING:
+    from kilo_gateway.sandbox.relay import Relay
 
 logger = logging.getLogger("kilo_gateway.sandbox")
 
@@ -41,6 +46,11 @@ class Gateway:
     def __init__(self, options: Options, *, keep: int = KEPT) -> None:
         self.options = options
         self.log = Log(keep)
+        self._relay: Relay | None = None
+        if options.upstream_url is not None:
+            from kilo_gateway.sandbox.relay import Relay  # it imports the openai package
+
+            self._relay = Relay(options.upstream_url, options.upstream_model)
         self.stopping = asyncio.Event()
         self._lock = threading.Lock()
         self._number = 0
@@ -164,19 +174,20 @@ class Gateway:
                 mode=call.mode,
                 effective=call.effective,
             )
-        if call.scenario:
+        scenario = _scenario(call)
+        if scenario:
             with self._lock:
                 self._repetitions[call.served] += 1
                 call.repetition = self._repetitions[call.served]
-            if call.scenario.refuse and (page := call.scenario.refuse(call)):
+            if scenario.refuse and (page := scenario.refuse(call)):
                 return _paged(page)
-        elif self.options.relay:
-            return await self.options.relay.answer(call)
+        elif self._relay:
+            return await self._relay.answer(call)
         replies = model.answer(call)
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
-        scenario = call.scenario
+        scenario = _scenario(call)
         items = wire.chunks(call, _said(call, replies))
         changed = scenario.frames(call, items) if scenario and scenario.frames else items
         framing = scenario.framing if scenario else sse.PLAIN
@@ -185,9 +196,13 @@ class Gateway:
         return Answer(200, parts, framing.headers, streaming=True, delay=delay)
 
 
+def _scenario(call: Call) -> Scenario | None:
+    return SCENARIOS[call.scenario] if call.scenario else None
+
+
 def _whole(call: Call, replies: list[Reply]) -> Answer:
     made = wire.completion(call, _said(call, replies))
-    scenario = call.scenario
+    scenario = _scenario(call)
     changed = scenario.body(call, made) if scenario and scenario.body else made
     if isinstance(changed, Page):
         return _paged(changed)
@@ -195,7 +210,7 @@ def _whole(call: Call, replies: list[Reply]) -> Answer:
 
 
 def _said(call: Call, replies: list[Reply]) -> list[Reply]:
-    scenario: Scenario | None = call.scenario
+    scenario = _scenario(call)
     if scenario and scenario.reply:
         for reply in replies:
             scenario.reply(call, reply)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kilo_gateway.sandbox.credentials import ANONYMOUS, Identity
 from kilo_gateway.sandbox.options import Options, Upstream
-
-if TYPE_CHECKING:
-    from kilo_gateway.sandbox.scenarios.base import Scenario
 
 Json = dict[str, Any]
 
@@ -31,7 +28,13 @@ class Call:
     requested: str = ""
     served: str = ""
     tier: str | None = None
-    scenario: Scenario | None = None
+    scenario: str | None = None
+    """The id of the scenario that is played, if any."""
+    upstream: Upstream = field(init=False)
+    """The shape of the answer; admission sets that of the scenario."""
+
+    def __post_init__(self) -> None:
+        self.upstream = self.options.upstream
 
     def header(self, name: str, limit: int = 500) -> str | None:
         """Return a header cut and trimmed as the gateway does, or None when nothing is left."""
@@ -40,10 +43,6 @@ class Call:
     @property
     def mode(self) -> str | None:
         return self.header("x-kilocode-mode")
-
-    @property
-    def upstream(self) -> Upstream:
-        return (self.scenario and self.scenario.upstream) or self.options.upstream
 
     @property
     def streaming(self) -> bool:

@@ -56,7 +56,9 @@ def _model(call: Call) -> None:
         raise Refusal("model-missing")
     call.requested = model
     call.served = model.strip().lower()
-    call.scenario = SCENARIOS.get(call.served)
+    if (scenario := SCENARIOS.get(call.served)) is not None:
+        call.scenario = scenario.id
+        call.upstream = scenario.upstream or call.upstream
 
 
 def _messages(call: Call) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from kilo_gateway.sandbox.relay import Relay
+from typing import Literal
 
 Era = Literal["E1", "E2", "E3"]
 CatalogIds = Literal["mid-2026", "E3"]
@@ -26,7 +23,9 @@ class Options:
     catalog_ids: CatalogIds
     upstream: Upstream
     delay: float
-    relay: Relay | None = None
+    upstream_url: str | None = None
+    """The server that answers instead of the canned model."""
+    upstream_model: str | None = None
 
     @classmethod
     def for_era(
@@ -46,11 +45,12 @@ class Options:
         """Return the switches of `era`; raises ValueError for a value the sandbox does not know."""
         _require("era", era, ("E1", "E2", "E3"))
         _require("catalog_ids", catalog_ids, ("mid-2026", "E3"))
-        relay = None
-        if upstream not in ("openrouter", "vercel"):
-            from kilo_gateway.sandbox.relay import Relay  # it imports the openai package
-
-            upstream, relay = "openrouter", Relay(upstream, upstream_model)
+        shape: Upstream = "vercel" if upstream == "vercel" else "openrouter"
+        upstream_url = None if upstream in ("openrouter", "vercel") else upstream
+        if upstream_url is not None and not upstream_url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"upstream={upstream!r} must be 'openrouter', 'vercel' or the http(s) base URL of a server"
+            )
         _require("credits_status", credits_status, (402, 200))
         if delay < 0:
             raise ValueError(f"delay={delay!r} must not be negative")
@@ -64,9 +64,10 @@ class Options:
             error_type=era != "E1" if error_type is None else error_type,
             credits_status=credits_status,
             catalog_ids=catalog_ids,
-            upstream=upstream,
+            upstream=shape,
             delay=delay,
-            relay=relay,
+            upstream_url=upstream_url,
+            upstream_model=upstream_model,
         )
 
 

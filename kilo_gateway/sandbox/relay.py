@@ -46,8 +46,6 @@ class Relay:
     """Asks the server at `url` (its base URL, mostly ending in /v1) for `model`, by default its first one."""
 
     def __init__(self, url: str, model: str | None = None) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"upstream={url!r} must be 'openrouter', 'vercel' or the http(s) base URL of a server")
         self._url = url
         self._model = model
 

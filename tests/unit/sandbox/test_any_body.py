@@ -13,6 +13,7 @@ from kilo_gateway.sandbox.call import Call
 from kilo_gateway.sandbox.checks import admit
 from kilo_gateway.sandbox.errors import Refusal
 from kilo_gateway.sandbox.options import Options
+from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.upstream import UpstreamRefusal
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 200) | st.text(max_size=8) | st.just("required")
@@ -72,9 +73,10 @@ def test_any_body_is_refused_or_answered(body: Any) -> None:
     try:
         admit(call)
         replies = model.answer(call)
-        if call.scenario and call.scenario.reply:
+        scenario = SCENARIOS[call.scenario] if call.scenario else None
+        if scenario and scenario.reply:
             for reply in replies:
-                call.scenario.reply(call, reply)
+                scenario.reply(call, reply)
     except (Refusal, UpstreamRefusal):
         return
     assert wire.completion(call, replies)["choices"]
