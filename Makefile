@@ -97,11 +97,11 @@ docs: $(DOCS)/.installed ## Build the documentation into site/; fails on broken 
 	! grep -rE '<(script|link|img|iframe)[^>]+(src|href)="(https?:)?//' site --include='*.html'
 	@echo "site/index.html is built"
 
-lint: $(VENV)/.installed ## Check style with ruff, the words of the prose, and that imports go down the layers
+lint: $(VENV)/.installed ## Check the style with ruff, the layers of imports, and the words of the prose
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/tools/check_words.py $(PROSE)
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tests/tools/check_words.py $(PROSE)
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy
