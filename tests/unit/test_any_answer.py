@@ -237,7 +237,10 @@ DEEP = [150, 250, 900]
 
 
 def nested(depth: int) -> Any:
-    return functools.reduce(lambda inner, _: {"a": [inner]}, range(depth // 2), {})
+    value: Any = {}
+    for _ in range(depth // 2):
+        value = {"a": [value]}
+    return value
 
 
 @pytest.mark.parametrize("depth", DEEP)
