@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
@@ -22,9 +23,10 @@ from kilo_gateway import known_models, parts, prices
 from kilo_gateway.fields import ExtraBody, revealed
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
-from langchain_kilo import chunks, errors
+from langchain_kilo import chunks
 from langchain_kilo.messages import to_wire
 from langchain_kilo.profiles import profile_of
+from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not wait for
@@ -209,11 +211,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, run_manager, kwargs, stream=False)
-        try:
+        with langchain_errors():
             reply = kilo.chat.create(self, request)
-        except Exception as error:
-            errors.classify(error)
-            raise
         return _result(reply, request)
 
     async def _agenerate(
@@ -224,11 +223,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> ChatResult:
         request = self._request(messages, stop, run_manager, kwargs, stream=False)
-        try:
+        with langchain_errors():
             reply = await kilo.chat.acreate(self, request)
-        except Exception as error:
-            errors.classify(error)
-            raise
         return _result(reply, request)
 
     def _stream(
@@ -240,17 +236,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, run_manager, kwargs, stream=True)
         deltas = kilo.chat.stream(self, request)
-        try:
+        with langchain_errors(), closing(deltas):
             for delta in deltas:
                 chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
                 if run_manager:
                     run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
-        except Exception as error:
-            errors.classify(error)
-            raise
-        finally:
-            deltas.close()
 
     async def _astream(
         self,
@@ -261,17 +252,13 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     ) -> AsyncIterator[ChatGenerationChunk]:
         request = self._request(messages, stop, run_manager, kwargs, stream=True)
         deltas = kilo.chat.astream(self, request)
-        try:
-            async for delta in deltas:
-                chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
-                if run_manager:
-                    await run_manager.on_llm_new_token(delta.text, chunk=chunk)
-                yield chunk
-        except Exception as error:
-            errors.classify(error)
-            raise
-        finally:
-            await deltas.aclose()
+        with langchain_errors():
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
+                    if run_manager:
+                        await run_manager.on_llm_new_token(delta.text, chunk=chunk)
+                    yield chunk
 
     def bind(self, **kwargs: Any) -> ChatKiloBinding:
         """Return the model with keywords of a call; the values of `extra_headers` do not show in it."""

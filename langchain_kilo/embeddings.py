@@ -12,7 +12,8 @@ from langchain_core.embeddings import Embeddings
 import kilo_gateway as kilo
 from kilo_gateway import fields
 from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector
-from langchain_kilo import callbacks, errors
+from langchain_kilo import callbacks
+from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
     from kilo_gateway.embeddings import Embedded
@@ -65,10 +66,8 @@ class KiloEmbeddings(EmbeddingSettings, Embeddings):
                 bar.update(len(batch.vectors))
 
         try:
-            yield told
-        except Exception as error:
-            errors.classify(error)
-            raise
+            with langchain_errors():
+                yield told
         finally:
             if bar is not None:
                 bar.close()

@@ -26,7 +26,6 @@ from pydantic import BaseModel
 
 from kilo_gateway import parts, schemas
 from kilo_gateway.printable import TEXT_CHARACTERS, printable
-from langchain_kilo.errors import KiloRefusalError
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -70,6 +69,8 @@ _JsonOutputParser = _complete(JsonOutputParser)
 
 def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
+        from langchain_kilo.errors import KiloRefusalError  # deferred: it imports the openai package
+
         raise KiloRefusalError(refusal, message)
     cut = message.response_metadata.get("finish_reason") == "length"
     remedy = "it was cut at the output limit: raise max_tokens" if cut else "ask again, or try another method or model"

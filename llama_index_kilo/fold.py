@@ -104,9 +104,9 @@ def _images(urls: Sequence[str]) -> Iterator[ImageBlock]:
             yield ImageBlock(url=url)
 
 
-def _bytes(told: Any) -> list[int]:
-    """Return the bytes of a token; none where they are not told as numbers."""
-    return told if isinstance(told, list) and all(type(byte) is int for byte in told) else []
+def _bytes(values: Any) -> list[int]:
+    """Return the bytes of a token, or an empty list where they are not numbers."""
+    return values if isinstance(values, list) and all(type(value) is int for value in values) else []
 
 
 def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:

@@ -120,6 +120,7 @@ def test_the_wheel_holds_the_packages_their_types_and_the_table_of_models(tmp_pa
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert {"kilo_gateway/data/models.json", "kilo_gateway/data/tiers.json"} <= names
 
 

@@ -97,7 +97,7 @@ def test_any_content(file: ListFile, content: bytes) -> None:
 @pytest.mark.parametrize(
     "fetched_at", [10**400, -(10**400), math.inf, -math.inf, math.nan, -1, 1e300, "1", None, True, [1]]
 )
-def test_a_time_that_is_none_makes_the_file_unusable(file: ListFile, fetched_at: Any) -> None:
+def test_an_impossible_time_makes_the_file_unusable(file: ListFile, fetched_at: Any) -> None:
     file.path.write_bytes(held(fetched_at=fetched_at))
     assert file.read() is None
 
@@ -121,7 +121,7 @@ def lay_broken_link(path: Path) -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has neither FIFOs nor devices as files")
 @pytest.mark.parametrize("lay", [lay_fifo, lay_folder, lay_endless_device, lay_broken_link])
-def test_what_is_no_file_is_left_alone(file: ListFile, lay: Any) -> None:
+def test_other_things_than_files_are_left_alone(file: ListFile, lay: Any) -> None:
     older = ListFile.of(GATEWAY, "somebody else")
     older.write(GOOD)
     lay(file.path)
@@ -136,7 +136,7 @@ def test_what_is_no_file_is_left_alone(file: ListFile, lay: Any) -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has neither FIFOs nor devices as files")
 @pytest.mark.parametrize("lay", [lay_fifo, lay_endless_device, lay_broken_link])
-def test_what_is_no_file_is_replaced(file: ListFile, lay: Any) -> None:
+def test_other_things_than_files_are_replaced(file: ListFile, lay: Any) -> None:
     lay(file.path)
     file.write(GOOD)
     assert file.read() == GOOD
