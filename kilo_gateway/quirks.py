@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from kilo_gateway import schemas
+from kilo_gateway import json_schema
 from kilo_gateway.callers import user_stacklevel
 from kilo_gateway.plain import mapping
 
@@ -41,7 +41,7 @@ def _without_references(body: dict[str, Any]) -> dict[str, Any]:
         adapted["tools"] = [_plain_tool(tool) for tool in tools]
     form = mapping(body.get("response_format"))
     if schema := mapping(form.get("json_schema")).get("schema"):
-        told = {**form["json_schema"], "schema": schemas.plain(schema, "response_format")}
+        told = {**form["json_schema"], "schema": json_schema.for_google(schema, "response_format")}
         adapted["response_format"] = {**form, "json_schema": told}
     return adapted
 
@@ -50,5 +50,5 @@ def _plain_tool(tool: Any) -> Any:
     function = mapping(mapping(tool).get("function"))
     if not (parameters := function.get("parameters")):
         return tool
-    plain = schemas.plain(parameters, str(function.get("name")))
+    plain = json_schema.for_google(parameters, str(function.get("name")))
     return {**tool, "function": {**function, "parameters": plain}}

@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from kilo_gateway import parts, schemas
+from kilo_gateway import json_schema, parts
 from kilo_gateway.printable import TEXT_CHARACTERS, printable
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
@@ -170,17 +170,17 @@ def tool_of(tool: Any, *, strict: bool | None) -> dict[str, Any]:
 
 def _converted(tool: Any, strict: bool | None) -> dict[str, Any]:
     if isinstance(tool, dict) and "$ref" in tool:
-        tool = schemas.with_top_level(tool)
+        tool = json_schema.with_top_level(tool)
     arguments = tool.tool_call_schema if isinstance(tool, BaseTool) else tool
     if isinstance(arguments, type) and issubclass(arguments, BaseModel):
         schema = arguments.model_json_schema()
-        if schemas.contains_itself(schema):
+        if json_schema.contains_itself(schema):
             # Core writes definitions out, and leaves an empty schema where one contains itself.
-            full = schemas.with_top_level(schema)
+            full = json_schema.with_top_level(schema)
             function: dict[str, Any] = {
                 "name": tool.name if isinstance(tool, BaseTool) else arguments.__name__,
                 "description": tool.description if isinstance(tool, BaseTool) else full.get("description", ""),
-                "parameters": schemas.strict(full) if strict else full,
+                "parameters": json_schema.strict(full) if strict else full,
             }
             return {"type": "function", "function": function if strict is None else {**function, "strict": strict}}
     return convert_to_openai_tool(tool, strict=strict)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from kilo_gateway import GatewaySettings, schemas
+from kilo_gateway import GatewaySettings, json_schema
 
 GEMINI, CLAUDE = "google/gemini-2.5-flash", "anthropic/claude-sonnet-4.6"
 
@@ -89,7 +89,7 @@ def test_types_that_are_lists() -> None:
         "type": "object",
         "properties": {"a": {"type": ["string", "null"]}, "default": {"type": ["null", "integer"]}},
     }
-    assert schemas.plain(schema, "x")["properties"] == {
+    assert json_schema.for_google(schema, "x")["properties"] == {
         "a": {"type": "string", "nullable": True},
         "default": {"type": "integer", "nullable": True},
     }
@@ -129,7 +129,7 @@ SCHEMAS = st.recursive(
 @given(SCHEMAS)
 def test_no_schema_keeps_a_reference(schema: dict[str, Any]) -> None:
     root = {**schema, "$defs": {"A": {"type": "object", "properties": {"b": {"type": "number"}}}}}
-    plain = schemas.plain(root, "x")
+    plain = json_schema.for_google(root, "x")
 
     def check(node: Any) -> None:
         assert not isinstance(node.get("$ref"), str)
@@ -190,23 +190,23 @@ def test_otherwise_nobody_is_warned(model: str, choice: Any, reasoning: Any) -> 
     ],
 )
 def test_corners_of_json_schema(schema: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert schemas.plain(schema, "x") == sent
+    assert json_schema.for_google(schema, "x") == sent
 
 
 def test_a_reference_by_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="'x' refers to '#anchor'"):
-        schemas.plain({"properties": {"a": {"$ref": "#anchor"}}}, "x")
+        json_schema.for_google({"properties": {"a": {"$ref": "#anchor"}}}, "x")
 
 
 def test_what_contains_itself() -> None:
-    assert schemas.contains_itself(Tree.model_json_schema())
-    assert not schemas.contains_itself(Person.model_json_schema())
+    assert json_schema.contains_itself(Tree.model_json_schema())
+    assert not json_schema.contains_itself(Person.model_json_schema())
     there_and_back = {"A": {"items": {"$ref": "#/$defs/B"}}, "B": {"items": {"$ref": "#/$defs/A"}}}
-    assert schemas.contains_itself({"$defs": there_and_back})
+    assert json_schema.contains_itself({"$defs": there_and_back})
 
 
 def test_strict_schemas_name_all_fields_and_take_no_others() -> None:
-    found = schemas.strict(Person.model_json_schema())
+    found = json_schema.strict(Person.model_json_schema())
     assert found["required"] == list(Person.model_fields)
     assert found["additionalProperties"] is found["$defs"]["Address"]["additionalProperties"] is False
     assert "default" not in found["properties"]["kind"]
