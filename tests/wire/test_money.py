@@ -279,8 +279,9 @@ async def test_a_cancelled_wait_takes_nothing(account: dict[str, Any]) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await stream.aclose()
-    assert budget.under_way_usd == 0
+    # LangChain may leave the closing of the model's own generator to the event loop: the next call waits for it.
     assert (await llm.ainvoke("Hello")).text
+    assert budget.under_way_usd == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
