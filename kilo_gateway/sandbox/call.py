@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kilo_gateway.sandbox.credentials import ANONYMOUS, Identity
@@ -39,6 +41,11 @@ class Call:
     def header(self, name: str, limit: int = 500) -> str | None:
         """Return a header cut and trimmed as the gateway does, or None when nothing is left."""
         return self.headers.get(name, "")[:limit].strip() or None
+
+    @cached_property
+    def digest(self) -> str:
+        """What the ids of an answer are made of: each chunk of a stream has one, and the request may be large."""
+        return hashlib.sha256(f"{self.number}".encode() + self.raw).hexdigest()
 
     @property
     def mode(self) -> str | None:

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 _ACTION = re.compile(r"^Action: (\S+)", re.MULTILINE)
 _OBSERVED = "Observation:"
 MOST_READ = 200_000
-"""Characters of one message that the canned model reads: the beginning and the end of a longer one."""
+"""Characters of one text that the canned model reads: the beginning and the end of a longer one."""
 _TEXT_KINDS = frozenset({"text", "input_text", "output_text"})
 
 
@@ -30,6 +30,11 @@ class Turn:
         return frozenset(name for name, _ in self.results)
 
 
+def clipped(text: str) -> str:
+    """Return the part of a text that the canned model reads."""
+    return text if len(text) <= MOST_READ else f"{text[: MOST_READ // 2]}\n{text[-MOST_READ // 2 :]}"
+
+
 def read(messages: list[Json]) -> Turn:
     """Return the last user turn of a conversation."""
     turn = Turn()
@@ -38,14 +43,13 @@ def read(messages: list[Json]) -> Turn:
     for message in messages:
         role = message.get("role")
         text, attachments = _content(message.get("content"))
-        if len(text) > MOST_READ:
-            text = f"{text[: MOST_READ // 2]}\n{text[-MOST_READ // 2 :]}"
+        text = clipped(text)
         if role == "user" and turn.user and text.startswith(_OBSERVED):
             turn.results.append((action, text.removeprefix(_OBSERVED).strip()))
         elif role == "user":
             turn.user, turn.attachments, turn.results = text, attachments, []
         elif role in ("system", "developer"):
-            turn.system = "\n".join(filter(None, (turn.system, text)))
+            turn.system = clipped("\n".join(filter(None, (turn.system, text))))
         elif role == "assistant":
             if acted := _ACTION.findall(text):
                 action = acted[-1]

@@ -9,6 +9,7 @@ import struct
 from functools import lru_cache
 from typing import Any
 
+from kilo_gateway.sandbox.conversation import clipped
 from kilo_gateway.sandbox.credentials import Identity
 from kilo_gateway.sandbox.errors import Refusal
 from kilo_gateway.sandbox.odd_embeddings import ANSWERS, PREFIX
@@ -123,6 +124,7 @@ def vector(text: str, size: int) -> list[float]:
     With so many places a word, unlike words overlap little and evenly, in small spaces too.
     """
     values = [0.0] * size
+    text = clipped(text)
     for term in terms(text) or words(text) or [text]:
         for place, sign in _places(term):
             values[place % size] += sign

@@ -32,7 +32,7 @@ def say(call: Call, turn: Turn) -> str:
     """Return the text of an answer."""
     wanted = call.body.get("response_format")
     wanted = wanted if isinstance(wanted, dict) else {}
-    facts = Facts("\n".join([turn.user, *(result for _, result in turn.results)]))
+    facts = Facts(conversation.clipped("\n".join([turn.user, *(result for _, result in turn.results)])))
     if wanted.get("type") == "json_schema":
         schema = (wanted.get("json_schema") or {}).get("schema") or {}
         return json.dumps(instance(schema, facts), ensure_ascii=False)

@@ -15,9 +15,10 @@ from kilo_gateway.sandbox.reply import Reply
 from kilo_gateway.sandbox.text import content_words, count_tokens, sentences, terms
 
 _LONG = 40
-_RULE = re.compile(r"^\s*-{5,}\s*$|-{15,}", re.MULTILINE)
+# Where a line begins, only blanks of that line are skipped: with \s, a run of empty lines is read again from each.
+_RULE = re.compile(r"^[^\S\n]*-{5,}[^\S\n]*$|-{15,}", re.MULTILINE)
 _QUESTION = re.compile(
-    r"^\s*<?(?:query|question|user question|original query|q)>?\s*(?:is as follows)?\s*:\s*(.+)$",
+    r"^[^\S\n]*<?(?:query|question|user question|original query|q)>?\s*(?:is as follows)?\s*:\s*(.+)$",
     re.IGNORECASE | re.MULTILINE,
 )
 _ASKED = re.compile(r"question(?: is)?:? ['\"](.+?)['\"]\s*$", re.IGNORECASE | re.MULTILINE)
@@ -93,6 +94,8 @@ def _unescaped(prompt: str) -> str:
 
 
 def _schemas(prompt: str) -> list[tuple[dict[str, Any], int, int]]:
+    if '"properties"' not in prompt:
+        return []  # nothing to try at each brace of a long text
     decoder = json.JSONDecoder()
     found, position = [], 0
     while (position := prompt.find("{", position)) >= 0:
@@ -176,7 +179,7 @@ def _keywords(text: str) -> str:
 
 def _choice(text: str) -> tuple[int, str]:
     """Return number and text of the numbered item closest to the question."""
-    items = re.findall(r"^\s*\((\d+)\)\s*(.+)$", _context(text), re.MULTILINE)
+    items = re.findall(r"^[^\S\n]*\((\d+)\)\s*(.+)$", _context(text), re.MULTILINE)
     asked = content_words(_question(text))
     number, item = max(items, key=lambda item: len(asked & content_words(item[1])), default=("1", ""))
     return int(number), item.strip()

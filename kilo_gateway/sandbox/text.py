@@ -63,7 +63,7 @@ def sentences(text: str) -> list[str]:
 
 def pieces(text: str) -> list[str]:
     """Split into word-size pieces whose concatenation is the text."""
-    return re.findall(r"\s*\S+", text) + re.findall(r"\s+\Z", text)
+    return re.findall(r"\s*\S+|\s+\Z", text)
 
 
 def count_tokens(text: str) -> int:

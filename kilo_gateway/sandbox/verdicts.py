@@ -7,8 +7,10 @@ import re
 
 from kilo_gateway.sandbox.text import content_words
 
-_CLAIM = re.compile(r"^\s*(?:Information|Response|Claim|Statement):(.*?)(?=^\s*Context:)", re.MULTILINE | re.DOTALL)
-_CONTEXT = re.compile(r"^\s*Context:(.*?)(?:^\s*Answer:|\Z)", re.MULTILINE | re.DOTALL)
+_CLAIM = re.compile(
+    r"^[^\S\n]*(?:Information|Response|Claim|Statement):(.*?)(?=^[^\S\n]*Context:)", re.MULTILINE | re.DOTALL
+)
+_CONTEXT = re.compile(r"^[^\S\n]*Context:(.*?)(?:^[^\S\n]*Answer:|\Z)", re.MULTILINE | re.DOTALL)
 _TOOLS = re.compile(r"<Tools>\s*```json\s*(\{.*?\})\s*```\s*<User Question>\s*(.+?)\s*(?:<Output>|\Z)", re.DOTALL)
 _SUPPORTED = 2 / 3
 

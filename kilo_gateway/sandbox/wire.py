@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -117,10 +116,9 @@ def gateway_metadata(call: Call, replies: list[Reply]) -> Json:
 
 def generation_id(call: Call) -> str:
     """Return an id in the upstream's format; the same request in the same place has the same id."""
-    digest = hashlib.sha256(f"{call.number}".encode() + call.raw).hexdigest()
     if call.upstream == "vercel":
-        return f"gen_01{digest[:24].upper()}"
-    return f"gen-{_EPOCH + call.number}-{digest[:20]}"
+        return f"gen_01{call.digest[:24].upper()}"
+    return f"gen-{_EPOCH + call.number}-{call.digest[:20]}"
 
 
 def envelope(call: Call, kind: str) -> Json:

@@ -1,0 +1,56 @@
+"""A large request costs the sandbox time in proportion to its size, whatever its form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from kilo_gateway.sandbox import embeddings, model, wire
+from kilo_gateway.sandbox.call import Call
+from kilo_gateway.sandbox.checks import admit
+from kilo_gateway.sandbox.conversation import MOST_READ, clipped
+from kilo_gateway.sandbox.options import Options
+
+
+def call(text: str, **fields: Any) -> Call:
+    body = {"model": "sandbox/echo", "messages": [{"role": "user", "content": text}], **fields}
+    return admit(Call({}, Options.for_era("E3"), json.dumps(body).encode()))
+
+
+def test_the_chunks_of_a_stream_hash_the_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = call("word " * 5_000, stream=True)
+    replies = model.answer(asked)
+    hashed = 0
+    real = hashlib.sha256
+
+    def counted(data: bytes) -> Any:
+        nonlocal hashed
+        hashed += len(data)
+        return real(data)
+
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    assert len(wire.chunks(asked, replies)) > 5_000
+    assert hashed < 2 * len(asked.raw)
+
+
+@pytest.mark.timeout(10)  # half a second each; minutes, when the time grows with the square of the length
+@pytest.mark.parametrize("text", ["\n", "{", " ", "a\n\n", "Context:\n", '{"'])
+def test_a_long_run_of_anything_is_answered(text: str) -> None:
+    asked = call(text * (MOST_READ // len(text)), stream=True)
+    assert wire.chunks(asked, model.answer(asked))
+
+
+def test_many_results_of_tools_are_read_at_both_ends() -> None:
+    results = [f"Oslo {number}. " + "x" * MOST_READ for number in range(5)]
+    read = clipped("\n".join(results))
+    assert len(read) <= MOST_READ + 1
+    assert read.startswith("Oslo 0.")
+
+
+def test_a_vector_is_made_of_the_ends_of_a_long_text() -> None:
+    long = "begin " + "x " * MOST_READ + "end"
+    assert embeddings.vector(long, 64) == embeddings.vector(clipped(long), 64)
+    assert embeddings.vector(long, 64) != embeddings.vector(f"{long} Oslo", 64)
