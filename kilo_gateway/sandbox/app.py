@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kilo_gateway.sandbox")
 
 _ROOTS = ("/api/gateway", "/api/openrouter")
-_LOOPBACK = re.compile(r"(127(\.\d{1,3}){3}|\[::1\]|([a-z0-9-]+\.)*localhost)(:\d+)?", re.IGNORECASE)
+_LOOPBACK = r"(127(\.\d{1,3}){3}|\[::1\]|([a-z0-9-]+\.)*localhost)(:\d+)?"
+_LOCAL_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
+_LOCAL_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_LOOPBACK}", re.IGNORECASE)
 _FOREIGN = b'{"error":{"message":"The sandbox answers only programs of its machine: check Host and Origin","code":403}}'
 _KINDS = {"/responses": "responses", "/messages": "messages"}
 
@@ -226,9 +227,9 @@ def _is_local(headers: Headers) -> bool:
 
     A name that resolves to 127.0.0.1 (DNS rebinding) shows in Host, a page of another site in Origin.
     """
-    origin = headers.get("origin")
-    hosts = [headers.get("host", "localhost"), "localhost" if origin is None else urlsplit(origin).netloc]
-    return all(_LOOPBACK.fullmatch(host) for host in hosts)
+    host, origin = headers.get("host"), headers.get("origin")
+    local_host = host is None or _LOCAL_HOST.fullmatch(host)
+    return bool(local_host and (origin is None or _LOCAL_ORIGIN.fullmatch(origin)))
 
 
 def _relative(path: str) -> str | None:

@@ -33,6 +33,9 @@ BODY = json.dumps({"model": "kilo-auto/free", "messages": [{"role": "user", "con
         ("origin", "https://evil.example", False),
         ("origin", "http://127.0.0.1.evil.example", False),
         ("origin", "null", False),
+        ("origin", "http://[evil", False),
+        ("origin", "http://localhost@evil.example", False),
+        ("origin", "https://[::1]:3000", True),
     ],
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
