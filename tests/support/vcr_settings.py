@@ -1,5 +1,6 @@
 """How cassettes are recorded and replayed: from the sandbox or the live gateway, and with no secrets in them."""
 
+import inspect
 import json
 import re
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ def config(source: Source) -> dict[str, Any]:
         # Whatever the base URL was, what follows it is `/chat/completions`.
         request.uri = f"{REPLAY_URL}/{'/'.join(request.path.split('/')[-2:])}"
         request.headers = _kept(request.headers, KEPT_REQUEST_HEADERS)
-        request.body = hidden(_numbered(request.body))
+        request.body = hidden(_normal(request.body))
         return request
 
     def anonymous_response(response: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +88,27 @@ def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {name.lower(): value for name, value in headers.items() if name.lower() in names}
 
 
-def _numbered(body: bytes) -> bytes:
-    """Return a request's body with its tool calls numbered: langchain-tests makes up new ids in every run."""
+def _normal(body: bytes) -> bytes:
+    """Return a request's body as it is in every run and on every Python."""
     sent = json.loads(body)
+    _number_calls(sent)
+    _clean_descriptions(sent.get("tools", []))
+    return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _clean_descriptions(schema: Any) -> None:
+    """Remove the indentation of docstrings, as Python does from 3.13 on: a tool's description is one."""
+    if isinstance(schema, dict):
+        if isinstance(text := schema.get("description"), str):
+            schema["description"] = inspect.cleandoc(text)
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for item in schema:
+            _clean_descriptions(item)
+
+
+def _number_calls(sent: dict[str, Any]) -> None:
+    """Number the tool calls: langchain-tests makes up new ids in every run."""
     calls = [call for message in sent["messages"] for call in message.get("tool_calls") or ()]
     found = [call["id"] for call in calls] + [message.get("tool_call_id") for message in sent["messages"]]
     numbers = {name: f"call_{n}" for n, name in enumerate(dict.fromkeys(filter(None, found)))}
@@ -98,4 +117,3 @@ def _numbered(body: bytes) -> bytes:
     for message in sent["messages"]:
         if "tool_call_id" in message:
             message["tool_call_id"] = numbers[message["tool_call_id"]]
-    return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
