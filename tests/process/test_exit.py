@@ -4,6 +4,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from kilo_gateway.sandbox import Sandbox
 from tests.support.ways import both
 
@@ -35,6 +37,10 @@ loop.run_until_complete(hold())
 """
 
 
+@pytest.mark.skipif(
+    sys.version_info[:3] == (3, 13, 0),
+    reason="CPython 3.13.0 crashes where an exit finds a sync stream open, that of the openai client by itself as well",
+)
 @both
 def test_an_exit_with_streams_open_prints_nothing(kilo_sandbox: Sandbox, cls: Any) -> None:
     """A sync one, one in a thread, async ones left, held beyond their loop, and in a loop that nobody closed."""
