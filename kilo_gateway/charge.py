@@ -181,8 +181,10 @@ class Charge:
         if isinstance(error, KiloError) and error.usage is None and self._progress is not None:
             error.usage = self._progress.usage
         if self._budget is not None:
-            self._see_the_rest()
-            self._budget.settle(self, self._cost(error))
+            try:
+                self._see_the_rest()
+            finally:
+                self._budget.settle(self, self._cost(error))
 
     def _cost(self, error: BaseException | None) -> Cost | None:
         """Return what the last attempt has cost; None if the gateway refused it."""

@@ -172,7 +172,8 @@ class Exchange:
         return seconds is None or self.max_retry_wait is None or seconds <= self.max_retry_wait
 
     def _failed(self, error: Exception) -> Exception:
-        self.lost = error_table.may_have_arrived(error)
+        # Our own errors follow an answer that refused the request, or an attempt that is counted already.
+        self.lost = not isinstance(error, KiloError) and error_table.may_have_arrived(error)
         return self.translated(error)
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:

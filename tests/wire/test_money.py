@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, chat, list_models
+from kilo_gateway import (
+    GatewaySettings,
+    KiloBudget,
+    KiloBudgetExceeded,
+    KiloError,
+    KiloTimeoutError,
+    Usage,
+    chat,
+    list_models,
+)
 from kilo_gateway.budget import Cost, Holder
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.usage import parse_usage
@@ -170,6 +179,19 @@ async def test_a_request_that_was_never_sent_counts_nothing(way: str) -> None:
     with server(b"", listening=False) as (url, seen), pytest.raises(KiloError):
         await ask(cls(base_url=url + GATEWAY, budget=budget, max_retries=1))
     assert (seen, budget.spent_usd, budget.under_way_usd) == ([], 0, 0)
+
+
+@every_way
+@pytest.mark.usefixtures("listed")
+async def test_a_refusal_that_leaves_no_time_to_ask_again_counts_nothing(way: str) -> None:
+    cls, ask = WAYS[way]
+    budget = KiloBudget(limit_usd=10)
+    busy = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+    with server(busy) as (url, seen):
+        with pytest.raises(KiloTimeoutError, match="total_timeout=5 seconds"):
+            await ask(cls(model=PAID, base_url=url + GATEWAY, budget=budget, total_timeout=5))
+    assert len(seen) == 1
+    assert (budget.spent_usd, budget.under_way_usd, budget.estimated_calls) == (0, 0, 0)
 
 
 def test_calls_of_unknown_price_run_one_at_a_time() -> None:
