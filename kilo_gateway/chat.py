@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator,
 from contextlib import suppress
 from typing import Any, Final
 
-from kilo_gateway import error_table, notices
+from kilo_gateway import notices
 from kilo_gateway.charge import Charge
 from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.reply import Delta, Reply
@@ -113,13 +113,8 @@ def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
     return Exchange(
         settings,
         PATH,
-        error_table.Sent(
-            model=request.model,
-            keyed=settings.bearer is not None,
-            organization=settings.organization_id is not None,
-            timeout=request.timeout,
-            several=request.payload.get("n") not in (None, 1),
-        ),
+        model=request.model,
+        several=request.payload.get("n") not in (None, 1),
         body=request.payload,
         headers=request.headers,
         query=request.query,

@@ -166,23 +166,8 @@ class _Call:
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
         notices.warn_once(settings, settings.model, payload)
-        self.exchange = Exchange(
-            settings,
-            PATH,
-            error_table.Sent(
-                model=settings.model,
-                keyed=settings.bearer is not None,
-                organization=settings.organization_id is not None,
-                timeout=settings.timeout,
-                chat=False,
-            ),
-            body=payload,
-            headers=settings.label_headers(),
-            query=settings.default_query or {},
-            timeout=settings.timeout,
-            total_timeout=settings.total_timeout,
-            max_retries=settings.max_retries,
-            max_retry_wait=settings.max_retry_wait,
+        self.exchange = Exchange.of(
+            settings, PATH, model=settings.model, chat=False, body=payload, headers=settings.label_headers()
         )
         self.charge = Charge(settings.budget, payload, self.exchange)
 

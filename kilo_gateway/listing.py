@@ -92,20 +92,7 @@ class _Listing:
         self.refresh = refresh
         self.max_age = max_age
         query = settings.default_query or {}
-        self.exchange = Exchange(
-            settings,
-            PATH,
-            error_table.Sent(
-                keyed=settings.bearer is not None,
-                organization=settings.organization_id is not None,
-                timeout=settings.timeout,
-            ),
-            query=query,
-            timeout=settings.timeout,
-            total_timeout=settings.total_timeout,
-            max_retries=settings.max_retries,
-            max_retry_wait=settings.max_retry_wait,
-        )
+        self.exchange = Exchange.of(settings, PATH)
         seen_by = [settings.bearer, sorted(settings.private_headers().items()), sorted(query.items())]
         self.file = model_cache.ListFile.of(settings.base_url, json.dumps(seen_by, default=repr))
         self.stored: model_cache.Stored | None = None

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import SHUT_RDWR, socket
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import openai
 
@@ -35,7 +35,11 @@ class Exchange:
 
     settings: AccountSettings
     path: str
-    sent: error_table.Sent
+    model: str = ""
+    several: bool = False
+    """True if more than one answer was asked for."""
+    chat: bool = True
+    """True if an auto tier could be asked instead."""
     body: dict[str, Any] | None = None
     """JSON to post; None for a GET."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -54,9 +58,35 @@ class Exchange:
     """True if the last attempt failed and may have been answered all the same."""
     opened: bool = False
     """True if an answer has begun."""
+    sent: error_table.Sent = field(init=False)
+    """What the remedy of an error depends on."""
     _page_failure: KiloError | None = None
     _deadline: float | None = None
     """Set when the time is first asked for, which is when the call begins."""
+
+    def __post_init__(self) -> None:
+        self.sent = error_table.Sent(
+            model=self.model,
+            keyed=self.settings.bearer is not None,
+            organization=self.settings.organization_id is not None,
+            timeout=self.timeout,
+            several=self.several,
+            chat=self.chat,
+        )
+
+    @classmethod
+    def of(cls, settings: AccountSettings, path: str, **more: Any) -> Self:
+        """Return an exchange that is not streamed, with the limits and the query of `settings`."""
+        return cls(
+            settings,
+            path,
+            query=settings.default_query or {},
+            timeout=settings.timeout,
+            total_timeout=settings.total_timeout,
+            max_retries=settings.max_retries,
+            max_retry_wait=settings.max_retry_wait,
+            **more,
+        )
 
     def send(self) -> Any:
         """Return the response, its body unread. Raises KiloError."""

@@ -14,11 +14,10 @@ import os, signal, sys, threading
 from kilo_gateway import KiloBudget
 from kilo_gateway import GatewaySettings
 from kilo_gateway.charge import Charge
-from kilo_gateway.error_table import UNKNOWN
 from kilo_gateway.transport.exchange import Exchange
 
 def charge(payload):
-    one = Exchange(GatewaySettings(base_url="http://127.0.0.1:9"), "/", UNKNOWN, lost=True)
+    one = Exchange(GatewaySettings(base_url="http://127.0.0.1:9"), "/", lost=True)
     return Charge(budget, payload, one)
 
 budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.25, unknown_price="allow")

@@ -17,7 +17,6 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models, prices
 from kilo_gateway.charge import Charge
-from kilo_gateway.error_table import UNKNOWN
 from kilo_gateway.model_info import ModelInfo
 from kilo_gateway.reply import Delta
 from kilo_gateway.sandbox import Sandbox
@@ -221,7 +220,7 @@ def test_threads_cannot_overdraw_it(account: dict[str, Any], kilo_sandbox: Sandb
 
 
 def charge(budget: KiloBudget, payload: dict[str, Any], base_url: str = "http://127.0.0.1") -> Charge:
-    return Charge(budget, {"messages": [], **payload}, Exchange(GatewaySettings(base_url=base_url), "/", UNKNOWN))
+    return Charge(budget, {"messages": [], **payload}, Exchange(GatewaySettings(base_url=base_url), "/"))
 
 
 def test_calls_under_way_count() -> None:
