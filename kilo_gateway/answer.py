@@ -6,18 +6,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from kilo_gateway import error_table
+from kilo_gateway import answer_headers, error_table
+from kilo_gateway.content import Joined, ReasoningDetails, content_parts, reasoning_text
 from kilo_gateway.errors import KiloError
 from kilo_gateway.plain import Mender, cleaned, dicts, mend
-from kilo_gateway.reply import (
-    Delta,
-    Ending,
-    Joined,
-    ReasoningDetails,
-    ToolCallRepair,
-    content_parts,
-    reasoning_text,
-)
+from kilo_gateway.reply import Delta, Ending
+from kilo_gateway.tool_calls import ToolCallRepair
 from kilo_gateway.usage import Usage, parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
@@ -269,7 +263,7 @@ class _Choice:
 
 
 def _opened(response: Any) -> Ending:
-    return Ending(request_id=error_table.request_id_of(response), headers=getattr(response, "headers", {}))
+    return Ending(request_id=answer_headers.request_id_of(response), headers=getattr(response, "headers", {}))
 
 
 def _cleaned(ending: Ending) -> Ending:

@@ -17,7 +17,8 @@ from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings import ChatRequest, GatewaySettings
 from kilo_gateway.sse import looks_like_events
-from kilo_gateway.transport.exchange import Body, Exchange, Reader, areceived, received
+from kilo_gateway.transport.exchange import Exchange
+from kilo_gateway.transport.reader import Body, Reader, areceived, received
 
 PATH: Final = "/chat/completions"
 _ENOUGH_TO_KNOW: Final = 16

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, Self
 
 import openai
 
-from kilo_gateway import error_table, fields
+from kilo_gateway import answer_headers, fields
 from kilo_gateway._version import __version__
 from kilo_gateway.account import AccountSettings
 
@@ -100,7 +100,7 @@ class _WithoutOpenAIHeaders:
 
     def _should_retry(self, response: Any) -> bool:
         again: bool = super()._should_retry(response)  # type: ignore[misc] # of both official clients
-        return again and self.exchange.waits(error_table.retry_after(response.headers))
+        return again and self.exchange.waits(answer_headers.retry_after(response.headers))
 
     def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
         wait: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc] # the same
@@ -108,7 +108,7 @@ class _WithoutOpenAIHeaders:
 
     def _make_status_error_from_response(self, response: Any) -> openai.APIStatusError:
         self.exchange.check_error_page()
-        response.encoding = error_table.charset_of(response)
+        response.encoding = answer_headers.charset_of(response)
         error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # the same
         return error
 

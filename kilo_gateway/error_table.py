@@ -6,17 +6,14 @@ a choice. It is read by `error_type`, then by `error.code`, then by status.
 
 from __future__ import annotations
 
-import codecs
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import openai
 
+from kilo_gateway import answer_headers
 from kilo_gateway import error_rows as rows
 from kilo_gateway.errors import (
     KiloConnectionError,
@@ -66,7 +63,7 @@ def from_body(
         error_type = "context_length_exceeded"
     row = _row(error_type, status, facts)
     headers = getattr(response, "headers", {})
-    wait_seconds = retry_after(headers)
+    wait_seconds = answer_headers.retry_after(headers)
     own_key = facts.error_type == "byok_error"
     remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
     if row.cls is KiloSignInRequiredError and sent.keyed:
@@ -77,7 +74,7 @@ def from_body(
     wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
     location = f" to {_label(headers['location'])}" if headers.get("location") else ""
     remedy = remedy.replace("{url}", _label(url)).replace("{wait}", wait).replace("{location}", location)
-    request_id = request_id_of(response)
+    request_id = answer_headers.request_id_of(response)
     labels = [
         f"HTTP {status}" if status else "in the answer",
         facts.error_type or (code if code != str(status) else None),
@@ -136,27 +133,6 @@ def from_exception(error: Exception, sent: Sent) -> Exception:
             'remove it, for example with text.encode("utf-8", "replace").decode()'
         )
     return error
-
-
-def charset_of(response: Any) -> str:
-    """Return the charset in which the page of an error can be read, whatever it says of itself.
-
-    Python has codecs that are none of text (`zlib`, `hex`), that refuse all input (`undefined`), or that do not know
-    how to replace what they cannot read (`idna`).
-    """
-    charset = response.charset_encoding or "utf-8"
-    try:
-        bytes(response.content).decode(charset, "replace").encode()
-        codecs.getincrementaldecoder(charset)("replace").decode(response.content, final=True)
-    except Exception:  # any codec may raise anything, and UTF-8 with replacements reads all
-        return "utf-8"
-    return str(charset)
-
-
-def request_id_of(response: Any) -> str | None:
-    """Return the id under which the gateway logs a request."""
-    headers = getattr(response, "headers", {})
-    return headers.get("request-id") or headers.get("x-request-id")
 
 
 def is_transport(error: BaseException) -> bool:
@@ -316,21 +292,6 @@ def _rejected_silently(sent: Sent) -> str:
     return f"A key was sent, but the gateway took the call as anonymous: check {suspects}" + (
         " (the key's user must be a member of that organisation)." if sent.organization else "."
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait, which HTTP allows as a number and as a date (RFC 9110, 10.2.3)."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        seconds = number(headers.get(name))
-        if seconds is not None and seconds >= 0:
-            return seconds * unit
-    try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
-        # A date without a zone is one in UTC.
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time()
-    except (ValueError, OverflowError, OSError):
-        return None
-    return max(0.0, seconds)
 
 
 def _as_status(code: Any) -> int | None:

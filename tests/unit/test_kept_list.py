@@ -77,7 +77,7 @@ def held(**fields: Any) -> bytes:
 @given(CONTENT)
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)  # it draws a file of its own for each example
+)  # each example overwrites the file
 @example(held())
 @example(held(fetched_at=10**400))
 @example(held(fetched_at=-math.inf))

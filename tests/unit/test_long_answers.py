@@ -10,7 +10,8 @@ import pytest
 from kilo_gateway import Reply
 from kilo_gateway.answer import Answer
 from kilo_gateway.error_table import UNKNOWN
-from kilo_gateway.reply import Delta, ToolCallDelta, ToolCallRepair
+from kilo_gateway.reply import Delta, ToolCallDelta
+from kilo_gateway.tool_calls import ToolCallRepair
 
 MANY = 2_000
 A_FEW = 8

@@ -25,7 +25,7 @@ from kilo_gateway import (
 )
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloLLM
-from tests.support.server import GOOD, HEAD, TEXT, End, Say, chunked, server
+from tests.support.server import GOOD, HEAD, TEXT, USAGE, End, Say, chunked, server
 from tests.support.ways import STREAMED, WAYS, both, every_stream, every_way
 
 NOT_STREAMED = [way for way in WAYS if way not in STREAMED]
@@ -105,15 +105,31 @@ async def test_spaces_instead_of_an_answer_end_at_the_idle_limit(way: str) -> No
             await asyncio.wait_for(ask(llm), SOON)
 
 
+EMPTY_CALL = (
+    b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1",'
+    b'"function":{"name":"f","arguments":""}}]}}]}\n\n'
+)
+EMPTY_FRAMES = {
+    "an empty object": b"data: {}\n\n",
+    "an empty delta": b'data: {"choices":[{"delta":{}}]}\n\n',
+    "an empty part": b'data: {"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}\n\n',
+    "an empty usage": b'data: {"choices":[],"usage":{}}\n\n',
+    "no choices": b'data: {"id":"x","choices":[]}\n\n',
+    "the same usage": USAGE,
+    "the same call": EMPTY_CALL,
+    "a comment": b": hi\n\n",
+}
+
+
 @every_stream
 @pytest.mark.parametrize(
-    "frame",
-    [b"data: {}\n\n", b'data: {"choices":[{"delta":{}}]}\n\n', b'data: {"id":"x","choices":[]}\n\n', b": hi\n\n"],
-    ids=["an empty object", "an empty delta", "no choices", "a comment"],
+    ("head", "frame"),
+    [(HEAD, name) for name in EMPTY_FRAMES] + [(PLAIN, "a comment"), (PLAIN, "an empty object")],
+    ids=[*EMPTY_FRAMES, "undeclared, a comment", "undeclared, an empty object"],
 )
-async def test_frames_that_carry_nothing_end_at_the_idle_limit(way: str, frame: bytes) -> None:
+async def test_frames_that_carry_nothing_new_end_at_the_idle_limit(way: str, head: bytes, frame: str) -> None:
     cls, ask = WAYS[way]
-    with dripping(HEAD, lambda: itertools.chain([TEXT], itertools.repeat(frame))) as url:
+    with dripping(head, lambda: itertools.chain([TEXT], itertools.repeat(EMPTY_FRAMES[frame]))) as url:
         llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
         with pytest.raises(KiloTimeoutError, match=r"no data for 0\.3 seconds") as caught:
             await asyncio.wait_for(ask(llm), SOON)

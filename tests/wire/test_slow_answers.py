@@ -16,42 +16,10 @@ from kilo_gateway import KiloError, KiloTimeoutError
 from tests.matrix.faults import self_signed
 from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, USAGE, Say, chunked, server
 from tests.support.ways import STREAMED, WAYS, every_stream, every_way
-from tests.wire.test_limits import GATEWAY, PLAIN, SOON, dripping, page
+from tests.wire.test_limits import GATEWAY, SOON, dripping, page
 
 HTTP: Any = httpx if openai.VERSION.startswith("2.") else httpx2
-EMPTY_CALL = (
-    b'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1",'
-    b'"function":{"name":"f","arguments":""}}]}}]}\n\n'
-)
-EMPTY_PART = b'data: {"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}\n\n'
-NO_USAGE = b'data: {"choices":[],"usage":{}}\n\n'
 BAD_GATEWAY = HEAD.replace(b"200 OK", b"502 Bad Gateway").replace(b"text/event-stream", b"text/html")
-
-
-@every_stream
-@pytest.mark.parametrize(
-    "frame",
-    [USAGE, NO_USAGE, EMPTY_CALL, EMPTY_PART],
-    ids=["the same usage", "an empty usage", "the same call", "an empty part"],
-)
-async def test_a_frame_that_only_repeats_ends_at_the_idle_limit(way: str, frame: bytes) -> None:
-    cls, ask = WAYS[way]
-    with dripping(HEAD, lambda: itertools.chain([TEXT], itertools.repeat(frame))) as url:
-        llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
-        with pytest.raises(KiloTimeoutError, match=r"no data for 0\.3 seconds") as caught:
-            await asyncio.wait_for(ask(llm), SOON)
-    assert caught.value.partial_text == "whole"
-
-
-@every_stream
-@pytest.mark.parametrize("frame", [b": keep-alive\n\n", b"data: {}\n\n"], ids=["a comment", "an empty object"])
-async def test_a_stream_without_its_content_type_ends_at_the_idle_limit(way: str, frame: bytes) -> None:
-    cls, ask = WAYS[way]
-    with dripping(PLAIN, lambda: itertools.chain([TEXT], itertools.repeat(frame))) as url:
-        llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
-        with pytest.raises(KiloTimeoutError, match=r"no data for 0\.3 seconds") as caught:
-            await asyncio.wait_for(ask(llm), SOON)
-    assert caught.value.partial_text == "whole"
 
 
 @every_stream

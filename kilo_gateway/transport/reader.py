@@ -1,0 +1,239 @@
+"""Reads the body of an answer as it arrives, and ends one that is too slow, too large or over. I/O; knows no wire."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager, suppress
+from socket import SHUT_RDWR, socket
+from typing import Any, Final, Protocol
+
+from kilo_gateway import clients, error_table
+from kilo_gateway.errors import KiloError
+from kilo_gateway.unlisted import unlisted
+
+_MEGABYTE: Final = 1_000_000
+ERROR_PAGE_BYTES: Final = 64_000
+"""How much of the page of an error is read, decompressed."""
+
+
+class Terms(Protocol):
+    """What an answer may take, and the errors to raise; an exchange has them."""
+
+    sent: error_table.Sent
+    idle_timeout: float | None
+    total_timeout: float | None
+
+    @property
+    def max_bytes(self) -> int:
+        """Size that a body which is used as a whole may have, decompressed."""
+
+    @property
+    def expired(self) -> bool:
+        """True if the time for the whole answer is over."""
+
+    def within(self, seconds: float | None) -> float | None:
+        """Return `seconds`, or less where the total limit leaves less."""
+
+    def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
+        """Return the error to raise for what reading raised."""
+
+    def too_long(self, response: Any = None, partial: str = "") -> KiloError:
+        """Return the error of an answer that was not complete in time."""
+
+
+class Reader:
+    """Takes in a response as it arrives, and ends one that is too slow."""
+
+    def __init__(self, exchange: Terms, response: Any) -> None:
+        self.exchange = exchange
+        self.response = response
+        self._moved_at = time.monotonic()
+        self.over = False
+        """True if the answer is whole and the rest of the body is not waited for."""
+        encoding = _encoding(response)
+        if encoding not in clients.ENCODINGS:
+            raise error_table.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
+        self._limit_reads()
+
+    @property
+    def complete(self) -> bool:
+        """True if the answer is whole, so that a connection that breaks now takes nothing away."""
+        return False
+
+    @property
+    def partial_text(self) -> str:
+        """The text of the answer so far."""
+        return ""
+
+    def _limit_reads(self) -> None:
+        """Let no read take longer than the idle limit.
+
+        `timeout` covers the wait for the headers, which may take minutes: a model may think long before its first
+        byte. httpcore reads the limit of a response's reads when its body begins.
+        """
+        limit = self.exchange.within(self.exchange.idle_timeout)
+        if limit is not None and (timeout := self.response.request.extensions.get("timeout")):
+            timeout["read"] = min(timeout.get("read") or limit, limit)
+
+    def check(self, *, moved: bool) -> None:
+        """Raise KiloTimeoutError if the answer takes too long; `moved` says whether the last read brought anything."""
+        exchange = self.exchange
+        now = time.monotonic()
+        if moved:
+            self._moved_at = now
+        # A read timeout cannot see this: keep-alive comments are bytes.
+        elif exchange.idle_timeout is not None and now - self._moved_at > exchange.idle_timeout:
+            self._end(error_table.idle(exchange.idle_timeout, self.response, self.partial_text))
+        if exchange.total_timeout is not None and exchange.expired:
+            self._end(exchange.too_long(self.response, self.partial_text))
+
+    def _end(self, error: KiloError) -> None:
+        """Raise `error`, unless the answer is whole: then nothing that is late takes anything away."""
+        if not self.complete:
+            raise error
+        self.over = True
+
+    def broken(self, error: Exception) -> Exception:
+        """Return the error to raise for a connection that broke."""
+        exchange = self.exchange
+        if not exchange.expired and exchange.idle_timeout is not None and error_table.is_timeout(error):
+            return error_table.idle(exchange.idle_timeout, self.response, self.partial_text)
+        return exchange.translated(error, response=self.response, partial=self.partial_text)
+
+
+class Body(Reader):
+    """Collects a body that is used as a whole, up to the limit on its size."""
+
+    def __init__(self, exchange: Terms, response: Any) -> None:
+        super().__init__(exchange, response)
+        self._content = bytearray()
+
+    @property
+    def content(self) -> bytes:
+        """What has arrived."""
+        return bytes(self._content)
+
+    def add(self, chunk: bytes) -> None:
+        """Take in the next bytes. Raises KiloError for a body that is too large or takes too long."""
+        self._content += chunk
+        limit = self.exchange.max_bytes
+        if len(self._content) > limit:
+            raise error_table.unreadable(
+                f"it is larger than max_response_bytes={limit} ({limit / _MEGABYTE:g} MB) when decompressed",
+                response=self.response,
+            )
+        # A server that fills the time with spaces sends nothing.
+        self.check(moved=not chunk.isspace())
+
+
+class ErrorPage(Reader):
+    """The page of an error. The official client would read all of it, and wait for it as long as it takes."""
+
+    def __init__(self, exchange: Terms, response: Any) -> None:
+        if _encoding(response) not in clients.ENCODINGS:
+            del response.headers["content-encoding"]
+        super().__init__(exchange, response)
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take in the next bytes. Raises KiloError when it takes too long."""
+        self._content += chunk
+        self.over = len(self._content) >= ERROR_PAGE_BYTES
+        self.check(moved=not chunk.isspace())
+
+    def broken(self, error: Exception) -> Exception:
+        """Return the error to raise for a connection that broke: it was not an answer that is lost."""
+        return super().broken(error) if error_table.is_timeout(error) else self.exchange.translated(error)
+
+    def read(self) -> Any:
+        """Return the response as one that has been read."""
+        response = self.response
+        encoded = ("content-encoding", "content-length", "transfer-encoding")
+        read = type(response)(
+            response.status_code,
+            headers=[(name, value) for name, value in response.headers.multi_items() if name.lower() not in encoded],
+            content=bytes(self._content[:ERROR_PAGE_BYTES]),
+            request=response.request,
+            extensions=response.extensions,
+            default_encoding=response.default_encoding,
+        )
+        read.elapsed = response.elapsed
+        return read
+
+
+def _encoding(response: Any) -> str:
+    return str(response.headers.get("content-encoding", "")).strip().lower()
+
+
+def received(reader: Reader) -> Generator[bytes]:
+    """Yield the body of the reader's response as it arrives. Raises KiloError."""
+    response = reader.response
+    try:
+        with _cut_off(reader):
+            for chunk in response.iter_bytes():
+                yield chunk
+                if reader.over:
+                    return
+    # Which HTTP library raises depends on openai's version and on the user's own client.
+    except Exception as error:
+        if not reader.complete:
+            raise reader.broken(error) from error
+    else:
+        if reader.exchange.expired and not reader.complete:
+            raise reader.exchange.too_long(response, reader.partial_text)
+
+
+async def areceived(reader: Reader) -> AsyncIterator[bytes]:
+    """Yield the body of the reader's response as it arrives. Raises KiloError."""
+    chunks = reader.response.aiter_bytes()
+    limited = reader.exchange.total_timeout is not None
+    try:
+        async with asyncio.timeout(reader.exchange.within(None)):
+            first = await unlisted(chunks.__anext__)
+        yield first
+        while limited and not reader.over:
+            async with asyncio.timeout(reader.exchange.within(None)):
+                chunk = await anext(chunks)
+            yield chunk
+        if reader.over:
+            return
+        async for chunk in chunks:
+            yield chunk
+            if reader.over:
+                return
+    except StopAsyncIteration:
+        return
+    except Exception as error:
+        if not reader.complete:
+            raise reader.broken(error) from error
+
+
+@contextmanager
+def _cut_off(reader: Reader) -> Iterator[None]:
+    """End the connection when the time for the whole answer is over: nothing else ends a read that waits."""
+    left = reader.exchange.within(None)
+    response = reader.response
+    # A connection of HTTP/2 carries answers of other calls too.
+    stream = response.extensions.get("network_stream") if response.http_version.startswith("HTTP/1") else None
+    connection = None if left is None or stream is None else stream.get_extra_info("socket")
+    if left is None or connection is None:
+        yield
+        return
+
+    def shut_down() -> None:
+        if response.is_closed:  # the connection may carry the next call
+            return
+        with suppress(OSError):  # closed in the meantime
+            # Not the method of a TLS socket, which would let a read that waits go on without TLS.
+            socket.shutdown(connection, SHUT_RDWR)
+
+    timer = threading.Timer(left, shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
