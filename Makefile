@@ -1,13 +1,22 @@
 # Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
 # .venv-bench (with the packages that we compare with, which require older versions of some packages), .venv-ahead (see
 # test-ahead), .venv-real (with a small real model) and .venv-docs (builds the documentation).
+#
+# Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
+ifeq ($(PYTHON),python3)
 VENV := .venv
-LOWEST := .venv-lowest
-BENCH := .venv-bench
-AHEAD := .venv-ahead
-REAL := .venv-real
-DOCS := .venv-docs
+else
+OTHER := $(shell python3 tests/tools/find_python.py $(PYTHON))
+$(if $(OTHER),,$(error PYTHON=$(PYTHON) is not a Python that runs; give the name or the path of one that is installed))
+VENV := .venv-$(firstword $(OTHER))
+override PYTHON := $(lastword $(OTHER))
+endif
+LOWEST := $(VENV)-lowest
+BENCH := $(VENV)-bench
+AHEAD := $(VENV)-ahead
+REAL := $(VENV)-real
+DOCS := $(VENV)-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
@@ -17,10 +26,10 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -68,6 +77,11 @@ test: $(VENV)/.installed ## Run the tests with the newest supported versions
 test-unit: $(VENV)/.installed ## Run only the tests without a socket, in seconds
 	$(BIN)/python $(PYTEST) tests/unit $(ARGS)
 
+test-newest-python: ## Run the unit and wire tests with the newest Python that is installed besides the default one
+	@other=$$($(PYTHON) tests/tools/find_python.py | cut -d ' ' -f 2); \
+	if [ -n "$$other" ]; then $(MAKE) test PYTHON="$$other" ARGS="tests/unit tests/wire $(ARGS)"; \
+	else echo "test-newest-python: no other Python of a supported version is installed; nothing was run"; fi
+
 test-lowest: $(LOWEST)/.installed ## Run the tests with the oldest supported versions
 	$(LOWEST)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
 
@@ -111,4 +125,4 @@ format: $(VENV)/.installed ## Format the code and fix style errors where possibl
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) $(LOWEST) $(BENCH) $(AHEAD) $(REAL) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf .venv .venv-* site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
