@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from kilo_gateway import chat as chat
     from kilo_gateway import embeddings as embeddings
     from kilo_gateway.budget import KiloBudget
-    from kilo_gateway.catalog import ModelCatalog, UnknownModelError
-    from kilo_gateway.embedding_settings import EmbeddingSettings
+    from kilo_gateway.data_policy import KiloDataPolicyWarning
     from kilo_gateway.errors import (
         KiloAuthenticationError,
         KiloBudgetExceeded,
@@ -40,25 +39,26 @@ if TYPE_CHECKING:
         KiloTimeoutError,
     )
     from kilo_gateway.ledger import Ledger, Spent
-    from kilo_gateway.listing import alist_models, list_models
-    from kilo_gateway.model_info import ModelInfo
-    from kilo_gateway.notices import KiloDataPolicyWarning
+    from kilo_gateway.models.catalog import ModelCatalog, UnknownModelError
+    from kilo_gateway.models.info import ModelInfo
+    from kilo_gateway.models.listing import alist_models, list_models
     from kilo_gateway.reply import Delta, Ending, Reply, ToolCall, ToolCallDelta
     from kilo_gateway.routing import MODES, TIERS
-    from kilo_gateway.settings import ChatRequest, GatewaySettings
+    from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+    from kilo_gateway.settings.embedding import EmbeddingSettings
     from kilo_gateway.usage import Usage
 
 _HOME = {
     "KiloBudget": "budget",
-    "KiloDataPolicyWarning": "notices",
-    **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "catalog"),
-    "EmbeddingSettings": "embedding_settings",
+    "KiloDataPolicyWarning": "data_policy",
+    **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "models.catalog"),
+    "EmbeddingSettings": "settings.embedding",
     **dict.fromkeys(("Ledger", "Spent"), "ledger"),
-    **dict.fromkeys(("alist_models", "list_models"), "listing"),
-    "ModelInfo": "model_info",
+    **dict.fromkeys(("alist_models", "list_models"), "models.listing"),
+    "ModelInfo": "models.info",
     **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCall", "ToolCallDelta"), "reply"),
     **dict.fromkeys(("MODES", "TIERS"), "routing"),
-    **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings"),
+    **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings.chat"),
     "Usage": "usage",
 }
 

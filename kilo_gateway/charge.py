@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from kilo_gateway import prices
 from kilo_gateway.budget import Cost, Holder, KiloBudget
 from kilo_gateway.errors import KiloBudgetExceeded, KiloConnectionError, KiloError, KiloResponseError
+from kilo_gateway.models import prices
 from kilo_gateway.usage import Usage
 
 if TYPE_CHECKING:

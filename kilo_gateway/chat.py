@@ -1,4 +1,4 @@
-"""The four chat drivers: the only place that sends a chat request. I/O only; decoding is in decode.py.
+"""The four chat drivers: the only place that sends a chat request. I/O only; decoding is in `interfaces`.
 
 The official client does transport, authentication and retries. Frames are decoded here rather than
 by its typed stream, which costs ten times as much CPU and loses parts of the errors (docs/gateway.md, "Streams").
@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator,
 from contextlib import suppress
 from typing import Any, Final
 
-from kilo_gateway import notices
+from kilo_gateway import data_policy
 from kilo_gateway.charge import Charge
-from kilo_gateway.decode import StreamDecoder, decode_body, decode_whole
+from kilo_gateway.encoding.sse import looks_like_events
+from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body, decode_whole
 from kilo_gateway.reply import Delta, Reply
-from kilo_gateway.settings import ChatRequest, GatewaySettings
-from kilo_gateway.sse import looks_like_events
+from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
 from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.transport.reader import Body, Reader, areceived, received
 
@@ -110,7 +110,7 @@ def _charge(settings: GatewaySettings, request: ChatRequest, exchange: Exchange)
 
 
 def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
-    notices.warn_once(settings, request.model, request.payload)
+    data_policy.warn_once(settings, request.model, request.payload)
     return Exchange(
         settings,
         PATH,

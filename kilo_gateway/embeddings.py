@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kilo_gateway import error_table, notices
+from kilo_gateway import data_policy
 from kilo_gateway.charge import Charge
-from kilo_gateway.decode import json_object, listed
-from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector, batches
-from kilo_gateway.errors import KiloError
+from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.interfaces.chat_completions.stream import json_object, listed
 from kilo_gateway.ledger import Spent
+from kilo_gateway.settings.embedding import BATCH_SIZE, EmbeddingSettings, Vector, batches
 from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.usage import Usage, parse_usage
 
@@ -45,13 +45,13 @@ class Embedded:
         )
 
 
-def decode(content: bytes, response: Any, sent: error_table.Sent, *, texts: int, length: int | None) -> Embedded:
+def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, length: int | None) -> Embedded:
     """Read an answer; raises KiloError when it is an error or does not hold one vector for each text."""
     body = json_object(content, response)
     entries = listed(body, response, sent)
 
     def unusable(why: str) -> KiloError:
-        return error_table.unreadable(why, response=response)
+        return translate.unreadable(why, response=response)
 
     items: list[Any] = [entry if isinstance(entry, dict) else {} for entry in entries]
     if len(items) != texts:
@@ -165,7 +165,7 @@ class _Call:
         self.run = run
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
-        notices.warn_once(settings, settings.model, payload)
+        data_policy.warn_once(settings, settings.model, payload)
         self.exchange = Exchange.of(
             settings, PATH, model=settings.model, chat=False, body=payload, headers=settings.label_headers()
         )

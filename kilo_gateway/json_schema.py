@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kilo_gateway.callers import user_stacklevel
-from kilo_gateway.plain import mapping
+from kilo_gateway._frames import user_stacklevel
+from kilo_gateway.encoding.lenient_json import mapping
 
 Schema = Mapping[str, Any]
 

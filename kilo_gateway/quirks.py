@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kilo_gateway import json_schema
-from kilo_gateway.callers import user_stacklevel
-from kilo_gateway.plain import mapping
+from kilo_gateway._frames import user_stacklevel
+from kilo_gateway.encoding.lenient_json import mapping
 
 
 def adapt(body: dict[str, Any], model: str) -> dict[str, Any]:

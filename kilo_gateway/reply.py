@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from kilo_gateway.plain import mapping, object_of, string
+from kilo_gateway.encoding.lenient_json import mapping, object_of, string
 from kilo_gateway.usage import Usage
 
 

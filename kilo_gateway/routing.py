@@ -6,7 +6,7 @@ import difflib
 import warnings
 from typing import Final, Literal, get_args
 
-from kilo_gateway.callers import user_stacklevel
+from kilo_gateway._frames import user_stacklevel
 
 Tier = Literal["frontier", "balanced", "efficient", "free", "small", "org"]
 """The gateway's auto tiers: `kilo-auto/<tier>` chooses the model on the server."""

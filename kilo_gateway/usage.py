@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kilo_gateway import plain
+from kilo_gateway.encoding import lenient_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
     `provider_metadata` is the block of the Vercel route, which holds the cost as a string.
     """
     raw = usage if isinstance(usage, dict) else {}
-    gateway = plain.mapping(plain.mapping(provider_metadata).get("gateway"))
+    gateway = lenient_json.mapping(lenient_json.mapping(provider_metadata).get("gateway"))
     cost = next((cost for cost in map(_amount, (raw.get("cost"), gateway.get("cost"))) if cost is not None), None)
     counted = any(_amount(raw.get(name)) is not None for name in ("prompt_tokens", "completion_tokens"))
     if not counted and cost is None:
         return None
     prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
-    of_prompt = plain.mapping(raw.get("prompt_tokens_details"))
-    of_completion = plain.mapping(raw.get("completion_tokens_details"))
+    of_prompt = lenient_json.mapping(raw.get("prompt_tokens_details"))
+    of_completion = lenient_json.mapping(raw.get("completion_tokens_details"))
     details = raw.get("cost_details")
     return Usage(
         prompt_tokens=prompt,
@@ -71,5 +71,5 @@ def _count(value: Any) -> int:
 
 def _amount(value: Any) -> float | None:
     """Return a finite number that is not negative; anything else counts as not reported."""
-    number = plain.number(value)
+    number = lenient_json.number(value)
     return number + 0.0 if number is not None and number >= 0 else None  # never -0.0

@@ -10,12 +10,12 @@ except ImportError as error:
     raise ImportError('langchain_kilo needs langchain-core: pip install "kilo-gateway[langchain]"') from error
 
 from kilo_gateway import __version__
-from langchain_kilo import blocks as _blocks  # noqa: F401 -- registers the translator of our messages
+from langchain_kilo import content_blocks as _blocks  # noqa: F401 -- registers the translator of our messages
 from langchain_kilo.chat_models import ChatKilo
 
 if TYPE_CHECKING:
-    from langchain_kilo.callbacks import KiloUsageCallback
     from langchain_kilo.embeddings import KiloEmbeddings
+    from langchain_kilo.usage import KiloUsageCallback
 
 __all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]
 
@@ -23,7 +23,7 @@ __all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]
 def __getattr__(name: str) -> Any:
     """Import on first use what a chat does not need: LangChain's tracers alone take as long as all of this package."""
     if name == "KiloUsageCallback":
-        from langchain_kilo.callbacks import KiloUsageCallback
+        from langchain_kilo.usage import KiloUsageCallback
 
         return KiloUsageCallback
     if name == "KiloEmbeddings":

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableBinding
 from pydantic import field_validator
 
-from kilo_gateway.fields import hidden
+from kilo_gateway.settings.types import hidden
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import _ChatModelBinding as _Binding

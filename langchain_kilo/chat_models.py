@@ -19,13 +19,15 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway import known_models, parts, prices
-from kilo_gateway.fields import ExtraBody, revealed
+from kilo_gateway.interfaces.chat_completions import history as parts
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
-from kilo_gateway.settings import ChatRequest, GatewaySettings
-from langchain_kilo import chunks
-from langchain_kilo.messages import to_wire
+from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+from kilo_gateway.settings.types import ExtraBody, revealed
+from langchain_kilo import from_gateway
 from langchain_kilo.profiles import profile_of
+from langchain_kilo.to_gateway import to_wire
 from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return body | ({"mode": request.mode} if request.mode else {})
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(ls_provider=chunks.PROVIDER, ls_model_type="chat")
+        params = LangSmithParams(ls_provider=from_gateway.PROVIDER, ls_model_type="chat")
         params["ls_model_name"] = self.requested_model(kwargs)
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature
@@ -177,7 +179,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return count_tokens_approximately(messages, tools=wire)
 
     def estimate_cost(self, messages: LanguageModelInput, max_tokens: int | None = None, **kwargs: Any) -> float | None:
-        """Return the USD that a call may cost at most, or None when it is not known; see `kilo_gateway.prices`."""
+        """Return the USD that a call may cost at most, or None when it is not known."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
         request = self._request(self._convert_input(messages).to_messages(), None, None, kwargs, stream=False)
@@ -238,7 +240,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         deltas = kilo.chat.stream(self, request)
         with langchain_errors(), closing(deltas):
             for delta in deltas:
-                chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
+                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, request))
                 if run_manager:
                     run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
@@ -255,7 +257,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         with langchain_errors():
             async with aclosing(deltas):
                 async for delta in deltas:
-                    chunk = ChatGenerationChunk(message=chunks.to_chunk(delta, request))
+                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, request))
                     if run_manager:
                         await run_manager.on_llm_new_token(delta.text, chunk=chunk)
                     yield chunk
@@ -331,7 +333,7 @@ def _digest(text: str) -> str:
 
 def _result(reply: Reply, request: ChatRequest) -> ChatResult:
     choices = [reply, *(other for _, other in sorted(reply.others.items()))]
-    messages = [chunks.to_message(choice, request) for choice in choices]
+    messages = [from_gateway.to_message(choice, request) for choice in choices]
     return ChatResult(
         generations=[
             ChatGeneration(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.embeddings import Embeddings
 
 import kilo_gateway as kilo
-from kilo_gateway import fields
-from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector
-from langchain_kilo import callbacks
+from kilo_gateway.settings import types
+from kilo_gateway.settings.embedding import BATCH_SIZE, EmbeddingSettings, Vector
+from langchain_kilo import usage
 from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class KiloEmbeddings(EmbeddingSettings, Embeddings):
     `ChatKilo`; an empty text is a ValueError.
     """
 
-    batch_size: fields.BatchSize = BATCH_SIZE
+    batch_size: types.BatchSize = BATCH_SIZE
     """Texts of a request; less where the model's provider takes less, or the texts are long; alias `chunk_size`."""
-    max_concurrency: fields.AtOnce = 4
+    max_concurrency: types.AtOnce = 4
     """Requests that `aembed_documents` has under way at the same time."""
     show_progress: bool = False
     """Show a bar of tqdm while documents are embedded; alias `show_progress_bar`."""
@@ -61,7 +61,7 @@ class KiloEmbeddings(EmbeddingSettings, Embeddings):
         bar = _bar(len(texts)) if texts and self.show_progress else None
 
         def told(batch: Embedded) -> None:
-            callbacks.count(batch.model, batch.spent)
+            usage.count(batch.model, batch.spent)
             if bar is not None:
                 bar.update(len(batch.vectors))
 

@@ -24,7 +24,7 @@ from langchain_core.exceptions import (
 )
 
 from kilo_gateway import errors as core
-from kilo_gateway.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.language_models import ModelProfile
 
-from kilo_gateway.plain import mapping
+from kilo_gateway.encoding.lenient_json import mapping
 
 if TYPE_CHECKING:
-    from kilo_gateway.model_info import ModelInfo
+    from kilo_gateway.models.info import ModelInfo
 
 # Keys came to profiles over time, and core warns of those it does not know.
 _KEYS: Final = frozenset(ModelProfile.__annotations__)

@@ -24,8 +24,9 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from kilo_gateway import json_schema, parts
-from kilo_gateway.printable import TEXT_CHARACTERS, printable
+from kilo_gateway import json_schema
+from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.interfaces.chat_completions import history as parts
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 

@@ -10,8 +10,8 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway.embedding_settings import BATCH_SIZE, EmbeddingSettings, Vector
 from kilo_gateway.ledger import Spent
+from kilo_gateway.settings.embedding import BATCH_SIZE, EmbeddingSettings, Vector
 
 if TYPE_CHECKING:
     from kilo_gateway.embeddings import Embedded

@@ -22,14 +22,16 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
-from kilo_gateway import known_models, parts, prices
-from kilo_gateway.fields import ExtraBody
+from kilo_gateway.interfaces.chat_completions import history as parts
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models import prices
 from kilo_gateway.reply import Delta, Reply, ToolCall
-from kilo_gateway.settings import ChatRequest, GatewaySettings
-from llama_index_kilo import fold
-from llama_index_kilo.messages import to_wire
+from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+from kilo_gateway.settings.types import ExtraBody
+from llama_index_kilo import from_gateway
 from llama_index_kilo.streams import AsyncSteps, atraced, traced
 from llama_index_kilo.structured import StructuredPrediction
+from llama_index_kilo.to_gateway import to_wire
 
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
@@ -100,7 +102,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     def estimate_cost(
         self, messages: Sequence[ChatMessage] | str, max_tokens: int | None = None, **kwargs: Any
     ) -> float | None:
-        """Return the USD that a call may cost at most, or None when it is not known; see `kilo_gateway.prices`."""
+        """Return the USD that a call may cost at most, or None when it is not known."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
         chat = _as_messages(messages) if isinstance(messages, str) else messages
@@ -130,23 +132,23 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt, sent as one user message."""
-        return fold.completion(self._chat(_as_messages(prompt), kwargs))
+        return from_gateway.completion(self._chat(_as_messages(prompt), kwargs))
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt, sent as one user message."""
-        return fold.completion(await self._achat(_as_messages(prompt), kwargs))
+        return from_gateway.completion(await self._achat(_as_messages(prompt), kwargs))
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Answer a prompt piece by piece, sent as one user message."""
         source = self._stream_chat(_as_messages(prompt), kwargs)
-        completions = (fold.completion(response) for response in source)
+        completions = (from_gateway.completion(response) for response in source)
         return traced(llm_completion_callback, self, prompt, completions, source, **kwargs)
 
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Answer a prompt piece by piece, sent as one user message."""
         source = self._astream_chat(_as_messages(prompt), kwargs)
-        completions = (fold.completion(response) async for response in source)
+        completions = (from_gateway.completion(response) async for response in source)
         return await atraced(llm_completion_callback, self, prompt, completions, source, **kwargs)
 
     # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
@@ -159,25 +161,25 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
         request = self._request(messages, kwargs, stream=False)
-        return fold.response_of(kilo.chat.create(self, request), request)
+        return from_gateway.response_of(kilo.chat.create(self, request), request)
 
     async def _achat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
         request = self._request(messages, kwargs, stream=False)
-        return fold.response_of(await kilo.chat.acreate(self, request), request)
+        return from_gateway.response_of(await kilo.chat.acreate(self, request), request)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponseGen:
         request = self._request(messages, kwargs, stream=True)
         reply, deltas = Reply(), kilo.chat.stream(self, request)
         try:
             for delta in deltas:
-                yield fold.step(reply, delta, request)
+                yield from_gateway.step(reply, delta, request)
         finally:
             deltas.close()
 
     def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncSteps:
         def begin() -> tuple[kilo.chat.AsyncDeltas, Callable[[Delta], ChatResponse]]:
             request, reply = self._request(messages, kwargs, stream=True), Reply()
-            return kilo.chat.astream(self, request), lambda delta: fold.step(reply, delta, request)
+            return kilo.chat.astream(self, request), lambda delta: from_gateway.step(reply, delta, request)
 
         return AsyncSteps(begin)
 
@@ -208,7 +210,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
             "messages": messages,
             "tools": offered,
             "tool_choice": parts.tool_choice(choice, [tool["function"]["name"] for tool in offered]),
-            # fold.py keeps the first call only where this is False: not every model honours the request.
+            # from_gateway.py keeps the first call only where this is False: not every model honours the request.
             "parallel_tool_calls": parallel,
             **kwargs,
         }
@@ -229,7 +231,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         on guessed arguments, and the model is told. Raises ValueError when there is no call and
         `error_on_no_tool_call` is set.
         """
-        complete = "requested_model" in response.additional_kwargs  # fold.py tells it of whole answers only
+        complete = "requested_model" in response.additional_kwargs  # from_gateway.py reports it for whole answers only
         calls = [
             ToolSelection(
                 tool_id=block.tool_call_id or "",

@@ -23,8 +23,8 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from kilo_gateway import parts
-from kilo_gateway.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.interfaces.chat_completions import history as parts
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
 """Call keywords that the form of the answer decides."""

@@ -183,7 +183,7 @@ def main() -> int:
         connection: dict[str, Any] = {}
         only_free = False
         if LOCAL:
-            from kilo_gateway.sandbox.local_model import LocalModel
+            from kilo_gateway.sandbox.model.local_model import LocalModel
 
             console.print("A model of 270 million parameters on this computer: real tokens, but not clever answers.")
             model = stack.enter_context(LocalModel(context=32_768, slots=1, threads=os.cpu_count() or 2, limit=120))

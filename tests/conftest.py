@@ -9,7 +9,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from kilo_gateway import known_models, notices
+from kilo_gateway import data_policy
+from kilo_gateway.models import known as known_models
 from tests.support import vcr_settings
 
 # A time limit for each example fails on a busy machine and says nothing about the code.
@@ -27,7 +28,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     # The folder is made when a list is kept, which few tests do.
     monkeypatch.setenv("KILO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / uuid.uuid4().hex))
     known_models.forget()
-    notices.forget()
+    data_policy.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

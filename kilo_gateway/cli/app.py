@@ -12,11 +12,11 @@ import click
 from kilo_gateway import __version__, routing
 from kilo_gateway.cli import doctor as checks
 from kilo_gateway.cli.shell import FAILED, Commands, console, show_rows
-from kilo_gateway.printable import printable
-from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.encoding.printable import printable
+from kilo_gateway.settings.chat import GatewaySettings
 
 if TYPE_CHECKING:
-    from kilo_gateway.model_info import ModelInfo
+    from kilo_gateway.models.info import ModelInfo
 
 _EXAMPLES = """\b
 Examples:
@@ -63,9 +63,9 @@ def models(
 
     A model of which the gateway does not tell a property fits no condition about it.
     """
-    from kilo_gateway import catalog_view
-    from kilo_gateway.catalog import ModelCatalog
-    from kilo_gateway.listing import list_models
+    from kilo_gateway.models import tables
+    from kilo_gateway.models.catalog import ModelCatalog
+    from kilo_gateway.models.listing import list_models
 
     training = False if wanted.pop("no_training") else None
     conditions = {
@@ -82,7 +82,7 @@ def models(
     if sort:
         found = found.sort(sort)
     if as_json:
-        click.echo(json.dumps([catalog_view.record(model) for model in found], indent=2, default=str))
+        click.echo(json.dumps([tables.record(model) for model in found], indent=2, default=str))
     elif not found:
         raise click.ClickException(f"none of the {len(everything)} models fits; leave out a condition")
     elif sys.stdout.isatty():
@@ -117,7 +117,7 @@ def tiers(*, live: bool) -> None:
 
 
 def _show_live_tiers() -> None:
-    from kilo_gateway.listing import list_models
+    from kilo_gateway.models.listing import list_models
 
     told = {model.id: model for model in list_models(refresh=True)}
     rows = []

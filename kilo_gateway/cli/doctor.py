@@ -13,7 +13,6 @@ from typing import Final
 from pydantic import ValidationError
 
 from kilo_gateway import chat as drivers
-from kilo_gateway import clients, model_cache
 from kilo_gateway.errors import (
     KiloAuthenticationError,
     KiloCreditsError,
@@ -21,9 +20,11 @@ from kilo_gateway.errors import (
     KiloModelNotFoundError,
     KiloPermissionError,
 )
-from kilo_gateway.fields import DEFAULT_BASE_URL
-from kilo_gateway.listing import list_models
-from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.models import store
+from kilo_gateway.models.listing import list_models
+from kilo_gateway.settings.chat import GatewaySettings
+from kilo_gateway.settings.types import DEFAULT_BASE_URL
+from kilo_gateway.transport import clients
 
 PACKAGES: Final = ("kilo-gateway", "openai", "pydantic", "langchain-core", "langchain", "llama-index-core")
 NO_SUCH_MODEL: Final = "kilo-gateway/doctor-asks-for-no-model"
@@ -83,7 +84,7 @@ def _environment(settings: GatewaySettings) -> Iterator[Result]:
     yield Result("organisation", "set in KILO_ORG_ID" if settings.organization_id else "KILO_ORG_ID is not set")
     if proxies := [name for name in clients.PROXY_VARIABLES if os.environ.get(name) or os.environ.get(name.lower())]:
         yield Result("proxy", f"set in {', '.join(proxies)}")
-    yield Result("list of models kept in", str(model_cache.folder()))
+    yield Result("list of models kept in", str(store.folder()))
 
 
 def _reach() -> Result:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kilo_gateway.printable import printable
+from kilo_gateway.encoding.printable import printable
 
 FAILED: Final = 1
 """Exit status when the gateway refuses or cannot be reached; click's own for wrong usage is 2."""

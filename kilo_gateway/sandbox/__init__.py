@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kilo_gateway.sandbox.records import Record as Record
+    from kilo_gateway.sandbox.gateway.records import Record as Record
     from kilo_gateway.sandbox.scenarios import SCENARIOS as SCENARIOS
     from kilo_gateway.sandbox.scenarios import Scenario as Scenario
     from kilo_gateway.sandbox.server import Sandbox as Sandbox
 
 __all__ = ["SCENARIOS", "Record", "Sandbox", "Scenario"]
 
-_HOMES = {"SCENARIOS": "scenarios", "Scenario": "scenarios", "Sandbox": "server", "Record": "records"}
+_HOMES = {"SCENARIOS": "scenarios", "Scenario": "scenarios", "Sandbox": "server", "Record": "gateway.records"}
 
 
 def __getattr__(name: str) -> Any:

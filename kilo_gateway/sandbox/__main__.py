@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         upstream = options.upstream
         if upstream == "local":
-            from kilo_gateway.sandbox.local_model import LocalModel
+            from kilo_gateway.sandbox.model.local_model import LocalModel
 
             upstream = f"{stack.enter_context(LocalModel()).url}/v1"
         return _serve(options, upstream)

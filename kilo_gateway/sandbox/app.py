@@ -15,18 +15,21 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from kilo_gateway.sandbox import catalog, embeddings, model, odd_embeddings, odd_lists, sse, wire
-from kilo_gateway.sandbox.answers import Answer, deliver, json_answer
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.checks import admit, parse
-from kilo_gateway.sandbox.credentials import identify
-from kilo_gateway.sandbox.errors import Refusal, render, upstream_body
-from kilo_gateway.sandbox.options import Options
-from kilo_gateway.sandbox.records import KEPT, Log, Record
-from kilo_gateway.sandbox.reply import Reply
+from kilo_gateway.sandbox.admission import admit, parse
+from kilo_gateway.sandbox.gateway import model_list, odd_model_lists
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.credentials import identify
+from kilo_gateway.sandbox.gateway.delivery import Answer, deliver, json_answer
+from kilo_gateway.sandbox.gateway.error_bodies import Refusal, render, upstream_body
+from kilo_gateway.sandbox.gateway.options import Options
+from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
+from kilo_gateway.sandbox.gateway.records import KEPT, Log, Record
+from kilo_gateway.sandbox.model import canned, odd_vectors, vectors
+from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
-from kilo_gateway.sandbox.upstream import UpstreamRefusal
+from kilo_gateway.sandbox.wire import chat_completions as wire
+from kilo_gateway.sandbox.wire import framing as sse
 
 if TYPE_CHECKING:
     from kilo_gateway.sandbox.relay import Relay
@@ -130,11 +133,11 @@ class Gateway:
                 raise Refusal("invalid-request")
             record.update(json=body, requested_model=body.get("model"))
             try:
-                made = embeddings.embed(body, identity, number)
-            except embeddings.BadDimensions as error:
+                made = vectors.embed(body, identity, number)
+            except vectors.BadDimensions as error:
                 return json_answer(error.body, 400)
             record.update(served_model=made["model"])
-            odd = odd_embeddings.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_embeddings.PREFIX))
+            odd = odd_vectors.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_vectors.PREFIX))
             return odd(made) if odd else json_answer(made)
         if bare in _KINDS:
             record.update(json=parse(record.body))
@@ -145,18 +148,18 @@ class Gateway:
 
     def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
-        if bare == "/models" and (odd := odd_lists.LISTS.get(headers.get(odd_lists.HEADER, ""))):
-            return odd(catalog.models(self.options, signed_in=signed_in))
+        if bare == "/models" and (odd := odd_model_lists.LISTS.get(headers.get(odd_model_lists.HEADER, ""))):
+            return odd(model_list.models(self.options, signed_in=signed_in))
         pages: dict[str, Callable[[], object]] = {
-            "/models": lambda: catalog.models(self.options, signed_in=signed_in),
-            "/providers": catalog.providers,
-            "/embedding-models": embeddings.catalog,
+            "/models": lambda: model_list.models(self.options, signed_in=signed_in),
+            "/providers": model_list.providers,
+            "/embedding-models": vectors.catalog,
         }
         if path in pages or bare == "/models":
             return json_answer(pages[path if path in pages else bare]())
         steps = bare.split("/")
         if len(steps) == 5 and steps[1] == "models" and steps[4] == "endpoints":
-            found = catalog.endpoints(f"{steps[2]}/{steps[3]}")
+            found = model_list.endpoints(f"{steps[2]}/{steps[3]}")
             if found is None:
                 return json_answer({"error": {"message": "Not Found", "code": 404}}, 404)
             return json_answer(found, headers={"cache-control": "s-maxage=60"})
@@ -184,7 +187,7 @@ class Gateway:
                 return _paged(page)
         elif self._relay:
             return await self._relay.answer(call)
-        replies = model.answer(call)
+        replies = canned.answer(call)
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:

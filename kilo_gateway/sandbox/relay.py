@@ -12,12 +12,12 @@ from typing import Any
 
 import openai
 
-from kilo_gateway.sandbox import sse
-from kilo_gateway.sandbox.answers import Answer, json_answer
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.errors import upstream_body
-from kilo_gateway.sandbox.parts import Part
-from kilo_gateway.sandbox.wire import envelope
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.delivery import Answer, json_answer
+from kilo_gateway.sandbox.gateway.error_bodies import upstream_body
+from kilo_gateway.sandbox.gateway.parts import Part
+from kilo_gateway.sandbox.wire import framing as sse
+from kilo_gateway.sandbox.wire.chat_completions import envelope
 
 Json = dict[str, Any]
 

@@ -16,9 +16,9 @@ try:
 except ImportError as error:
     raise ImportError('the sandbox needs its extra: pip install "kilo-gateway[sandbox]"') from error
 
-from kilo_gateway.sandbox.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
-from kilo_gateway.sandbox.options import CatalogIds, Era, Options, Upstream
-from kilo_gateway.sandbox.records import KEPT, Record
+from kilo_gateway.sandbox.gateway.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
+from kilo_gateway.sandbox.gateway.options import CatalogIds, Era, Options, Upstream
+from kilo_gateway.sandbox.gateway.records import KEPT, Record
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0

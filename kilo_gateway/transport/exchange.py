@@ -17,9 +17,9 @@ from typing import Any, Self
 
 import openai
 
-from kilo_gateway import clients, error_table
-from kilo_gateway.account import AccountSettings
-from kilo_gateway.errors import KiloError
+from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.settings.account import AccountSettings
+from kilo_gateway.transport import clients
 from kilo_gateway.transport.reader import Body, ErrorPage, areceived, received
 
 
@@ -52,14 +52,14 @@ class Exchange:
     """True if the last attempt failed and may have been answered all the same."""
     opened: bool = False
     """True if an answer has begun."""
-    sent: error_table.Sent = field(init=False)
+    sent: translate.Sent = field(init=False)
     """What the remedy of an error depends on."""
     _page_failure: KiloError | None = None
     _deadline: float | None = None
     """Set when the time is first asked for, which is when the call begins."""
 
     def __post_init__(self) -> None:
-        self.sent = error_table.Sent(
+        self.sent = translate.Sent(
             model=self.model,
             keyed=self.settings.bearer is not None,
             organization=self.settings.organization_id is not None,
@@ -182,7 +182,7 @@ class Exchange:
         Raises KiloTimeoutError if the total limit leaves no time for it.
         """
         failure = sys.exception()
-        if headers is None and failure is not None and error_table.may_have_arrived(failure):
+        if headers is None and failure is not None and translate.may_have_arrived(failure):
             self.on_lost_attempt()
         left = self._left()
         if left is not None:
@@ -197,20 +197,20 @@ class Exchange:
 
     def _failed(self, error: Exception) -> Exception:
         # Our own errors follow an answer that refused the request, or an attempt that is counted already.
-        self.lost = not isinstance(error, KiloError) and error_table.may_have_arrived(error)
+        self.lost = not isinstance(error, KiloError) and translate.may_have_arrived(error)
         return self.translated(error)
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
         """Return the error to raise for what sending or reading raised."""
         if isinstance(error, KiloError):
             return error
-        if self.expired and error_table.is_from_network(error):
+        if self.expired and translate.is_from_network(error):
             return self.too_long(response, partial)
-        if response is None or not error_table.is_from_network(error):
-            return error_table.from_exception(error, self.sent)
-        if not self.streamed and not error_table.is_timeout(error):
-            return error_table.cut(error, response)
-        return error_table.from_transport(error, self.sent, response=response, partial=partial)
+        if response is None or not translate.is_from_network(error):
+            return translate.from_exception(error, self.sent)
+        if not self.streamed and not translate.is_timeout(error):
+            return translate.cut(error, response)
+        return translate.from_transport(error, self.sent, response=response, partial=partial)
 
     @property
     def max_bytes(self) -> int:
@@ -236,4 +236,4 @@ class Exchange:
 
     def too_long(self, response: Any = None, partial: str = "") -> KiloError:
         """Return the error of an answer that was not complete in time."""
-        return error_table.too_long(self.total_timeout or 0.0, response, partial)
+        return translate.too_long(self.total_timeout or 0.0, response, partial)

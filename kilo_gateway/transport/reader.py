@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
-from kilo_gateway import clients, error_table
-from kilo_gateway.errors import KiloError
-from kilo_gateway.unlisted import unlisted
+from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.transport import clients
+from kilo_gateway.transport.async_generators import unlisted
 
 _MEGABYTE: Final = 1_000_000
 ERROR_PAGE_BYTES: Final = 64_000
@@ -22,7 +22,7 @@ ERROR_PAGE_BYTES: Final = 64_000
 class Terms(Protocol):
     """What an answer may take, and the errors to raise; an exchange has them."""
 
-    sent: error_table.Sent
+    sent: translate.Sent
     idle_timeout: float | None
     total_timeout: float | None
 
@@ -55,7 +55,7 @@ class Reader:
         """True if the answer is whole and the rest of the body is not waited for."""
         encoding = _encoding(response)
         if encoding not in clients.ENCODINGS:
-            raise error_table.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
+            raise translate.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
         self._limit_reads()
 
     @property
@@ -86,7 +86,7 @@ class Reader:
             self._moved_at = now
         # A read timeout cannot see this: keep-alive comments are bytes.
         elif exchange.idle_timeout is not None and now - self._moved_at > exchange.idle_timeout:
-            self._end(error_table.idle(exchange.idle_timeout, self.response, self.partial_text))
+            self._end(translate.idle(exchange.idle_timeout, self.response, self.partial_text))
         if exchange.total_timeout is not None and exchange.expired:
             self._end(exchange.too_long(self.response, self.partial_text))
 
@@ -99,8 +99,8 @@ class Reader:
     def broken(self, error: Exception) -> Exception:
         """Return the error to raise for a connection that broke."""
         exchange = self.exchange
-        if not exchange.expired and exchange.idle_timeout is not None and error_table.is_timeout(error):
-            return error_table.idle(exchange.idle_timeout, self.response, self.partial_text)
+        if not exchange.expired and exchange.idle_timeout is not None and translate.is_timeout(error):
+            return translate.idle(exchange.idle_timeout, self.response, self.partial_text)
         return exchange.translated(error, response=self.response, partial=self.partial_text)
 
 
@@ -121,7 +121,7 @@ class Body(Reader):
         self._content += chunk
         limit = self.exchange.max_bytes
         if len(self._content) > limit:
-            raise error_table.unreadable(
+            raise translate.unreadable(
                 f"it is larger than max_response_bytes={limit} ({limit / _MEGABYTE:g} MB) when decompressed",
                 response=self.response,
             )
@@ -146,7 +146,7 @@ class ErrorPage(Reader):
 
     def broken(self, error: Exception) -> Exception:
         """Return the error to raise for a connection that broke: it was not an answer that is lost."""
-        return super().broken(error) if error_table.is_timeout(error) else self.exchange.translated(error)
+        return super().broken(error) if translate.is_timeout(error) else self.exchange.translated(error)
 
     def read(self) -> Any:
         """Return the response as one that has been read."""

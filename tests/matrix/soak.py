@@ -25,7 +25,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 
 from kilo_gateway import KiloError
-from kilo_gateway.notices import KiloDataPolicyWarning
+from kilo_gateway.data_policy import KiloDataPolicyWarning
 from kilo_gateway.sandbox import SCENARIOS
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM

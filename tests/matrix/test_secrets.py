@@ -21,8 +21,9 @@ from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index_instrumentation import get_dispatcher
 from pydantic import PrivateAttr
 
-from kilo_gateway import GatewaySettings, KiloError, clients
+from kilo_gateway import GatewaySettings, KiloError
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
 from tests.support.server import Say, server

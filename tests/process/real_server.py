@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 from kilo_gateway import KiloContextLengthError
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.sandbox.local_model import LocalModel
+from kilo_gateway.sandbox.model.local_model import LocalModel
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.ways import acollect, summed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 WORKER = """
 import random, sys, time
-from kilo_gateway.model_cache import ListFile, Stored
+from kilo_gateway.models.store import ListFile, Stored
 me, file = int(sys.argv[1]), ListFile.of("http://gateway", "account")
 while file.read() is None:
     file.write(Stored(time.time(), [{"id": "start"}] * 400))
@@ -32,7 +32,7 @@ def test_ten_processes_write_and_read_at_once() -> None:
 def test_nothing_of_it_is_imported_with_the_adapters() -> None:
     code = (
         "import sys, langchain_kilo, llama_index_kilo\n"
-        "heavy = {'kilo_gateway.catalog', 'kilo_gateway.listing', 'kilo_gateway.model_info', 'pandas'}\n"
+        "heavy = {'kilo_gateway.models.catalog', 'kilo_gateway.models.listing', 'kilo_gateway.models.info', 'pandas'}\n"
         "assert heavy.isdisjoint(sys.modules), heavy & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from kilo_gateway import KiloError, Reply
-from kilo_gateway.decode import StreamDecoder, decode_whole
 from kilo_gateway.embeddings import decode as decode_embeddings
-from kilo_gateway.error_table import Sent
-from kilo_gateway.plain import DEPTH
+from kilo_gateway.encoding.lenient_json import DEPTH
+from kilo_gateway.errors.translate import Sent
+from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_whole
 from kilo_gateway.reply import Delta
-from langchain_kilo import chunks
-from llama_index_kilo import KiloLLM, fold
+from langchain_kilo.from_gateway import to_chunk, to_message
+from llama_index_kilo import KiloLLM, from_gateway
 
 TEXT = "Hello, Zoë"
 DETAIL = {"type": "reasoning.text", "text": "because", "index": 0, "format": "x", "id": "r", "signature": "s"}
@@ -180,14 +180,14 @@ def texts_of(deltas: list[Delta]) -> set[str]:
     responses = []
     for delta in deltas:
         reply.add(delta)
-        responses.append(fold.step(steps, delta, REQUEST))
+        responses.append(from_gateway.step(steps, delta, REQUEST))
     llm = KiloLLM()
-    for response in [*responses, fold.response_of(reply, REQUEST)]:
+    for response in [*responses, from_gateway.response_of(reply, REQUEST)]:
         response.model_dump_json()
-        fold.completion(response).model_dump_json()
+        from_gateway.completion(response).model_dump_json()
         llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
-    message = chunks.to_message(reply, REQUEST)
-    total: AIMessageChunk = functools.reduce(operator.add, [chunks.to_chunk(delta, REQUEST) for delta in deltas])
+    message = to_message(reply, REQUEST)
+    total: AIMessageChunk = functools.reduce(operator.add, [to_chunk(delta, REQUEST) for delta in deltas])
     for shown in (message, total):
         shown.model_dump_json()
         json.dumps(shown.content_blocks).encode()

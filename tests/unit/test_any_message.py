@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from llama_index.core.base.llms import types as li
 
-from langchain_kilo.messages import to_wire as langchain_to_wire
-from llama_index_kilo.messages import to_wire as llama_index_to_wire
+from langchain_kilo.to_gateway import to_wire as langchain_to_wire
+from llama_index_kilo.to_gateway import to_wire as llama_index_to_wire
 
 TEXT = st.text(max_size=8) | st.sampled_from(
     ["", "\u2028", "\x00", "e\u0301", "\U0001f469\u200d\U0001f467", "https://x/y"]

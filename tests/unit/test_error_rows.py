@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from kilo_gateway import error_rows
-from kilo_gateway.error_table import Sent, from_body
+from kilo_gateway.errors import table
+from kilo_gateway.errors.translate import Sent, from_body
 
-ROWS = {**error_rows.BY_TYPE, **{str(status): row for status, row in error_rows.BY_STATUS.items()}}
+ROWS = {**table.BY_TYPE, **{str(status): row for status, row in table.BY_STATUS.items()}}
 
 
-@pytest.mark.parametrize("name", error_rows.BY_TYPE)
+@pytest.mark.parametrize("name", table.BY_TYPE)
 def test_an_embedding_is_not_advised_to_ask_a_tier(name: str) -> None:
     error = from_body({"error": "no", "error_type": name}, status=None, sent=Sent(chat=False))
     assert "tier" not in str(error)
@@ -21,11 +21,11 @@ def test_an_embedding_is_not_advised_to_ask_a_tier(name: str) -> None:
 def test_a_remedy_can_be_reworded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     row = ROWS[name]
     reworded = dataclasses.replace(row, remedy="Reworded.")
-    if name in error_rows.BY_TYPE:
-        monkeypatch.setitem(error_rows.BY_TYPE, name, reworded)
+    if name in table.BY_TYPE:
+        monkeypatch.setitem(table.BY_TYPE, name, reworded)
         body, status = {"error": "no", "error_type": name}, None
     else:
-        monkeypatch.setitem(error_rows.BY_STATUS, int(name), reworded)
+        monkeypatch.setitem(table.BY_STATUS, int(name), reworded)
         body, status = {"error": "no"}, int(name)
     assert str(from_body(body, status=status, sent=Sent(chat=True))).endswith("Reworded.")
     without = str(from_body(body, status=status, sent=Sent(chat=False)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway import list_models
-from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.settings.chat import GatewaySettings
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
 

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kilo_gateway import ModelCatalog, known_models, prices
-from kilo_gateway.listing import _Listing
-from kilo_gateway.model_cache import FORMAT, ListFile, Stored
+from kilo_gateway import ModelCatalog
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models import prices
+from kilo_gateway.models.listing import _Listing
+from kilo_gateway.models.store import FORMAT, ListFile, Stored
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from kilo_gateway import Reply
-from kilo_gateway.answer import Answer
-from kilo_gateway.error_table import UNKNOWN
+from kilo_gateway.errors.translate import UNKNOWN
+from kilo_gateway.interfaces.chat_completions.answer import Answer
+from kilo_gateway.interfaces.chat_completions.tool_calls import ToolCallRepair
 from kilo_gateway.reply import Delta, ToolCallDelta
-from kilo_gateway.tool_calls import ToolCallRepair
 
 MANY = 2_000
 A_FEW = 8

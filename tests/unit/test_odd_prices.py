@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from kilo_gateway import ModelCatalog
-from kilo_gateway.model_info import ModelInfo
+from kilo_gateway.models.info import ModelInfo
 
 
 def info(price: str) -> ModelInfo:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kilo_gateway.embedding_settings import EmbeddingSettings
-from kilo_gateway.json_values import to_json
-from kilo_gateway.settings import GatewaySettings
+from kilo_gateway.encoding.json_values import to_json
+from kilo_gateway.settings.chat import GatewaySettings
+from kilo_gateway.settings.embedding import EmbeddingSettings
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 

@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from kilo_gateway import KiloError, ModelCatalog
-from kilo_gateway.decode import decode_body
-from kilo_gateway.error_table import Sent, from_body, from_transport, interrupted, unreadable
-from kilo_gateway.printable import printable
+from kilo_gateway.encoding.printable import printable
+from kilo_gateway.errors.translate import Sent, from_body, from_transport, interrupted, unreadable
+from kilo_gateway.interfaces.chat_completions.stream import decode_body
 from langchain_kilo.errors import KiloRefusalError
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200f\ud83d\x00\r" + "x" * 1_000_000

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from langchain_core.language_models import ModelProfile
 
-from kilo_gateway import known_models
-from kilo_gateway.model_cache import ListFile, Stored
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models.store import ListFile, Stored
 from langchain_kilo import ChatKilo
 
 GATEWAY = "https://gateway.example"

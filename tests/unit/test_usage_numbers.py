@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway.decode import decode_body
+from kilo_gateway.interfaces.chat_completions.stream import decode_body
 from kilo_gateway.usage import parse_usage
 
 TOKENS = {"prompt_tokens": 21, "completion_tokens": 14, "total_tokens": 35}

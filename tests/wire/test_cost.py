@@ -15,9 +15,10 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
 
-from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models, prices
+from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models
 from kilo_gateway.charge import Charge
-from kilo_gateway.model_info import ModelInfo
+from kilo_gateway.models import prices
+from kilo_gateway.models.info import ModelInfo
 from kilo_gateway.reply import Delta
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.transport.exchange import Exchange

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import kilo_gateway as kilo
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.sandbox.embeddings import vector
+from kilo_gateway.sandbox.model.vectors import vector
 from langchain_kilo import KiloEmbeddings, KiloUsageCallback
 from llama_index_kilo import KiloEmbedding, KiloUsageHandler
 
@@ -374,7 +374,7 @@ def test_llama_index_takes_it_as_its_default(kilo_sandbox: Sandbox) -> None:
 
 
 def test_batches() -> None:
-    from kilo_gateway.embedding_settings import BATCH_BYTES, batches
+    from kilo_gateway.settings.embedding import BATCH_BYTES, batches
 
     def sizes(count: int, model: str = SMALL, size: int = 2048, text: str = "x") -> list[int]:
         return [len(batch) for batch in batches([text] * count, model, size)]

@@ -17,9 +17,9 @@ from kilo_gateway import (
     KiloInvalidRequestError,
     KiloServerError,
     KiloStreamInterruptedError,
-    clients,
 )
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.server import DONE, FINISH, HEAD, TEXT, USAGE, End, chunked, server

@@ -60,7 +60,7 @@ def listed(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every gateway of a test have the sandbox's prices."""
     catalog = list_models(base_url=kilo_sandbox.base_url)
     entries = {model.id: model for model in catalog}
-    monkeypatch.setattr("kilo_gateway.known_models.known", lambda model, **_: entries.get(model))
+    monkeypatch.setattr("kilo_gateway.models.known.known", lambda model, **_: entries.get(model))
 
 
 @pytest.mark.parametrize("number", [-5, -0.01, float("nan"), float("inf"), -float("inf"), "-1", True, None, [], "x"])

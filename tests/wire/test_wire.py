@@ -19,10 +19,10 @@ from kilo_gateway import (
     KiloSignInRequiredError,
     KiloTimeoutError,
     chat,
-    clients,
 )
 from kilo_gateway.routing import MODES
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.leftovers import open_to
@@ -57,7 +57,7 @@ def stream(model: Any) -> Any:
 @both
 def test_no_environment_at_all(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any) -> None:
     assert cls().base_url == "https://api.kilo.ai/api/gateway"
-    monkeypatch.setattr("kilo_gateway.fields.DEFAULT_BASE_URL", kilo_sandbox.base_url)
+    monkeypatch.setattr("kilo_gateway.settings.types.DEFAULT_BASE_URL", kilo_sandbox.base_url)
     ask(cls())
     asyncio.run(aask(cls()))
     for record in kilo_sandbox.requests:

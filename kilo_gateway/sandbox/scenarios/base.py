@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.options import Upstream
-from kilo_gateway.sandbox.parts import Part
-from kilo_gateway.sandbox.reply import Reply
-from kilo_gateway.sandbox.sse import PLAIN, Framing, Item
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import Upstream
+from kilo_gateway.sandbox.gateway.parts import Part
+from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.wire.framing import PLAIN, Framing, Item
 
 Json = dict[str, Any]
 Kind = Literal["success", "error", "hang", "load"]

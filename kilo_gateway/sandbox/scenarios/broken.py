@@ -8,13 +8,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kilo_gateway.sandbox import wire
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.errors import render
-from kilo_gateway.sandbox.parts import DROP
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.error_bodies import render
+from kilo_gateway.sandbox.gateway.parts import DROP
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, is_finish, is_text
 from kilo_gateway.sandbox.scenarios.failures import page
-from kilo_gateway.sandbox.sse import Framing, Item
+from kilo_gateway.sandbox.wire import chat_completions as wire
+from kilo_gateway.sandbox.wire.framing import Framing, Item
 
 REGISTRY = Registry()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.errors import ERRORS, render, upstream_body
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.error_bodies import ERRORS, render, upstream_body
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
 
 REGISTRY = Registry()

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox import prose, wire
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.conversation import read
-from kilo_gateway.sandbox.reply import Reply
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.model import prose
+from kilo_gateway.sandbox.model.conversation import read
+from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
+from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry()
 _add = REGISTRY.add

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from kilo_gateway.sandbox import sse
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.parts import HOLD, Pause
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.parts import HOLD, Pause
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
-from kilo_gateway.sandbox.sse import Item
+from kilo_gateway.sandbox.wire import framing as sse
+from kilo_gateway.sandbox.wire.framing import Item
 
 REGISTRY = Registry()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.sandbox.records import Record
+from kilo_gateway.sandbox.gateway.records import Record
 from tests.process.langchain_kilo import travel_agent
 
 ROOT = Path(__file__).resolve().parents[3]

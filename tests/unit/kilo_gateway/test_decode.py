@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, KiloResponseError, KiloStreamInterruptedError, Reply
-from kilo_gateway.decode import StreamDecoder, decode_body
-from kilo_gateway.error_table import Sent
+from kilo_gateway.errors.translate import Sent
+from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
 
 FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 

@@ -21,7 +21,7 @@ from kilo_gateway import (
     KiloStatusError,
     KiloTimeoutError,
 )
-from kilo_gateway.error_table import Sent, from_body, from_transport, unreadable
+from kilo_gateway.errors.translate import Sent, from_body, from_transport, unreadable
 
 
 class Response:

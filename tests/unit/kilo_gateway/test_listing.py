@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway import list_models, model_cache
+from kilo_gateway import list_models
+from kilo_gateway.models import store
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,6 @@ def test_wrong_arguments_are_named_without_secrets(arguments: dict[str, Any], te
 def test_the_platforms_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KILO_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert "kilo-gateway" in model_cache.folder().parts
+    assert "kilo-gateway" in store.folder().parts
     if sys.platform == "linux":
-        assert model_cache.folder() == tmp_path / "kilo-gateway"
+        assert store.folder() == tmp_path / "kilo-gateway"

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kilo_gateway import known_models
-from kilo_gateway.known_models import DEFAULT_CONTEXT_WINDOW, context_window, known
-from kilo_gateway.model_cache import ListFile, Stored
-from kilo_gateway.model_info import ModelInfo
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models.info import ModelInfo
+from kilo_gateway.models.known import DEFAULT_CONTEXT_WINDOW, context_window, known
+from kilo_gateway.models.store import ListFile, Stored
 
 FULL: dict[str, Any] = {
     "id": "anthropic/claude-sonnet-5.5",
@@ -213,7 +213,7 @@ def test_the_table_knows_the_documented_models() -> None:
 
 
 def test_the_table_is_dated_readable_and_without_twins() -> None:
-    path = Path(known_models.__file__).parent / "data/models.json"
+    path = Path(known_models.__file__).parent.parent / "data/models.json"
     table = json.loads(path.read_text(encoding="utf-8"))
     assert date.fromisoformat(table["as_of"]) >= date(2026, 11, 1)
     ids = [entry["id"] for entry in table["entries"]]

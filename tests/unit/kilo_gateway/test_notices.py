@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kilo_gateway import GatewaySettings, KiloDataPolicyWarning, known_models, model_cache, notices
+from kilo_gateway import GatewaySettings, KiloDataPolicyWarning, data_policy
+from kilo_gateway.models import known as known_models
+from kilo_gateway.models import store
 from tests.support.warned import issued
 
 URL = "http://127.0.0.1:9/api/gateway"
@@ -31,7 +33,7 @@ URL = "http://127.0.0.1:9/api/gateway"
     ],
 )
 def test_notices(model: str, keyed: bool, told: str | None) -> None:
-    notice = notices.notice_for(model, keyed=keyed)
+    notice = data_policy.notice_for(model, keyed=keyed)
     assert (notice is None) == (told is None)
     assert (told or "") in (notice or "")
 
@@ -39,9 +41,9 @@ def test_notices(model: str, keyed: bool, told: str | None) -> None:
 def test_what_the_list_of_models_tells() -> None:
     def told(**facts: object) -> str | None:
         catalog_entry = {"id": "a/quiet", **facts}
-        model_cache.ListFile.of(URL, "").write(model_cache.Stored(time.time(), [catalog_entry]))
+        store.ListFile.of(URL, "").write(store.Stored(time.time(), [catalog_entry]))
         known_models.forget()
-        return notices.notice_for("a/quiet", keyed=True, base_url=URL)
+        return data_policy.notice_for("a/quiet", keyed=True, base_url=URL)
 
     assert "training" in (told(mayTrainOnYourPrompts=True) or "")
     assert "training" in (told(isFree=True) or "")
@@ -55,7 +57,7 @@ def test_threads_issue_it_once() -> None:
 
     def act() -> None:
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda _: notices.warn_once(settings, "kilo-auto/free", {}), range(100)))
+            list(pool.map(lambda _: data_policy.warn_once(settings, "kilo-auto/free", {}), range(100)))
 
     assert len(issued(act)) == 1
 
@@ -64,7 +66,7 @@ def test_a_filter_of_the_category_silences_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=KiloDataPolicyWarning)  # what is tested
-        notices.warn_once(GatewaySettings(), "kilo-auto/free", {})
+        data_policy.warn_once(GatewaySettings(), "kilo-auto/free", {})
 
 
 def test_what_contradicts_itself_is_refused() -> None:

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError
-from kilo_gateway.decode import StreamDecoder, decode_body
-from kilo_gateway.error_table import Sent
+from kilo_gateway.errors.translate import Sent
+from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
 from kilo_gateway.reply import Delta, Reply, ToolCall
 
 SENT = Sent(several=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway import GatewaySettings, KiloError, Reply, chat
-from kilo_gateway.decode import StreamDecoder, decode_body
+from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
 from tests.support import plain_client
 from tests.support.errors import CLASSES, check
 from tests.support.in_process import InProcess

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kilo_gateway.sse import EventDecoder, looks_like_events
+from kilo_gateway.encoding.sse import EventDecoder, looks_like_events
 
 
 def decode(pieces: list[bytes]) -> list[bytes]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.utils.json import parse_partial_json
 
-from langchain_kilo.chunks import spoiler
+from langchain_kilo.from_gateway import spoiler
 
 _OBJECTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     st.text(max_size=4), st.recursive(st.integers() | st.text(max_size=6), st.lists, max_leaves=5), max_size=4

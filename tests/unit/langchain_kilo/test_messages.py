@@ -17,8 +17,8 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from kilo_gateway import parts
-from langchain_kilo.messages import to_wire
+from kilo_gateway.interfaces.chat_completions import history as parts
+from langchain_kilo.to_gateway import to_wire
 
 DATA = "data:image/png;base64,AAAA"
 CACHE = {"type": "ephemeral"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from kilo_gateway.model_info import ModelInfo
+from kilo_gateway.models.info import ModelInfo
 from langchain_kilo import ChatKilo
 from langchain_kilo.profiles import profile_of
 

@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llama_index_kilo.messages import to_wire
+from llama_index_kilo.to_gateway import to_wire
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -8,13 +8,14 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kilo_gateway.sandbox import model, wire
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.checks import admit
-from kilo_gateway.sandbox.errors import Refusal
-from kilo_gateway.sandbox.options import Options
+from kilo_gateway.sandbox.admission import admit
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.error_bodies import Refusal
+from kilo_gateway.sandbox.gateway.options import Options
+from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
+from kilo_gateway.sandbox.model import canned
 from kilo_gateway.sandbox.scenarios import SCENARIOS
-from kilo_gateway.sandbox.upstream import UpstreamRefusal
+from kilo_gateway.sandbox.wire import chat_completions as wire
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 200) | st.text(max_size=8) | st.just("required")
 JSON = st.recursive(
@@ -72,7 +73,7 @@ def test_any_body_is_refused_or_answered(body: Any) -> None:
     call = Call({}, OPTIONS, json.dumps(body).encode())
     try:
         admit(call)
-        replies = model.answer(call)
+        replies = canned.answer(call)
         scenario = SCENARIOS[call.scenario] if call.scenario else None
         if scenario and scenario.reply:
             for reply in replies:

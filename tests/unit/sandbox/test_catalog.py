@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway.sandbox import Sandbox, odd_lists
+from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox.gateway import odd_model_lists
 from tests.support.in_process import InProcess
 from tests.support.plain_client import request
 
@@ -83,11 +84,13 @@ def test_endpoints_of_a_model(gw: Sandbox) -> None:
     assert (missing.status, missing.json) == (404, {"error": {"message": "Not Found", "code": 404}})
 
 
-@pytest.mark.parametrize(("name", "status"), [(name, 500 if name == "failing" else 200) for name in odd_lists.LISTS])
+@pytest.mark.parametrize(
+    ("name", "status"), [(name, 500 if name == "failing" else 200) for name in odd_model_lists.LISTS]
+)
 def test_a_header_asks_for_an_odd_list(gw: Sandbox, name: str, status: int) -> None:
     plain = request(gw, "GET", "/api/gateway/models")
-    odd = request(gw, "GET", "/api/gateway/models", headers={odd_lists.HEADER: name})
+    odd = request(gw, "GET", "/api/gateway/models", headers={odd_model_lists.HEADER: name})
     assert odd.status == status
     assert odd.data != plain.data
-    unknown = request(gw, "GET", "/api/gateway/models", headers={odd_lists.HEADER: "no-such"})
+    unknown = request(gw, "GET", "/api/gateway/models", headers={odd_model_lists.HEADER: "no-such"})
     assert unknown.data == plain.data

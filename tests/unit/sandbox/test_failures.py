@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox, Scenario
-from kilo_gateway.sandbox.errors import ERRORS
+from kilo_gateway.sandbox.gateway.error_bodies import ERRORS
 from tests.support.plain_client import chat, finishes, joined
 
 ERROR_SCENARIOS = [s for s in SCENARIOS.values() if s.kind == "error"]

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway.sandbox import embeddings, model, wire
-from kilo_gateway.sandbox.call import Call
-from kilo_gateway.sandbox.checks import admit
-from kilo_gateway.sandbox.conversation import MOST_READ, clipped
-from kilo_gateway.sandbox.options import Options
+from kilo_gateway.sandbox.admission import admit
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import Options
+from kilo_gateway.sandbox.model import canned, vectors
+from kilo_gateway.sandbox.model.conversation import MOST_READ, clipped
+from kilo_gateway.sandbox.wire import chat_completions as wire
 
 
 def call(text: str, **fields: Any) -> Call:
@@ -22,7 +23,7 @@ def call(text: str, **fields: Any) -> Call:
 
 def test_the_chunks_of_a_stream_hash_the_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = call("word " * 5_000, stream=True)
-    replies = model.answer(asked)
+    replies = canned.answer(asked)
     hashed = 0
     real = hashlib.sha256
 
@@ -40,7 +41,7 @@ def test_the_chunks_of_a_stream_hash_the_request_once(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["\n", "{", " ", "a\n\n", "Context:\n", '{"'])
 def test_a_long_run_of_anything_is_answered(text: str) -> None:
     asked = call(text * (MOST_READ // len(text)), stream=True)
-    assert wire.chunks(asked, model.answer(asked))
+    assert wire.chunks(asked, canned.answer(asked))
 
 
 def test_many_results_of_tools_are_read_at_both_ends() -> None:
@@ -52,5 +53,5 @@ def test_many_results_of_tools_are_read_at_both_ends() -> None:
 
 def test_a_vector_is_made_of_the_ends_of_a_long_text() -> None:
     long = "begin " + "x " * MOST_READ + "end"
-    assert embeddings.vector(long, 64) == embeddings.vector(clipped(long), 64)
-    assert embeddings.vector(long, 64) != embeddings.vector(f"{long} Oslo", 64)
+    assert vectors.vector(long, 64) == vectors.vector(clipped(long), 64)
+    assert vectors.vector(long, 64) != vectors.vector(f"{long} Oslo", 64)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.sandbox.catalog import unknown_ids
+from kilo_gateway.sandbox.gateway.model_list import unknown_ids
 from tests.support.in_process import InProcess
 from tests.support.plain_client import chat
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from kilo_gateway.sandbox.facts import Facts
-from kilo_gateway.sandbox.schema import instance
+from kilo_gateway.sandbox.model.facts import Facts
+from kilo_gateway.sandbox.model.instances import instance
 
 TEXTS = st.sampled_from(
     ["", "Hello", "Take 7 of the 'red' ones to Paris", "limit 3, name: Ada", "日本 “東京” 2026-05-01 a@b.org"]

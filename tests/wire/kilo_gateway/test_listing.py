@@ -20,7 +20,7 @@ from kilo_gateway import (
     alist_models,
     list_models,
 )
-from kilo_gateway.known_models import known
+from kilo_gateway.models.known import known
 from kilo_gateway.sandbox import Sandbox
 
 ODD: dict[str, Any] = {"default_headers": {"x-sandbox-models": "odd"}}

@@ -13,8 +13,9 @@ import pytest
 from langchain_core.exceptions import ContextOverflowError, ModelError
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 
-from kilo_gateway import KiloError, KiloResponseError, KiloTimeoutError, clients
+from kilo_gateway import KiloError, KiloResponseError, KiloTimeoutError
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo
 from tests.support.server import json_body, server, stream_of
 from tests.support.tools import add, greet

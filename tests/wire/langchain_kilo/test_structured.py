@@ -156,7 +156,7 @@ class Tree(BaseModel):
 
 def answering(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch, text: str) -> ChatKilo:
     """Return a model that says `text`, whatever it is asked."""
-    monkeypatch.setattr("kilo_gateway.sandbox.model.say", lambda call, turn: text)
+    monkeypatch.setattr("kilo_gateway.sandbox.model.canned.say", lambda call, turn: text)
     return ChatKilo(model=PAID, base_url=gateway.base_url, api_key=gateway.api_key)
 
 

@@ -21,9 +21,9 @@ from kilo_gateway import (
     KiloServerError,
     KiloStreamInterruptedError,
 )
-from kilo_gateway.decode import decode_body
+from kilo_gateway.interfaces.chat_completions.stream import decode_body
 from kilo_gateway.sandbox import Sandbox
-from llama_index_kilo import KiloLLM, fold
+from llama_index_kilo import KiloLLM, from_gateway
 from tests.support.tools import FUNCTION_TOOLS as TOOLS
 from tests.support.ways import LLAMA_INDEX, collect
 
@@ -186,7 +186,7 @@ def test_calls_without_ids() -> None:
     function = {"name": "add", "arguments": "{}"}
     body = {"choices": [{"message": {"tool_calls": [{"id": "", "function": function}, {"function": function}]}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = fold.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
+    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
     assert len({call.tool_id for call in llm.get_tool_calls_from_response(response)} - {""}) == 2
 
 
@@ -196,7 +196,7 @@ def test_arguments_that_are_no_object(arguments: str) -> None:
     calls = [{"id": "c", "function": {"name": "add", "arguments": arguments}}]
     body = {"choices": [{"message": {"tool_calls": calls}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = fold.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
+    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
     [call] = llm.get_tool_calls_from_response(response)
     assert call.tool_kwargs["invalid_arguments"] == arguments
 

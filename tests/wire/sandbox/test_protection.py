@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kilo_gateway import KiloServerError
-from kilo_gateway.sandbox import Sandbox, conversation
+from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox.model import conversation
 from langchain_kilo import ChatKilo
 from tests.support.in_process import InProcess
 
@@ -114,7 +115,7 @@ def test_records_are_bounded() -> None:
 
 
 def test_large_bodies_push_out_older_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kilo_gateway.sandbox.records.MOST_BYTES", 2_000_000)
+    monkeypatch.setattr("kilo_gateway.sandbox.gateway.records.MOST_BYTES", 2_000_000)
     gateway = InProcess()
     for _ in range(5):
         gateway.exchange("POST", CHAT, b"x" * 900_000)

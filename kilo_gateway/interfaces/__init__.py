@@ -1,0 +1,1 @@
+"""The gateway's wire formats, a folder for each."""

@@ -1,0 +1,1 @@
+"""The Chat Completions interface: `POST /chat/completions`."""

@@ -1,0 +1,190 @@
+"""One entry of `GET /models`, typed. Pure. See docs/gateway.md, "Models"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kilo_gateway import routing
+from kilo_gateway.encoding import lenient_json
+
+_SMALLEST: Final = Decimal("1e-18")
+"""USD per million tokens: what is less is nothing."""
+
+
+class ModelInfo(BaseModel):
+    """What the gateway tells of a model; None is always "not told", never "no".
+
+    Fields have the wire's names in snake_case, but `free` is `isFree` and `may_train_on_prompts` is
+    `mayTrainOnYourPrompts`; keys that no field has are kept in `model_extra`. Make one with `ModelInfo.read`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, protected_namespaces=())
+
+    id: str = Field(min_length=1)
+    name: str | None = None
+    description: str | None = None
+    created: int | None = None
+    """Seconds since 1970; 0 for auto tiers."""
+    context_length: int | None = Field(default=None, gt=0)
+    """Tokens that prompt and answer may have together."""
+    architecture: dict[str, Any] | None = None
+    top_provider: dict[str, Any] | None = None
+    pricing: dict[str, Any] | None = None
+    """USD per token as the wire's strings; `prompt_price` and its like are easier to read."""
+    per_request_limits: dict[str, Any] | None = None
+    supported_parameters: tuple[str, ...] | None = None
+    expiration_date: date | None = None
+    """The day on which the model is switched off."""
+    canonical_slug: str | None = None
+    hugging_face_id: str | None = None
+    default_parameters: dict[str, Any] | None = None
+    preferred_index: int | None = Field(default=None, alias="preferredIndex")
+    """The gateway's own order; lower comes first."""
+    free: bool | None = Field(default=None, alias="isFree")
+    may_train_on_prompts: bool | None = Field(default=None, alias="mayTrainOnYourPrompts")
+    has_user_byok_available: bool | None = Field(default=None, alias="hasUserByokAvailable")
+    """Whether the account has its own key of the model's provider; told to signed-in callers only."""
+    auto_routing: dict[str, Any] | None = Field(default=None, alias="autoRouting")
+    terminal_bench: dict[str, Any] | None = Field(default=None, alias="terminalBench")
+    enkrypt: dict[str, Any] | None = None
+    opencode: dict[str, Any] | None = None
+    """Hints of the gateway for coding clients."""
+    settings: dict[str, Any] | None = None
+    versioned_settings: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, entry: Any) -> Self | None:
+        """Read an entry of the list, or return None for one without an id.
+
+        A value of the wrong type counts as not told, so that it costs neither the entry nor the list.
+        """
+        for _ in range(2):
+            try:
+                return cls.model_validate(entry)
+            except ValidationError as error:
+                if not isinstance(entry, dict):
+                    return None
+                entry = _without(entry, [found["loc"] for found in error.errors(include_url=False)])
+        return None
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def vendor(self) -> str | None:
+        """The part of the id before the slash; bare legacy ids have none."""
+        author, slash, _ = self.id.removeprefix("~").partition("/")
+        return author if slash else None
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Tokens that an answer may have."""
+        limit = lenient_json.number((self.top_provider or {}).get("max_completion_tokens"))
+        return int(limit) if limit is not None and limit >= 1 else None
+
+    @property
+    def prompt_price(self) -> Decimal | None:
+        """USD per million prompt tokens; None when it is not known in advance, as for most auto tiers."""
+        return self._per_million("prompt")
+
+    @property
+    def completion_price(self) -> Decimal | None:
+        """USD per million completion tokens; None when it is not known in advance."""
+        return self._per_million("completion")
+
+    @property
+    def cache_read_price(self) -> Decimal | None:
+        """USD per million prompt tokens read from the provider's cache."""
+        return self._per_million("input_cache_read")
+
+    @property
+    def cache_write_price(self) -> Decimal | None:
+        """USD per million prompt tokens written to the provider's cache."""
+        return self._per_million("input_cache_write")
+
+    @property
+    def input_modalities(self) -> tuple[str, ...]:
+        """What a prompt may hold, such as `text` and `image`; empty when it is not told."""
+        return self._modalities("input_modalities")
+
+    @property
+    def output_modalities(self) -> tuple[str, ...]:
+        """What an answer may hold; empty when it is not told."""
+        return self._modalities("output_modalities")
+
+    @property
+    def supports_tools(self) -> bool | None:
+        """Whether the model calls tools."""
+        return self._takes("tools")
+
+    @property
+    def supports_json_mode(self) -> bool | None:
+        """Whether the model can be made to answer in JSON of any shape."""
+        return self._takes("response_format", "structured_outputs")
+
+    @property
+    def supports_structured_outputs(self) -> bool | None:
+        """Whether the model keeps to a JSON schema.
+
+        `structured_outputs` says so; beside `response_format` alone, which is at least JSON mode, it is not known.
+        """
+        told = self._takes("structured_outputs")
+        return None if told is False and self._takes("response_format") else told
+
+    @property
+    def supports_reasoning(self) -> bool | None:
+        """Whether the model takes reasoning settings."""
+        return self._takes("reasoning", "reasoning_effort", "include_reasoning")
+
+    @property
+    def supports_vision(self) -> bool | None:
+        """Whether a prompt may hold images."""
+        return "image" in self.input_modalities if self.input_modalities else None
+
+    def _takes(self, *parameters: str) -> bool | None:
+        if not self.supported_parameters:
+            return None
+        if not set(parameters).isdisjoint(self.supported_parameters):
+            return True
+        # An auto tier's list leaves out what the models behind it take.
+        return None if routing.tier_of(self.id) else False
+
+    def _modalities(self, name: str) -> tuple[str, ...]:
+        told = (self.architecture or {}).get(name)
+        return tuple(item for item in told if isinstance(item, str)) if isinstance(told, list) else ()
+
+    def _per_million(self, name: str) -> Decimal | None:
+        value = (self.pricing or {}).get(name)
+        if lenient_json.number(value) is None:
+            return None
+        try:
+            price = Decimal(str(value).strip()).scaleb(6)
+            if price < 0:
+                return None
+            if price < _SMALLEST:
+                return Decimal(0)  # `1e-900000` would be written as 900,000 zeros
+            whole = price.as_tuple().exponent
+            return price.quantize(Decimal(1)) if isinstance(whole, int) and whole > 0 else price
+        except ArithmeticError:
+            return None
+
+
+def _without(entry: Mapping[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:
+    """Return a copy without the values at `places`; of a list, only the items at fault go."""
+    kept = dict(entry)
+    bad_items: dict[str, set[int | str]] = {}
+    for place in places:
+        key = str(place[0])
+        if len(place) > 1 and isinstance(kept.get(key), list):
+            bad_items.setdefault(key, set()).add(place[1])
+        else:
+            kept.pop(key, None)
+    for key, bad in bad_items.items():
+        if isinstance(items := kept.get(key), list):
+            kept[key] = [item for index, item in enumerate(items) if index not in bad]
+    return kept

@@ -1,0 +1,117 @@
+"""What is known of a model without asking the network: the list fetched last, then a built-in table.
+
+The table (data/models.json) holds what the project's documents tell and nothing else; see docs/gateway.md,
+"Models" and "Auto models".
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from kilo_gateway.encoding import lenient_json
+from kilo_gateway.settings import types
+
+if TYPE_CHECKING:
+    from kilo_gateway.models.info import ModelInfo
+
+DEFAULT_CONTEXT_WINDOW: Final = 128_000
+"""Tokens assumed for a model of which nothing is known: most of the gateway's models have at least this many."""
+
+RECHECK_SECONDS: Final = 1.0
+"""How long a process may miss a list that another process has written; asking the disk costs more than a look-up."""
+
+# What an endpoint such as `:free` shares with the model that it is named after.
+_SHARED: Final = ("name", "description", "context_length", "architecture", "top_provider", "supported_parameters")
+
+Entry = dict[str, Any]
+
+
+def known(model: str, *, base_url: str | None = None) -> ModelInfo | None:
+    """Return what is known of a model id, or None; never asks the network and never raises.
+
+    `vendor/model:suffix` falls back to `vendor/model`, without its prices. `base_url` tells whose
+    list counts; default: the gateway that the environment names.
+    """
+    view = _VIEWS.get(base_url)
+    if view is None or time.monotonic() >= view.check_at:
+        view = _VIEWS[base_url] = _refreshed(view, base_url)
+    found = view.read.get(model)
+    return found if found is not None else view.look_up(model)
+
+
+def context_window(model: str, *, base_url: str | None = None) -> int:
+    """Return the tokens that prompt and answer of `model` may have together, or a careful default."""
+    info = known(model, base_url=base_url)
+    return (info and info.context_length) or DEFAULT_CONTEXT_WINDOW
+
+
+def forget() -> None:
+    """Look at the disk again at the next question."""
+    _VIEWS.clear()
+
+
+class _View:
+    """The entries of one gateway; each is read when it is asked for."""
+
+    def __init__(self, entries: dict[str, Entry], stamp: object) -> None:
+        self.entries = entries
+        self.stamp = stamp
+        self.check_at = 0.0
+        self.read: dict[str, ModelInfo] = {}
+
+    def look_up(self, model: str) -> ModelInfo | None:
+        from kilo_gateway.models.info import ModelInfo
+
+        info = ModelInfo.read(self._entry(model.strip()) or self._entry(model.strip().lower()))
+        if info is not None:
+            self.read[model] = info
+        return info
+
+    def _entry(self, model: str) -> Entry | None:
+        if (exact := self._exact(model)) or ":" not in model:
+            return exact
+        base = self._exact(model.partition(":")[0])
+        free = True if model.endswith(":free") else None
+        return base and {**{key: base.get(key) for key in _SHARED}, "id": model, "isFree": free}
+
+    def _exact(self, model: str) -> Entry | None:
+        return self.entries.get(model) or _built_in().get(model)
+
+
+_VIEWS: Final[dict[str | None, _View]] = {}
+
+
+def _refreshed(view: _View | None, base_url: str | None) -> _View:
+    from kilo_gateway.models import store  # 4 ms, which no import of an adapter has to pay
+
+    entries: dict[str, Entry] = {}
+    stamp: object = None
+    try:
+        file = store.newest((base_url or types.base_url_from_env()).strip().rstrip("/"))
+        if file is not None:
+            stamp = (file.path, file.path.stat().st_mtime_ns)
+            if view is None or view.stamp != stamp:
+                stored = file.read()
+                entries = _by_id(stored.entries) if stored else {}
+    except (OSError, ValueError):
+        pass
+    if view is None or view.stamp != stamp:
+        view = _View(entries, stamp)
+    view.check_at = time.monotonic() + RECHECK_SECONDS
+    return view
+
+
+@cache
+def _built_in() -> dict[str, Entry]:
+    return _by_id(json.loads(pkgutil.get_data("kilo_gateway", "data/models.json") or b"{}")["entries"])
+
+
+def _by_id(entries: list[Any]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in lenient_json.dicts(entries):
+        found.setdefault(lenient_json.string(entry.get("id")), entry)
+    return found

@@ -1,0 +1,200 @@
+"""Admission of a chat request: the gateway's checks in the gateway's order, so the first fault is the one shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from kilo_gateway.sandbox.gateway import auto_models, model_list, provider_checks
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.credentials import identify
+from kilo_gateway.sandbox.gateway.error_bodies import Refusal
+from kilo_gateway.sandbox.scenarios import SCENARIOS
+
+_MOST_TOKENS = 99_999_999_999
+_DROPPED = ("models", "description", "usage", "reasoningEffort")
+
+
+def admit(call: Call) -> Call:
+    """Run the checks and fill in the call; raises Refusal, or UpstreamRefusal, at the first that fails."""
+    for check in _CHECKS:
+        check(call)
+    _forward(call)
+    provider_checks.check(call)
+    return call
+
+
+def parse(raw: bytes) -> object:
+    """Return the JSON body; raises Refusal."""
+    try:
+        body = json.loads(raw)
+        if b"\\ud" in raw.lower():
+            json.dumps(body, ensure_ascii=False).encode()  # half a character, which no answer could repeat
+    except ValueError as error:
+        raise Refusal("malformed-json", detail=error) from None
+    except RecursionError:
+        raise Refusal("malformed-json", detail="it is nested too deeply") from None
+    return body
+
+
+def _parse(call: Call) -> None:
+    body = parse(call.raw)
+    if not isinstance(body, dict):
+        raise Refusal("invalid-request")
+    call.body = body
+
+
+def _provider_options(call: Call) -> None:
+    if "providerOptions" in call.body:
+        raise Refusal("unsupported-field")
+
+
+def _model(call: Call) -> None:
+    model = call.body.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise Refusal("model-missing")
+    call.requested = model
+    call.served = model.strip().lower()
+    if (scenario := SCENARIOS.get(call.served)) is not None:
+        call.scenario = scenario.id
+        call.upstream = scenario.upstream or call.upstream
+
+
+def _messages(call: Call) -> None:
+    if not isinstance(call.body.get("messages"), list):
+        raise Refusal("invalid-request")
+
+
+def _privacy_types(call: Call) -> None:
+    provider = call.body.get("provider")
+    if provider is None:
+        return
+    if not isinstance(provider, dict):
+        raise Refusal("invalid-request")
+    collection, zdr = provider.get("data_collection"), provider.get("zdr")
+    if collection not in (None, "allow", "deny") or not isinstance(zdr, bool | None):
+        raise Refusal("invalid-request")
+
+
+def _identify(call: Call) -> None:
+    # Not a step of its own: routing needs to know the caller, the verdict comes in _credentials.
+    call.identity = identify(call.headers, lenient=call.options.lenient_tokens)
+
+
+def _auto_model(call: Call) -> None:
+    call.effective = dict(call.body)
+    call.tier = auto_models.tier_of(call.served, call.options)
+    if call.tier is None:
+        return
+    if call.tier == "org" and call.identity.organization_id is None:
+        raise Refusal("organization-auto")
+    user = None if call.identity.anonymous else call.identity.account.name
+    caller = auto_models.Caller(
+        mode=call.mode,
+        feature=(call.header("x-kilocode-feature") or "").lower(),
+        affinity=call.header("x-kilocode-taskid") or user or call.ip or "",
+        has_balance=call.identity.account.balance > 0,
+    )
+    call.served, settings = auto_models.resolve(call.tier, caller, call.options)
+    call.effective["model"] = call.served
+    if "reasoning" in settings:
+        call.effective.pop("reasoning_effort", None)
+    call.effective |= settings
+
+
+def _client_ip(call: Call) -> None:
+    if call.ip is None:
+        raise Refusal("missing-client-ip")
+
+
+def _credentials(call: Call) -> None:
+    if call.identity.rejected:
+        raise Refusal("invalid-token")
+    if call.identity.anonymous and not auto_models.is_free(call.served):
+        raise Refusal("paid-model")
+
+
+def _store(call: Call) -> None:
+    if call.body.get("store") or call.body.get("previous_response_id"):
+        raise Refusal("unsupported-store")
+
+
+def _token_limit(call: Call) -> None:
+    for field in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+        limit = call.body.get(field)
+        if isinstance(limit, int | float) and limit > _MOST_TOKENS:
+            raise Refusal("unavailable")
+
+
+def _unavailable(call: Call) -> None:
+    if call.tier is not None:
+        return
+    if call.options.era == "E2" and call.served in auto_models.DISCONTINUED:
+        raise Refusal("discontinued")
+    if call.options.era == "E3" and call.served in auto_models.UNAVAILABLE:
+        raise Refusal("unavailable-model")
+
+
+def _balance(call: Call) -> None:
+    if not auto_models.is_free(call.served) and call.identity.account.balance <= 0:
+        raise Refusal("no-balance")
+
+
+def _data_collection(call: Call) -> None:
+    provider = call.body.get("provider") or {}
+    refused = provider.get("data_collection") == "deny" or provider.get("zdr") is True
+    if refused and auto_models.is_free(call.served):
+        raise Refusal("data-collection")
+
+
+def _known(call: Call) -> None:
+    known = model_list.canonical(call.served)
+    if known is None:
+        # Scenario ids that do not exist deserve the same answer: a typing error must not look like success.
+        raise Refusal("model-not-found", id=call.requested)
+    call.served = known
+
+
+def _for_models(check: Callable[[Call], None]) -> Callable[[Call], None]:
+    """Skip a check for scenario ids, which any caller may use."""
+
+    def checked(call: Call) -> None:
+        if call.scenario is None:
+            check(call)
+
+    return checked
+
+
+_CHECKS: tuple[Callable[[Call], None], ...] = (
+    _parse,
+    _provider_options,
+    _model,
+    _messages,
+    _privacy_types,
+    _identify,
+    _auto_model,
+    _client_ip,
+    _for_models(_credentials),
+    _store,
+    _token_limit,
+    _for_models(_unavailable),
+    _for_models(_balance),
+    _for_models(_data_collection),
+    _for_models(_known),
+)
+
+
+def _forward(call: Call) -> None:
+    """Apply the remaining changes the gateway makes before it sends a body upstream."""
+    body = call.effective
+    for field in _DROPPED:
+        body.pop(field, None)
+    if call.streaming or call.options.era == "E1":
+        given = body.get("stream_options") or {}
+        body["stream_options"] = {**given, "include_usage": True} if isinstance(given, dict) else given
+    account = call.identity.account.name if not call.identity.anonymous else f"anon:{call.ip}"
+    digest = hashlib.sha256(account.encode()).hexdigest()[:24]
+    body["user"] = body["safety_identifier"] = digest
+    if task := call.header("x-kilocode-taskid"):
+        body["prompt_cache_key"] = hashlib.sha256(f"{account}/{task}".encode()).hexdigest()[:24]

@@ -1,0 +1,1 @@
+"""The gateway's own work: paths, admission, credentials, auto models, errors, delivery, records."""

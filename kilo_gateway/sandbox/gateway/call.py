@@ -1,0 +1,67 @@
+"""One admitted chat request: what the checks found out and the answer needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from kilo_gateway.sandbox.gateway.credentials import ANONYMOUS, Identity
+from kilo_gateway.sandbox.gateway.options import Options, Upstream
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Call:
+    """A chat request on its way; `body` is as received, `effective` as upstream would get it."""
+
+    headers: Mapping[str, str]
+    options: Options
+    raw: bytes
+    ip: str | None = "127.0.0.1"
+    number: int = 1
+    repetition: int = 1
+    body: Json = field(default_factory=dict)
+    effective: Json = field(default_factory=dict)
+    identity: Identity = field(default_factory=lambda: Identity(ANONYMOUS))
+    requested: str = ""
+    served: str = ""
+    tier: str | None = None
+    scenario: str | None = None
+    """The id of the scenario that is played, if any."""
+    upstream: Upstream = field(init=False)
+    """The shape of the answer; admission sets that of the scenario."""
+
+    def __post_init__(self) -> None:
+        self.upstream = self.options.upstream
+
+    def header(self, name: str, limit: int = 500) -> str | None:
+        """Return a header cut and trimmed as the gateway does, or None when nothing is left."""
+        return self.headers.get(name, "")[:limit].strip() or None
+
+    @cached_property
+    def digest(self) -> str:
+        """What the ids of an answer are made of: each chunk of a stream has one, and the request may be large."""
+        return hashlib.sha256(f"{self.number}".encode() + self.raw).hexdigest()
+
+    @property
+    def mode(self) -> str | None:
+        return self.header("x-kilocode-mode")
+
+    @property
+    def streaming(self) -> bool:
+        return bool(self.body.get("stream"))
+
+    @property
+    def messages(self) -> list[Json]:
+        return [message for message in self.body.get("messages", ()) if isinstance(message, dict)]
+
+    @property
+    def tools(self) -> list[Json]:
+        """The offered functions, whichever way they are spelled."""
+        offered = self.body.get("tools") or self.body.get("functions") or []
+        found = [tool.get("function", tool) for tool in offered if isinstance(tool, dict)]
+        return [tool for tool in found if isinstance(tool, dict) and tool.get("name")]

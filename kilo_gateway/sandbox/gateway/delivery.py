@@ -1,0 +1,143 @@
+"""What goes back on one connection, and how it is delivered: bytes, pauses, silence, a dropped socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from starlette.types import Receive, Send
+
+from kilo_gateway.sandbox.gateway.parts import DROP, Drop, Part, Pause
+from kilo_gateway.sandbox.gateway.records import Record
+
+
+@dataclass
+class Answer:
+    """Status, headers and the parts of a body; a stream is sent chunked and its headers at once."""
+
+    status: int = 200
+    parts: Iterable[Part] | AsyncIterator[Part] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    streaming: bool = False
+    delay: float = 0.0
+
+
+def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return a JSON answer, non-ASCII text unescaped."""
+    data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return Answer(status, (data,), {"content-type": "application/json", **(headers or {})})
+
+
+async def deliver(answer: Answer, receive: Receive, send: Send, record: Record, stopping: asyncio.Event) -> None:
+    """Send an answer; note in the record when the client leaves before its end.
+
+    An answer that is not finished (a dropped socket, a stopped sandbox) makes the server close the connection.
+    """
+    left = asyncio.ensure_future(_until_left(receive))
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        await _Delivery(answer, send, record, left, stopped).run()
+    finally:
+        for task in (left, stopped):
+            task.cancel()
+        await asyncio.gather(left, stopped, return_exceptions=True)
+
+
+@dataclass
+class _Delivery:
+    answer: Answer
+    send: Send
+    record: Record
+    left: asyncio.Future[None]
+    stopped: asyncio.Future[Any]
+    started: bool = False
+
+    async def run(self) -> None:
+        if isinstance(self.answer.parts, AsyncIterator):
+            await self._pass_on(self.answer.parts)
+            return
+        parts = iter(self.answer.parts)
+        part = next(parts, b"")
+        if self.answer.streaming:
+            await self._start()
+        first = True
+        while True:
+            following = next(parts, None)
+            if isinstance(part, Pause):
+                if not await self._wait(part.seconds):
+                    return
+            elif isinstance(part, Drop):
+                return
+            else:
+                if not first and not await self._wait(self.answer.delay):
+                    return
+                # The end travels with the last bytes, so a client that leaves after them is not early.
+                await self._body(part, more=following is not None)
+                first = False
+            if following is None:
+                break
+            part = following
+        if isinstance(part, Pause):
+            await self._body(b"", more=False)
+
+    async def _pass_on(self, parts: AsyncIterator[Part]) -> None:
+        """Send what another server says as it comes; when the client leaves, leave that server too."""
+        await self._start()
+        while True:
+            step = asyncio.ensure_future(anext(parts, None))
+            awaited: set[asyncio.Future[Any]] = {step, self.left, self.stopped}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                step.cancel()
+                await asyncio.gather(step, return_exceptions=True)
+                self.record.update(disconnected=self.left.done())
+                return
+            part = step.result()
+            await self._body(part if isinstance(part, bytes) else b"", more=part is not None)
+            if part is None:
+                return
+
+    async def _start(self) -> None:
+        headers = dict(self.answer.headers)
+        if not self.answer.streaming:
+            parts = tuple(cast("Iterable[Part]", self.answer.parts))
+            # One byte more than will come, so that a dropped connection cannot pass for a whole body.
+            length = sum(len(part) for part in parts if isinstance(part, bytes)) + (DROP in parts)
+            headers["content-length"] = str(length)
+        self.started = True
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": self.answer.status,
+                "headers": [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()],
+            }
+        )
+
+    async def _body(self, data: bytes, *, more: bool) -> None:
+        if not self.started:
+            await self._start()
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _wait(self, seconds: float) -> bool:
+        """Wait; False when the client left (noted) or the sandbox stops meanwhile."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        else:
+            await asyncio.wait(
+                {self.left, self.stopped},
+                timeout=None if math.isinf(seconds) else seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        if self.left.done():
+            self.record.update(disconnected=True)
+            return False
+        return not self.stopped.done()
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

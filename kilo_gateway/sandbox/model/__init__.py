@@ -1,0 +1,1 @@
+"""The canned model behind the sandbox."""

@@ -1,0 +1,39 @@
+"""What the canned model says: one reply per choice, before it takes any wire shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kilo_gateway.sandbox.model.words import count_tokens
+
+
+@dataclass
+class ToolCall:
+    """A call of an offered tool; `arguments` is the JSON text, which a scenario may spoil."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass
+class Reply:
+    """One choice; `extra` holds further message fields (images, annotations, audio)."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    reasoning: str = ""
+    hidden_reasoning: bool = False
+    refusal: str | None = None
+    finish: str = "stop"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return count_tokens(self.reasoning)
+
+    @property
+    def completion_tokens(self) -> int:
+        called = sum(2 + len(call.arguments) // 4 for call in self.calls)
+        return max(1, count_tokens(self.text + (self.refusal or "")) + called + self.reasoning_tokens)

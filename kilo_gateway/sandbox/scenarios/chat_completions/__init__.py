@@ -1,0 +1,1 @@
+"""Scenarios that edit the JSON or the framing of Chat Completions."""

@@ -1,0 +1,1 @@
+"""The wire formats in which the sandbox answers."""

@@ -1,0 +1,219 @@
+"""Replies in the gateway's words: completion bodies, chunk objects, usage. See docs/gateway.md, "Streams", "Usage"."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from kilo_gateway.sandbox.gateway import model_list
+from kilo_gateway.sandbox.gateway.auto_models import is_free
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.model import conversation
+from kilo_gateway.sandbox.model.turn import Reply, ToolCall
+from kilo_gateway.sandbox.model.words import pieces
+
+Json = dict[str, Any]
+
+_EPOCH = 1_790_000_000
+_NATIVE = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+SIGNATURE = "c2FuZGJveC1zaWduYXR1cmU="
+
+
+def completion(call: Call, replies: list[Reply]) -> Json:
+    """Return the body of an answer that is not streamed."""
+    body = envelope(call, "chat.completion")
+    body["system_fingerprint"] = None
+    body["choices"] = [_choice(call, reply, index) for index, reply in enumerate(replies)]
+    body["usage"] = usage(call, replies)
+    return body
+
+
+def chunks(call: Call, replies: list[Reply]) -> list[Json]:
+    """Return the chunk objects of a stream, the usage chunk last."""
+    made = []
+    for index, reply in enumerate(replies):
+        for delta, logprobs in _deltas(call, reply):
+            made.append(chunk(call, delta, index=index, logprobs=logprobs))
+        last: Json = {"role": "assistant", "content": ""}
+        if call.upstream == "vercel":
+            last["provider_metadata"] = _provider_metadata(call, replies)
+        made.append(chunk(call, last, finish=reply.finish, index=index))
+    final = chunk(call, {"role": "assistant", "content": ""})
+    if call.upstream == "vercel":
+        final["choices"] = []
+    final["usage"] = usage(call, replies)
+    made.append(final)
+    if call.upstream == "vercel":
+        for later in made[1:]:
+            for choice in later["choices"]:
+                choice["delta"].pop("role", None)
+    return made
+
+
+def chunk(call: Call, delta: Json, *, finish: str | None = None, index: int = 0, logprobs: Json | None = None) -> Json:
+    """Return one chunk object."""
+    made = envelope(call, "chat.completion.chunk")
+    choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
+    if call.upstream == "openrouter":
+        choice["native_finish_reason"] = _native(finish)
+    made["choices"] = [choice]
+    return made
+
+
+def usage(call: Call, replies: list[Reply]) -> Json:
+    """Return token counts, and the price where the gateway leaves it in: not for free models, not on Vercel."""
+    prompt = _prompt_tokens(call)
+    output = sum(reply.completion_tokens for reply in replies)
+    counted: Json = {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": sum(r.reasoning_tokens for r in replies)},
+    }
+    if call.upstream == "openrouter" and not is_free(call.served):
+        per_prompt, per_output = model_list.price(call.served)
+        counted |= {
+            "cost": round(prompt * per_prompt + output * per_output, 10),
+            "is_byok": False,
+            "cost_details": {
+                "upstream_inference_cost": None,
+                "upstream_inference_prompt_cost": round(prompt * per_prompt, 10),
+                "upstream_inference_completions_cost": round(output * per_output, 10),
+            },
+        }
+    return counted
+
+
+def cost(call: Call, replies: list[Reply]) -> str:
+    """Return the price as the string of the Vercel block."""
+    per_prompt, per_output = model_list.price(call.served)
+    output = sum(reply.completion_tokens for reply in replies)
+    value = f"{_prompt_tokens(call) * per_prompt + output * per_output:.10f}"
+    return value.rstrip("0").rstrip(".")
+
+
+def gateway_metadata(call: Call, replies: list[Reply]) -> Json:
+    """Return the Vercel block with routing and price."""
+    author = call.served.split("/")[0]
+    routing = {
+        "originalModelId": call.served,
+        "canonicalSlug": call.served,
+        "resolvedProvider": author,
+        "finalProvider": author,
+        "modelAttempts": [],
+    }
+    price = cost(call, replies)
+    return {
+        "routing": routing,
+        "cost": price,
+        "marketCost": price,
+        "gatewayCost": "0",
+        "generationId": generation_id(call),
+    }
+
+
+def generation_id(call: Call) -> str:
+    """Return an id in the upstream's format; the same request in the same place has the same id."""
+    if call.upstream == "vercel":
+        return f"gen_01{call.digest[:24].upper()}"
+    return f"gen-{_EPOCH + call.number}-{call.digest[:20]}"
+
+
+def envelope(call: Call, kind: str) -> Json:
+    made: Json = {"id": generation_id(call), "object": kind, "created": _EPOCH + call.number}
+    if call.upstream == "openrouter":
+        made["provider"] = "Sandbox"
+    return {**made, "model": call.served}
+
+
+def _provider_metadata(call: Call, replies: list[Reply]) -> Json:
+    return {"gateway": gateway_metadata(call, replies)}
+
+
+def _native(finish: str | None) -> str | None:
+    return _NATIVE.get(finish, finish) if finish else None
+
+
+def _choice(call: Call, reply: Reply, index: int) -> Json:
+    message: Json = {"role": "assistant", "content": reply.text or (None if reply.calls else "")}
+    message["refusal"] = reply.refusal
+    if reply.refusal is not None:
+        message["content"] = None
+    if call.upstream == "openrouter":
+        message["reasoning"] = None
+    if reply.reasoning and not reply.hidden_reasoning:
+        message["reasoning"] = reply.reasoning
+        detail = _detail(call, text=reply.reasoning, signature=SIGNATURE)
+        message["reasoning_details"] = [detail]
+    if reply.calls:
+        message["tool_calls"] = [{"index": position, **tool_call(made)} for position, made in enumerate(reply.calls)]
+    message |= reply.extra
+    choice: Json = {"index": index, "message": message, "finish_reason": reply.finish}
+    choice["logprobs"] = _logprobs(call, pieces(reply.text)) if call.body.get("logprobs") else None
+    if call.upstream == "openrouter":
+        choice["native_finish_reason"] = _native(reply.finish)
+    elif index == 0:
+        message["provider_metadata"] = _provider_metadata(call, [reply])
+    return choice
+
+
+def tool_call(made: ToolCall) -> Json:
+    """Return a call as it stands in a message."""
+    function = {"name": made.name, "arguments": made.arguments}
+    return {"id": made.id, "type": "function", "function": function}
+
+
+def _deltas(call: Call, reply: Reply) -> Iterator[tuple[Json, Json | None]]:
+    blank = {"role": "assistant", "content": ""}
+    if reply.reasoning and not reply.hidden_reasoning:
+        for piece in pieces(reply.reasoning):
+            yield {**blank, "reasoning": piece, "reasoning_details": [_detail(call, text=piece)]}, None
+        signed = [_detail(call, signature=SIGNATURE)]
+        yield {**blank, "reasoning": None, "reasoning_details": signed}, None
+    for piece in pieces(reply.text):
+        logprobs = _logprobs(call, [piece]) if call.body.get("logprobs") else None
+        yield {"role": "assistant", "content": piece}, logprobs
+    for piece in pieces(reply.refusal or ""):
+        yield {"role": "assistant", "content": None, "refusal": piece}, None
+    if reply.extra:
+        yield {**blank, **reply.extra}, None
+    for position, made in enumerate(reply.calls):
+        for fragment in fragments(made, position):
+            yield {"role": "assistant", "content": None, "tool_calls": [fragment]}, None
+
+
+def fragments(made: ToolCall, position: int) -> list[Json]:
+    """Return a call in fragments: id and name with the first, the arguments' text in about four more."""
+    head = {"index": position, "id": made.id, "type": "function"}
+    found: list[Json] = [{**head, "function": {"name": made.name, "arguments": ""}}]
+    size = max(4, math.ceil(len(made.arguments) / 4))
+    for start in range(0, len(made.arguments), size):
+        function = {"arguments": made.arguments[start : start + size]}
+        found.append({"index": position, "type": "function", "function": function})
+    return found
+
+
+def _detail(call: Call, **content: str) -> Json:
+    form = "anthropic-claude-v1" if call.served.startswith("anthropic/") else "unknown"
+    return {"type": "reasoning.text", **content, "format": form, "index": 0}
+
+
+def _logprobs(call: Call, tokens: list[str]) -> Json:
+    top = int(call.body.get("top_logprobs") or 0)
+    entries = []
+    for token in tokens:
+        entry = {"token": token, "logprob": -0.1, "bytes": list(token.encode())}
+        others = [
+            {"token": token if rank == 0 else f"{token}{rank}", "logprob": -0.1 - rank, "bytes": None}
+            for rank in range(top)
+        ]
+        entries.append({**entry, "top_logprobs": others})
+    return {"content": entries, "refusal": None}
+
+
+def _prompt_tokens(call: Call) -> int:
+    offered = len(json.dumps(call.tools)) if call.tools else 0
+    return 4 + 3 * len(call.messages) + math.ceil((conversation.length(call.messages) + offered) / 4)

@@ -1,0 +1,89 @@
+"""Server-sent events as bytes: the gateway's framing and the legal variants of it. See docs/gateway.md, "Streams"."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kilo_gateway.sandbox.gateway.parts import Drop, Part, Pause
+
+Item = dict[str, Any] | bytes | Pause | Drop
+"""A step of a stream: a chunk object, bytes sent as they are, a pause or the dropped connection."""
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How chunk objects become bytes; `group` is how many of them go into one write, `gzip` compresses each write."""
+
+    newline: str = "\n"
+    space: bool = True
+    bom: bool = False
+    indented: bool = False
+    done: bool | None = None
+    unterminated: bool = False
+    group: Literal["event", "all", "byte"] = "event"
+    content_type: str = "text/event-stream"
+    gzip: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"content-type": self.content_type, "content-encoding": "gzip" if self.gzip else "identity"}
+
+
+PLAIN = Framing()
+
+
+def comment(text: str, framing: Framing = PLAIN) -> bytes:
+    """Return a keep-alive; empty text gives none."""
+    return f": {text}{framing.newline * 2}".encode() if text else b""
+
+
+def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
+    """Return one event."""
+    style: dict[str, Any] = {"indent": 1} if framing.indented else {"separators": (",", ":")}
+    text = json.dumps(chunk, ensure_ascii=False, **style)
+    field = "data: " if framing.space else "data:"
+    lines = text.split("\n") if framing.indented else [text]
+    return (framing.newline.join(field + line for line in lines) + framing.newline * 2).encode()
+
+
+def body(items: Iterable[Item], framing: Framing, *, keepalive: str, done: bool) -> Iterator[Part]:
+    """Yield the parts of a stream: a keep-alive, the items, the end marker."""
+    grouped = _grouped(_parts(items, framing, keepalive, done), framing.group)
+    return gzipped(grouped) if framing.gzip else grouped
+
+
+def gzipped(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield parts compressed, each so that it can be read when it arrives."""
+    packer = zlib.compressobj(wbits=31)
+    for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) if isinstance(part, bytes) else part
+    yield packer.flush()
+
+
+def _parts(items: Iterable[Item], framing: Framing, keepalive: str, done: bool) -> Iterator[Part]:
+    # A byte order mark is legal only at the very start; the keep-alive after it carries no data to lose.
+    opening = ("\ufeff".encode() if framing.bom else b"") + comment(keepalive, framing)
+    if opening:
+        yield opening
+    for item in items:
+        yield event(item, framing) if isinstance(item, dict) else item
+    if done if framing.done is None else framing.done:
+        end = b"data: [DONE]" if framing.space else b"data:[DONE]"
+        yield end if framing.unterminated else end + framing.newline.encode() * 2
+
+
+def _grouped(parts: Iterator[Part], group: str) -> Iterator[Part]:
+    if group == "all":
+        yield b"".join(part for part in parts if isinstance(part, bytes))
+    elif group == "byte":
+        for part in parts:
+            if isinstance(part, bytes):
+                yield from (part[i : i + 1] for i in range(len(part)))
+            else:
+                yield part
+    else:
+        yield from parts

@@ -1,0 +1,1 @@
+"""The constructor fields of every class: types, names, validation."""

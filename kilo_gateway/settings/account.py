@@ -1,0 +1,181 @@
+"""The fields that every Kilo class shares: which gateway is asked, as whom and how. No I/O."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from kilo_gateway import routing
+from kilo_gateway.budget import KiloBudget
+from kilo_gateway.encoding.printable import described
+from kilo_gateway.settings import names, types
+from kilo_gateway.settings.http_client import Live
+
+
+class AccountSettings(BaseModel):
+    """Account, connection and labels. Nothing is sent for a field that is None.
+
+    Bad values raise `pydantic.ValidationError` (a ValueError) that names the field and the remedy;
+    so do unknown names, with the nearest known one.
+    """
+
+    model_config = ConfigDict(
+        # Inputs may be secrets; the validators put harmless ones into their text themselves.
+        hide_input_in_errors=True,
+        validate_default=True,
+        protected_namespaces=(),
+        arbitrary_types_allowed=True,
+        # Classes that only stand below others need no validator of their own.
+        defer_build=True,
+    )
+
+    call_keywords: ClassVar[frozenset[str]] = frozenset()
+    """Request fields that are given to a call, not to the constructor."""
+
+    api_key: types.Key = Field(default_factory=types.secret_from_env("KILO_API_KEY"), repr=False, exclude=True)
+    """Key of the gateway; default `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
+    base_url: types.BaseUrl = Field(default_factory=types.base_url_from_env)
+    """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
+    allow_insecure: bool = False
+    """Permit sending a key over plain http to another machine."""
+    organization_id: types.Organization = Field(
+        default_factory=types.secret_from_env("KILO_ORG_ID"), repr=False, exclude=True
+    )
+    """UUID of the organisation that pays; default `KILO_ORG_ID`."""
+    project_id: types.ProjectId | None = None
+    """Project label for the gateway's statistics."""
+    feature: types.Feature | None = None
+    """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
+    provider: dict[str, Any] | None = None
+    """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
+    data_collection: Literal["allow", "deny"] | None = None
+    """"deny" makes the gateway refuse models that store or train on prompts; sent as part of `provider`."""
+    acknowledge_data_policy: bool = False
+    """Whether you know how the models handle data, so that no KiloDataPolicyWarning need tell."""
+    budget: KiloBudget | None = Field(default=None, repr=False, exclude=True)
+    """What requests may cost; several objects may share one."""
+    default_headers: types.Headers | None = Field(default=None, repr=False, exclude=True)
+    default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
+    """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
+    timeout: types.Seconds | None = None
+    """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
+    total_timeout: types.Seconds | None = None
+    """Seconds for the whole answer, retries and the waits between them included; None: no limit."""
+    max_retries: types.MaxRetries = 2
+    """Retries of the openai client, before the first byte of an answer only."""
+    max_retry_wait: types.Seconds | None = None
+    """Seconds that a retry may wait because the gateway asks for it (`Retry-After`); a longer wait is the error at
+    once, with its `retry_after`. None: up to 120, the openai client's own limit."""
+    max_response_bytes: types.ResponseBytes = 256_000_000
+    """Bytes that an answer which is not streamed may have, decompressed."""
+    http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
+    """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
+    http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
+        default=None, repr=False, exclude=True
+    )
+    """The same for async calls."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names_only(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        known = _names(cls)
+        renamed: dict[str, Any] = {}
+        for name, value in values.items():
+            target = names.ALIASES.get(name, name)
+            if value is None and target in names.FROM_ENVIRONMENT:
+                continue
+            if target not in known:
+                raise ValueError(
+                    f"{cls.__name__} has no argument {name!r}; {names.hint(name, known, cls.call_keywords)}"
+                )
+            if target in renamed and renamed[target] != value:
+                raise ValueError(f"{name!r} is another name of {target!r}, which is given too: give one of them")
+            renamed[target] = value
+        return renamed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        types.check_key_travels_safely(self.base_url, keyed=self.bearer is not None, allowed=self.allow_insecure)
+        types.check_data_collection(self.data_collection, self.provider)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _own_fields(type(self)):
+            value = check_field(type(self), name, value)
+            self._check_beside_others(name, value)
+        super().__setattr__(name, value)
+
+    def _check_beside_others(self, name: str, value: Any) -> None:
+        """Raise ValueError when `value` cannot stand beside the other fields."""
+        if name in ("data_collection", "provider"):
+            beside = {"data_collection": self.data_collection, "provider": self.provider, name: value}
+            types.check_data_collection(**beside)
+
+    @property
+    def bearer(self) -> str | None:
+        """The key to send, or None for an anonymous request, which carries no Authorization header."""
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        return None if key in types.NO_KEY else key
+
+    def preferences(self) -> dict[str, Any] | None:
+        """Routing preferences, data collection included, or None."""
+        if self.data_collection is None:
+            return self.provider
+        return {"data_collection": self.data_collection, **(self.provider or {})}
+
+    def label_headers(self) -> dict[str, str]:
+        """Headers that label a request in the gateway's statistics."""
+        labels = ((routing.PROJECT_HEADER, self.project_id), (routing.FEATURE_HEADER, self.feature))
+        return {name: value for name, value in labels if value}
+
+    def private_headers(self) -> dict[str, str]:
+        """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
+        headers: dict[str, str] = types.revealed(self.default_headers or {})
+        if self.organization_id:
+            headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
+        return headers
+
+
+@cache
+def _own_fields(cls: type[AccountSettings]) -> frozenset[str]:
+    """Return the fields that this class and the adapter's declare; the framework's are its own to check."""
+    ours = (base for base in cls.__mro__ if issubclass(base, AccountSettings))
+    return frozenset(name for base in ours for name in base.__annotations__ if name in cls.model_fields)
+
+
+@cache
+def _names(cls: type[AccountSettings]) -> frozenset[str]:
+    return frozenset(cls.model_fields) | {f.alias for f in cls.model_fields.values() if f.alias}
+
+
+@cache
+def _field_adapter(cls: type[AccountSettings], name: str) -> TypeAdapter[Any]:
+    info = cls.model_fields[name]
+    annotation: Any = info.annotation
+    for constraint in info.metadata:
+        annotation = Annotated[annotation, constraint]
+    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True, arbitrary_types_allowed=True))
+
+
+def check_field(cls: type[AccountSettings], name: str, value: Any, *, told_as: str | None = None) -> Any:
+    """Return `value` as the field `name` would hold it; raises ValueError that calls the field `told_as`."""
+    try:
+        return _field_adapter(cls, name).validate_python(value)
+    except ValueError as error:
+        shown = cls.model_fields[name].repr  # others may be secrets
+        raise ValueError(f"{told_as or name}: {_first_message(error, shown=shown)}") from None
+
+
+def _first_message(error: ValueError, *, shown: bool) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    # Our own checks name the value themselves.
+    if not shown or first["type"] == "value_error":
+        return message
+    return f"{message}, not {described(first['input'])}"

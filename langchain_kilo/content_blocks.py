@@ -1,0 +1,100 @@
+"""LangChain's standard content blocks of `ChatKilo`'s messages, whole and while they stream. Pure.
+
+Core asks the translator that is registered for a message's `model_provider`. Chunks are slices of one
+message, so each block has an index of its own kind: numbers alone would merge reasoning with tool calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import content as types
+from langchain_core.messages.block_translators import register_translator
+from langchain_core.messages.tool import ToolCallChunk
+
+from kilo_gateway.encoding.lenient_json import mapping, string
+from langchain_kilo.from_gateway import PROVIDER
+
+Block = dict[str, Any]
+
+_REFUSAL_IS_A_BLOCK: Final = "refusal" in types.KNOWN_BLOCK_TYPES  # since langchain-core 1.7.5
+
+
+def translate(message: AIMessage) -> list[types.ContentBlock]:
+    """Return the blocks of a whole message."""
+    blocks = [{k: v for k, v in block.items() if k != "index"} for block in _said(message)]
+    return cast("list[types.ContentBlock]", blocks + _calls(message))
+
+
+def translate_chunk(message: AIMessageChunk) -> list[types.ContentBlock]:
+    """Return the blocks of a chunk: deltas, or, of a stream that was added up to its end, whole calls."""
+    fragments = message.tool_call_chunks
+    added_up = message.chunk_position == "last" and all(call["name"] for call in fragments)
+    calls = _calls(message) if added_up else [_fragment(call) for call in fragments]
+    return cast("list[types.ContentBlock]", [*_said(message), *calls])
+
+
+def _calls(message: AIMessage) -> list[Block]:
+    valid = [{"type": "tool_call", "id": c["id"], "name": c["name"], "args": c["args"]} for c in message.tool_calls]
+    invalid = [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+    return valid + invalid
+
+
+def _fragment(call: ToolCallChunk) -> Block:
+    told = {"id": call["id"], "name": call["name"], "args": call["args"]}
+    return {"type": "tool_call_chunk", **told, "index": f"lc_tc_{call['index']}"}
+
+
+def _said(message: AIMessage) -> Iterator[Block]:
+    if not isinstance(message.content, str):
+        raise NotImplementedError  # content that somebody else wrote: core's best effort knows more
+    extra = message.additional_kwargs
+    reasoning, details = extra.get("reasoning_content"), extra.get("reasoning_details")
+    if reasoning or details:
+        block: Block = {"type": "reasoning", "reasoning": reasoning or "", "index": "lc_rs_0"}
+        yield {**block, "extras": {"reasoning_details": details}} if details else block
+    annotations = [_citation(annotation) for annotation in extra.get("annotations") or ()]
+    if message.content or annotations:
+        text: Block = {"type": "text", "text": message.content, "index": "lc_txt_0"}
+        yield {**text, "annotations": annotations} if annotations else text
+    if refusal := extra.get("refusal"):
+        told: Block = {"type": "refusal", "refusal": refusal}
+        yield {**(told if _REFUSAL_IS_A_BLOCK else {"type": "non_standard", "value": told}), "index": "lc_ref_0"}
+    for position, image in enumerate(extra.get("images") or ()):
+        yield {**_image(image), "index": f"lc_img_{position}"}
+    if audio := extra.get("audio"):
+        yield {**_audio(audio), "index": "lc_aud_0"}
+
+
+def _citation(annotation: Any) -> Block:
+    """Return an annotation of the wire as a citation; what has no field of its own stays in `extras`."""
+    told = annotation.get("url_citation") if isinstance(annotation.get("url_citation"), dict) else annotation
+    block: Block = {"type": "citation"}
+    for name, source in (("url", "url"), ("title", "title"), ("cited_text", "content")):
+        if isinstance(value := told.get(source), str):
+            block[name] = value
+    for name in ("start_index", "end_index"):
+        if isinstance(value := told.get(name), int):
+            block[name] = value
+    return {**block, "extras": {"annotation": annotation}}
+
+
+def _image(image: Any) -> Block:
+    link = image.get("image_url")
+    url = string(link) or string(mapping(link).get("url"))
+    header, separator, data = url.partition(";base64,")
+    if separator and header.startswith("data:"):
+        return {"type": "image", "base64": data, "mime_type": header.removeprefix("data:")}
+    return {"type": "image", "url": url} if url else {"type": "non_standard", "value": image}
+
+
+def _audio(audio: Any) -> Block:
+    extras = {name: value for name, value in audio.items() if name != "data"}
+    block: Block = {"type": "audio", "base64": string(audio.get("data")), "extras": extras}
+    # The answer does not name the format; it is the one that was asked for.
+    return {**block, "mime_type": f"audio/{audio['format']}"} if audio.get("format") else block
+
+
+register_translator(PROVIDER, translate, translate_chunk)

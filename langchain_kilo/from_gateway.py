@@ -1,0 +1,181 @@
+"""The gateway's answers as LangChain messages and chunks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk
+from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kilo_gateway.reply import Delta, Ending, Reply, ToolCallDelta
+    from kilo_gateway.settings.chat import ChatRequest
+    from kilo_gateway.usage import Usage
+
+PROVIDER: Final = "kilo"
+"""`model_provider` of each message and `ls_provider` of each run: LangChain compares the two."""
+
+
+def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
+    """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
+    if delta.choice:
+        return _other_chunk(delta)
+    extra: dict[str, Any] = {}
+    if delta.reasoning:
+        extra["reasoning_content"] = delta.reasoning
+    if delta.refusal:
+        extra["refusal"] = delta.refusal
+    if delta.ending is None:
+        # A message validates each argument that it is given, and most chunks have nothing but text.
+        told: dict[str, Any] = {}
+        if extra:
+            told["additional_kwargs"] = extra
+        if delta.tool_calls:
+            told["tool_call_chunks"] = _fragments(delta.tool_calls)
+        return AIMessageChunk(content=delta.text, response_metadata={"model_provider": PROVIDER}, **told)
+    return AIMessageChunk(
+        content=delta.text,
+        additional_kwargs=extra | _extras(delta.ending),
+        response_metadata=_metadata(delta.ending, request),
+        usage_metadata=usage_metadata(delta.ending.usage),
+        tool_call_chunks=_fragments(delta.tool_calls) + _spoilers(delta.ending),
+        chunk_position="last",
+    )
+
+
+def _fragments(calls: Sequence[ToolCallDelta]) -> list[ToolCallChunk]:
+    return [
+        make_tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.position) for call in calls
+    ]
+
+
+def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
+    """Return a complete answer as a message; tool calls whose arguments are no JSON object are invalid ones."""
+    valid: list[ToolCall] = []
+    invalid: list[InvalidToolCall] = []
+    for call in reply.tool_calls:
+        if (arguments := call.parsed()) is not None:
+            valid.append(ToolCall(name=call.name, args=arguments, id=call.id, type="tool_call"))
+        else:
+            error = f"The arguments of {call.name!r} are not a JSON object"
+            invalid.append(
+                InvalidToolCall(name=call.name, args=call.arguments, id=call.id, error=error, type="invalid_tool_call")
+            )
+    extra = _extras(reply.ending)
+    if reply.reasoning:
+        extra["reasoning_content"] = reply.reasoning
+    if reply.refusal:
+        extra["refusal"] = reply.refusal
+    if reply.others:
+        extra["choices"] = [_choice(index, other, other.ending) for index, other in sorted(reply.others.items())]
+    return AIMessage(
+        content=reply.text,
+        additional_kwargs=extra,
+        response_metadata=_metadata(reply.ending, request),
+        usage_metadata=usage_metadata(reply.ending.usage),
+        tool_calls=valid,
+        invalid_tool_calls=invalid,
+    )
+
+
+def _other_chunk(delta: Delta) -> AIMessageChunk:
+    """Return what belongs to another choice than the first: it must not mix with the text of the message."""
+    return AIMessageChunk(
+        content="",
+        additional_kwargs={"choices": [_choice(delta.choice, delta, delta.ending)]},
+        response_metadata={"model_provider": PROVIDER},
+    )
+
+
+def _choice(index: int, told: Delta | Reply, ending: Ending | None) -> dict[str, Any]:
+    """Return a choice, or the next piece of it, as LangChain's adder of chunks joins it: by its index."""
+    choice: dict[str, Any] = {"index": index}
+    if told.text:
+        choice["content"] = told.text
+    if told.reasoning:
+        choice["reasoning_content"] = told.reasoning
+    if told.refusal:
+        choice["refusal"] = told.refusal
+    if ending is None:
+        return choice
+    choice |= _extras(ending)
+    if ending.tool_calls:
+        choice["tool_calls"] = [call.wire() for call in ending.tool_calls]
+    facts = ("finish_reason", "native_finish_reason", "logprobs")
+    return choice | {name: value for name in facts if (value := getattr(ending, name)) is not None}
+
+
+def _spoilers(ending: Ending) -> list[ToolCallChunk]:
+    """Return the fragments that keep calls with broken arguments from looking valid.
+
+    A summed stream is parsed leniently: `{"city": "Par`, cut at max_tokens, would become a call with
+    {"city": "Par"} and be executed. Nothing but a closing bracket that nothing opened makes the parser refuse.
+    """
+    return [
+        make_tool_call_chunk(name=None, args=spoiler(call.arguments), id=None, index=position)
+        for position, call in enumerate(ending.tool_calls)
+        if call.parsed() is None
+    ]
+
+
+def spoiler(arguments: str) -> str:
+    """Return the shortest text after which no parser takes broken `arguments` for a JSON object."""
+    inside = escaped = False
+    opened: list[str] = []
+    for character in arguments:
+        if inside:
+            inside = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == '"':
+            inside = True
+        elif character in "{[":
+            opened.append(character)
+        elif character in "}]" and opened:
+            opened.pop()
+    ends_the_string = ("\\" if escaped else "") + '"' if inside else ""
+    return ends_the_string + ("]" if opened and opened[-1] == "{" else "}")
+
+
+def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
+    """Return token counts as LangChain counts them; the cost is elsewhere, because its adder refuses floats."""
+    if usage is None or not usage.counted:
+        return None
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens
+    )
+    incoming = InputTokenDetails()
+    if usage.cached_tokens:
+        incoming["cache_read"] = usage.cached_tokens
+    if usage.cache_write_tokens:
+        incoming["cache_creation"] = usage.cache_write_tokens
+    if usage.audio_input_tokens:
+        incoming["audio"] = usage.audio_input_tokens
+    outgoing = OutputTokenDetails()
+    if usage.reasoning_tokens:
+        outgoing["reasoning"] = usage.reasoning_tokens
+    if usage.audio_output_tokens:
+        outgoing["audio"] = usage.audio_output_tokens
+    if incoming:
+        metadata["input_token_details"] = incoming
+    if outgoing:
+        metadata["output_token_details"] = outgoing
+    return metadata
+
+
+def _extras(ending: Ending) -> dict[str, Any]:
+    found = {
+        "reasoning_details": ending.reasoning_details,
+        "images": ending.images,
+        "annotations": ending.annotations,
+        "audio": ending.audio,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _metadata(ending: Ending, request: ChatRequest) -> dict[str, Any]:
+    metadata = {"model_provider": PROVIDER, "model_name": ending.model or request.model, **ending.facts(request)}
+    return metadata if ending.logprobs is None else {**metadata, "logprobs": ending.logprobs}
