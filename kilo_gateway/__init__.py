@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kilo_gateway import chat as chat
     from kilo_gateway import embeddings as embeddings
     from kilo_gateway.budget import KiloBudget
+    from kilo_gateway.call import Call
+    from kilo_gateway.conversation import ToolCall
     from kilo_gateway.data_policy import KiloDataPolicyWarning
     from kilo_gateway.errors import (
         KiloAuthenticationError,
@@ -42,30 +44,32 @@ if TYPE_CHECKING:
     from kilo_gateway.models.catalog import ModelCatalog, UnknownModelError
     from kilo_gateway.models.info import ModelInfo
     from kilo_gateway.models.listing import alist_models, list_models
-    from kilo_gateway.reply import Delta, Ending, Reply, ToolCall, ToolCallDelta
+    from kilo_gateway.reply import Delta, Ending, Reply, ToolCallDelta
     from kilo_gateway.routing import MODES, TIERS
-    from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+    from kilo_gateway.settings.chat import GatewaySettings
     from kilo_gateway.settings.embedding import EmbeddingSettings
     from kilo_gateway.usage import Usage
 
 _HOME = {
     "KiloBudget": "budget",
+    "Call": "call",
+    "ToolCall": "conversation",
     "KiloDataPolicyWarning": "data_policy",
     **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "models.catalog"),
     "EmbeddingSettings": "settings.embedding",
     **dict.fromkeys(("Ledger", "Spent"), "ledger"),
     **dict.fromkeys(("alist_models", "list_models"), "models.listing"),
     "ModelInfo": "models.info",
-    **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCall", "ToolCallDelta"), "reply"),
+    **dict.fromkeys(("Delta", "Ending", "Reply", "ToolCallDelta"), "reply"),
     **dict.fromkeys(("MODES", "TIERS"), "routing"),
-    **dict.fromkeys(("ChatRequest", "GatewaySettings"), "settings.chat"),
+    "GatewaySettings": "settings.chat",
     "Usage": "usage",
 }
 
 __all__ = [
     "MODES",
     "TIERS",
-    "ChatRequest",
+    "Call",
     "Delta",
     "EmbeddingSettings",
     "Ending",

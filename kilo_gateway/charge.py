@@ -1,4 +1,4 @@
-"""One call and the budget that it is charged to: what it may cost, and what it has cost. No I/O.
+"""The cost of one call and the budget that it is charged to. No I/O.
 
 Without a budget a charge does nothing.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
@@ -40,14 +40,17 @@ class Progress(Protocol):
 
 
 class Charge:
-    """One call, around which it is a `with` or `async with` block. Entering raises KiloBudgetExceeded."""
+    """One call, around which it is a `with` or `async with` block. Entering raises KiloBudgetExceeded.
 
-    def __init__(self, budget: KiloBudget | None, payload: Mapping[str, Any], exchange: Exchange) -> None:
+    `size` is only computed if there is a budget.
+    """
+
+    def __init__(self, budget: KiloBudget | None, exchange: Exchange, size: Callable[[], prices.Size]) -> None:
         self._budget = budget
         self._exchange = exchange
         self._base_url = exchange.settings.base_url
-        self._model = str(payload.get("model"))
-        self._size = prices.size_of(payload) if budget is not None else prices.NOTHING
+        self._model = exchange.model
+        self._size = size() if budget is not None else prices.NOTHING
         self._at_most: float | None = None
         self._bytes = 0
         self._deltas: Iterator[Delta] = iter(())

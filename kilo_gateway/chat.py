@@ -1,4 +1,4 @@
-"""The four chat drivers: the only place that sends a chat request. I/O only; decoding is in `interfaces`.
+"""The four chat drivers: the only place that sends a chat request. I/O only; reading is done by `interfaces`.
 
 The official client does transport, authentication and retries. Frames are decoded here rather than
 by its typed stream, which costs ten times as much CPU and loses parts of the errors (docs/gateway.md, "Streams").
@@ -9,49 +9,46 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from kilo_gateway import data_policy
+from kilo_gateway.call import Call
 from kilo_gateway.charge import Charge
 from kilo_gateway.encoding.sse import looks_like_events
-from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body, decode_whole
+from kilo_gateway.interfaces import CHAT_COMPLETIONS, Interface
+from kilo_gateway.models import prices
 from kilo_gateway.reply import Delta, Reply
-from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.transport.reader import Body, Reader, areceived, received
 
-PATH: Final = "/chat/completions"
 _ENOUGH_TO_KNOW: Final = 16
 """Bytes that show whether an answer is an event stream: a byte order mark, spaces and a field name."""
 
 
-def create(settings: GatewaySettings, request: ChatRequest) -> Reply:
+def create(settings: GatewaySettings, call: Call) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    exchange = _exchange(settings, request)
-    with _charge(settings, request, exchange) as charge:
-        content, response = exchange.fetch()
-        reply = decode_body(content, response, exchange.sent)
-        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
-        return reply
+    request = _Request(settings, call)
+    with request.charge:
+        return request.answered(*request.exchange.fetch())
 
 
-async def acreate(settings: GatewaySettings, request: ChatRequest) -> Reply:
+async def acreate(settings: GatewaySettings, call: Call) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    exchange = _exchange(settings, request)
-    async with _charge(settings, request, exchange) as charge:
-        content, response = await exchange.afetch()
-        reply = decode_body(content, response, exchange.sent)
-        charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
-        return reply
+    request = _Request(settings, call)
+    async with request.charge:
+        return request.answered(*await request.exchange.afetch())
 
 
-def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
+def stream(settings: GatewaySettings, call: Call) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    exchange = _exchange(settings, request)
-    with _charge(settings, request, exchange) as charge:
-        response = exchange.send()
+    request = _Request(settings, call)
+    charge = request.charge
+    with charge:
+        response = request.exchange.send()
         try:
-            reader = _reader(exchange, response, charge)
+            reader = request.reader(response)
             for chunk in received(reader):
                 yield from charge.seen(reader.feed(chunk))
             yield from charge.seen(reader.finish())
@@ -59,26 +56,25 @@ def stream(settings: GatewaySettings, request: ChatRequest) -> Generator[Delta]:
             response.close()
 
 
-def astream(settings: GatewaySettings, request: ChatRequest) -> AsyncDeltas:
+def astream(settings: GatewaySettings, call: Call) -> AsyncDeltas:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
-    return AsyncDeltas(settings, request)
+    return AsyncDeltas(settings, call)
 
 
 class AsyncDeltas(AsyncIterator[Delta]):
     """An async stream. Its request is sent when the first delta is asked for.
 
-    No async generator, because whoever iterates over it closes it: an event loop that ends closes all
-    generators at once, and reports each that it finds being closed by another.
+    This is not an async generator, because an event loop that ends closes all generators at once, and reports
+    each that its reader is closing at that moment (docs/decisions/async-iterators.md).
     """
 
-    def __init__(self, settings: GatewaySettings, request: ChatRequest) -> None:
-        exchange = _exchange(settings, request)
-        charge = _charge(settings, request, exchange)
-        self._deltas = self._received(exchange, charge)
+    def __init__(self, settings: GatewaySettings, call: Call) -> None:
+        request = _Request(settings, call)
+        self._deltas = self._received(request)
         self._response: Any = None
         if settings.budget is not None:
             # A loop that is closed without shutting down its generators never runs the rest of this one.
-            weakref.finalize(self, charge.settle).atexit = False
+            weakref.finalize(self, request.charge.settle).atexit = False
 
     def __anext__(self) -> Awaitable[Delta]:
         return self._deltas.__anext__()
@@ -91,11 +87,12 @@ class AsyncDeltas(AsyncIterator[Delta]):
         with suppress(RuntimeError):  # a loop that ends is closing it already
             await self._deltas.aclose()
 
-    async def _received(self, exchange: Exchange, charge: Charge) -> AsyncGenerator[Delta]:
+    async def _received(self, request: _Request) -> AsyncGenerator[Delta]:
+        charge = request.charge
         async with charge:
-            self._response = response = await exchange.asend()
+            self._response = response = await request.exchange.asend()
             try:
-                reader = _reader(exchange, response, charge)
+                reader = request.reader(response)
                 async for chunk in areceived(reader):
                     for delta in charge.seen(reader.feed(chunk)):
                         yield delta
@@ -105,42 +102,51 @@ class AsyncDeltas(AsyncIterator[Delta]):
                 await response.aclose()
 
 
-def _charge(settings: GatewaySettings, request: ChatRequest, exchange: Exchange) -> Charge:
-    return Charge(settings.budget, request.payload, exchange)
+class _Request:
+    """One request of a call: everything that sync and async share about it."""
 
+    def __init__(self, settings: GatewaySettings, call: Call) -> None:
+        self.interface = interface = CHAT_COMPLETIONS
+        body = interface.body(call)
+        data_policy.warn_once(settings, call.model, refused=call.refuses_data_collection)
+        self.exchange = Exchange(
+            settings,
+            interface.path,
+            model=call.model,
+            several=call.answers != 1,
+            body=body,
+            headers=call.headers,
+            query=call.query,
+            timeout=call.timeout,
+            total_timeout=call.total_timeout,
+            streamed=call.stream,
+            idle_timeout=call.stream_idle_timeout if call.stream else None,
+            max_retries=call.max_retries,
+            max_retry_wait=call.max_retry_wait,
+        )
+        self.charge = Charge(settings.budget, self.exchange, partial(prices.size_of, call))
 
-def _exchange(settings: GatewaySettings, request: ChatRequest) -> Exchange:
-    data_policy.warn_once(settings, request.model, request.payload)
-    return Exchange(
-        settings,
-        PATH,
-        model=request.model,
-        several=request.payload.get("n") not in (None, 1),
-        body=request.payload,
-        headers=request.headers,
-        query=request.query,
-        timeout=request.timeout,
-        total_timeout=request.total_timeout,
-        streamed=request.payload["stream"],
-        idle_timeout=request.stream_idle_timeout if request.payload["stream"] else None,
-        max_retries=request.max_retries,
-        max_retry_wait=request.max_retry_wait,
-    )
+    def answered(self, content: bytes, response: Any) -> Reply:
+        """Return the answer of a request that was not streamed."""
+        reply = Reply.of(self.interface.whole(content, response, self.exchange.sent))
+        self.charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
+        return reply
 
-
-def _reader(exchange: Exchange, response: Any, charge: Charge) -> _Stream:
-    declared = "event-stream" in response.headers.get("content-type", "")
-    stream = _Stream(exchange, response) if declared else _Undeclared(exchange, response)
-    charge.watch(stream.decoder)
-    return stream
+    def reader(self, response: Any) -> _Stream:
+        """Return the reader of a streamed answer."""
+        declared = "event-stream" in response.headers.get("content-type", "")
+        stream = (_Stream if declared else _Undeclared)(self.interface, self.exchange, response)
+        self.charge.watch(stream.decoder)
+        return stream
 
 
 class _Stream(Reader):
     """Decodes a stream as it arrives."""
 
-    def __init__(self, exchange: Exchange, response: Any) -> None:
+    def __init__(self, interface: Interface, exchange: Exchange, response: Any) -> None:
         super().__init__(exchange, response)
-        self.decoder = StreamDecoder(response, exchange.sent)
+        self.interface = interface
+        self.decoder = interface.decoder(response, exchange.sent)
         self._progress = 0
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
@@ -172,8 +178,8 @@ class _Undeclared(_Stream):
     If it is not (an error page, a server that does not stream), it is decoded as a whole.
     """
 
-    def __init__(self, exchange: Exchange, response: Any) -> None:
-        super().__init__(exchange, response)
+    def __init__(self, interface: Interface, exchange: Exchange, response: Any) -> None:
+        super().__init__(interface, exchange, response)
         self._body: Body | None = Body(exchange, response)
         self._beginning = b""
 
@@ -191,4 +197,4 @@ class _Undeclared(_Stream):
     def finish(self) -> Iterator[Delta]:
         if self._body is None:
             return super().finish()
-        return decode_whole(self._body.content, self.response, self.exchange.sent)
+        return self.interface.whole(self._body.content, self.response, self.exchange.sent)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from kilo_gateway._frames import user_stacklevel
-from kilo_gateway.encoding.lenient_json import mapping
 from kilo_gateway.models import known as known_models
 from kilo_gateway.settings.account import AccountSettings
 
@@ -50,14 +48,12 @@ def notice_for(model: str, *, keyed: bool, base_url: str | None = None) -> str |
     return f"{model}: {_MAY_TRAIN}" if info.may_train_on_prompts or info.free else None
 
 
-def warn_once(settings: AccountSettings, model: str, payload: Mapping[str, Any]) -> None:
+def warn_once(settings: AccountSettings, model: str, *, refused: bool) -> None:
     """Issue the model's notice as a KiloDataPolicyWarning, the first time the process asks this model.
 
-    A request that refuses data collection needs no warning: the gateway turns it down instead
-    of routing it to such a provider. Nor does a user who knows.
+    A request that refuses data collection (`refused`) needs no warning: the gateway turns it down instead
+    of routing it to such a provider. Nor does a caller who has acknowledged the policy.
     """
-    provider = mapping(payload.get("provider"))
-    refused = provider.get("data_collection") == "deny" or provider.get("zdr") is True
     if refused or settings.acknowledge_data_policy or model in _SEEN:
         return
     if text := notice_for(model, keyed=settings.bearer is not None, base_url=settings.base_url):
@@ -69,5 +65,5 @@ def warn_once(settings: AccountSettings, model: str, payload: Mapping[str, Any])
 
 
 def forget() -> None:
-    """Let every notice be issued anew, for example in a notebook that shows them."""
+    """Let every notice be issued again, for example in a notebook that shows them."""
     _SEEN.clear()

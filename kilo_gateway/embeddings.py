@@ -12,13 +12,15 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from kilo_gateway import data_policy
 from kilo_gateway.charge import Charge
 from kilo_gateway.errors import KiloError, translate
-from kilo_gateway.interfaces.chat_completions.stream import json_object, listed
+from kilo_gateway.interfaces.json_body import json_object, listed
 from kilo_gateway.ledger import Spent
+from kilo_gateway.models import prices
 from kilo_gateway.settings.embedding import BATCH_SIZE, EmbeddingSettings, Vector, batches
 from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.usage import Usage, parse_usage
@@ -146,7 +148,7 @@ async def aembed(
 
 
 class _Run:
-    """What the batches of one run have in common."""
+    """Everything that the batches of one run share."""
 
     def __init__(self, settings: EmbeddingSettings, *, query: bool, told: Callable[[Embedded], None]) -> None:
         self.settings = settings
@@ -158,18 +160,18 @@ class _Run:
 
 
 class _Call:
-    """One request: what sync and async have in common about it."""
+    """One request: everything that sync and async share about it."""
 
     def __init__(self, run: _Run, texts: list[str]) -> None:
         settings = run.settings
         self.run = run
         self.count = len(texts)
         payload = settings.payload(texts, query=run.query)
-        data_policy.warn_once(settings, settings.model, payload)
+        data_policy.warn_once(settings, settings.model, refused=settings.refuses_data_collection)
         self.exchange = Exchange.of(
             settings, PATH, model=settings.model, chat=False, body=payload, headers=settings.label_headers()
         )
-        self.charge = Charge(settings.budget, payload, self.exchange)
+        self.charge = Charge(settings.budget, self.exchange, partial(prices.size_of_texts, texts))
 
     def answered(self, content: bytes, response: Any) -> list[Vector]:
         settings = self.run.settings

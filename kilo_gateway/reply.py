@@ -1,13 +1,14 @@
-"""What both frameworks translate: Delta, Ending, Reply. Data only; sync and async share it."""
+"""An answer, whatever the interface: Delta, Ending, Reply. Data only."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
-from kilo_gateway.encoding.lenient_json import mapping, object_of, string
+from kilo_gateway.conversation import Image, Message, Part, Refusal, Text, Thought, ToolCall
+from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.usage import Usage
 
 
@@ -22,28 +23,6 @@ class ToolCallDelta:
     """Told once per call."""
     arguments: str = ""
     """The next piece of the JSON text."""
-
-
-@dataclass(slots=True)
-class ToolCall:
-    """A complete tool call; `arguments` is the text as the model wrote it."""
-
-    id: str
-    name: str
-    arguments: str = ""
-
-    def wire(self) -> dict[str, Any]:
-        """Return the call as the wire has it in an assistant message, its arguments unchanged."""
-        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
-
-    def parsed(self) -> dict[str, Any] | None:
-        """Return the arguments, `{}` for none, or None when they are no JSON object."""
-        text = self.arguments.strip()
-        if text in ("", "null"):
-            return {}
-        if not text.endswith("}"):
-            return None  # agents ask for every chunk of a stream: parsing a long text each time would add up
-        return object_of(text)
 
 
 class Labels(Protocol):
@@ -147,21 +126,11 @@ class Delta:
 class Reply:
     """An answer: the sum of its deltas. `others` are the further choices, by index, when n > 1 was asked for.
 
+    `parts` are in the order in which they came; `text`, `reasoning` and `tool_calls` are views of them.
     Texts are joined when they are read: joining each delta to all before it would make long answers slow.
     """
 
-    __slots__ = (
-        "_arguments",
-        "_calls",
-        "_more_reasoning",
-        "_more_text",
-        "_reasoning",
-        "_text",
-        "ending",
-        "others",
-        "raw",
-        "refusal",
-    )
+    __slots__ = ("_arguments", "_calls", "_reasoning", "_sections", "_text", "ending", "others", "raw", "refusal")
 
     def __init__(
         self,
@@ -173,31 +142,33 @@ class Reply:
         raw: dict[str, Any] | None = None,
         others: dict[int, Reply] | None = None,
     ) -> None:
-        self._text, self._reasoning = text, reasoning
-        self._more_text: list[str] = []
-        self._more_reasoning: list[str] = []
+        self._text, self._reasoning = _Growing(text), _Growing(reasoning)
         self._calls = list(tool_calls)
         self._arguments: defaultdict[int, list[str]] = defaultdict(list)
+        given = [_Section(kind, 0) for kind, value in (("reasoning", reasoning), ("text", text)) if value]
+        self._sections = given + [_Section("call", position) for position in range(len(self._calls))]
         self.refusal = refusal
         self.ending = Ending() if ending is None else ending
         self.raw = {} if raw is None else raw
         self.others = {} if others is None else others
 
+    @classmethod
+    def of(cls, deltas: Iterable[Delta]) -> Self:
+        """Return the sum of `deltas`."""
+        reply = cls()
+        for delta in deltas:
+            reply.add(delta)
+        return reply
+
     @property
     def text(self) -> str:
         """The text so far."""
-        if self._more_text:
-            self._text += "".join(self._more_text)
-            self._more_text = []
-        return self._text
+        return self._text.whole if not self._text.pieces else self._text.join()
 
     @property
     def reasoning(self) -> str:
         """The reasoning so far."""
-        if self._more_reasoning:
-            self._reasoning += "".join(self._more_reasoning)
-            self._more_reasoning = []
-        return self._reasoning
+        return self._reasoning.whole if not self._reasoning.pieces else self._reasoning.join()
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -208,6 +179,36 @@ class Reply:
             self._arguments.clear()
         return self._calls
 
+    @property
+    def parts(self) -> list[Part]:
+        """The parts so far, in order. The entries of the provider's reasoning are in the first thought; a refusal
+        and images come last."""
+        texts = {"text": self.text, "reasoning": self.reasoning}
+        ends = {kind: len(text) for kind, text in texts.items()}
+        parts: list[Part] = []
+        for section in reversed(self._sections):
+            if section.kind == "call":
+                parts.append(self.tool_calls[section.start])
+                continue
+            piece = texts[section.kind][section.start : ends[section.kind]]
+            ends[section.kind] = section.start
+            parts.append(Text(piece) if section.kind == "text" else Thought(piece))
+        parts.reverse()
+        if details := self.ending.reasoning_details:
+            for place, part in enumerate(parts):
+                if isinstance(part, Thought):
+                    parts[place] = Thought(part.text, details)
+                    break
+            else:
+                parts.insert(0, Thought(details=details))
+        if self.refusal:
+            parts.append(Refusal(self.refusal))
+        return parts + [Image(url) for url in self.ending.image_urls()]
+
+    def message(self) -> Message:
+        """Return the answer as a message of the conversation, to go on from."""
+        return Message("assistant", self.parts)
+
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""
         if delta.choice:
@@ -215,14 +216,20 @@ class Reply:
                 self.others[delta.choice] = Reply()
             self.others[delta.choice].add(replace(delta, choice=0))
             return
-        if delta.text:
-            self._more_text.append(delta.text)
+        sections = self._sections
         if delta.reasoning:
-            self._more_reasoning.append(delta.reasoning)
+            if not sections or sections[-1].kind != "reasoning":
+                sections.append(_Section("reasoning", self._reasoning.length()))
+            self._reasoning.pieces.append(delta.reasoning)
+        if delta.text:
+            if not sections or sections[-1].kind != "text":
+                sections.append(_Section("text", self._text.length()))
+            self._text.pieces.append(delta.text)
         if delta.refusal:
             self.refusal += delta.refusal
         for fragment in delta.tool_calls:
             if fragment.position == len(self._calls):
+                sections.append(_Section("call", fragment.position))
                 self._calls.append(ToolCall("", ""))
             call = self._calls[fragment.position]
             call.id = call.id or fragment.id or ""
@@ -245,3 +252,39 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"Reply({', '.join(f'{name}={value!r}' for name, value in self._shown().items())})"
+
+
+class _Growing:
+    """A text that arrives in pieces."""
+
+    __slots__ = ("_counted", "_length", "pieces", "whole")
+
+    def __init__(self, text: str) -> None:
+        self.whole = text
+        self.pieces: list[str] = []
+        """Pieces behind `whole`."""
+        self._counted = self._length = 0
+        """How many of the pieces have been counted, and their characters."""
+
+    def join(self) -> str:
+        """Return the text so far."""
+        self.whole += "".join(self.pieces)
+        self.pieces = []
+        self._counted = self._length = 0
+        return self.whole
+
+    def length(self) -> int:
+        """Return the number of characters so far, without joining them."""
+        new = self.pieces[self._counted :]
+        self._counted += len(new)
+        self._length += sum(map(len, new))
+        return len(self.whole) + self._length
+
+
+class _Section(NamedTuple):
+    """A stretch of an answer in which nothing but one kind of part arrives."""
+
+    kind: str
+    """`text`, `reasoning` or `call`."""
+    start: int
+    """Characters of this kind before it; the position of a call."""

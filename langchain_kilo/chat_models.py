@@ -19,15 +19,15 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway.interfaces.chat_completions import history as parts
+from kilo_gateway.call import Call, as_tool_choice
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
-from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import ExtraBody, revealed
 from langchain_kilo import from_gateway
 from langchain_kilo.profiles import profile_of
-from langchain_kilo.to_gateway import to_wire
+from langchain_kilo.to_gateway import conversation
 from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
@@ -130,9 +130,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        request = self.request([], stream=False, defaults=self.model_kwargs)
-        body = {k: v for k, v in request.payload.items() if k not in ("messages", "stream")}
-        return body | ({"mode": request.mode} if request.mode else {})
+        call = self.prepare([], stream=False, defaults=self.model_kwargs)
+        mode = {"mode": call.mode} if call.mode else {}
+        return {"model": call.model, **call.options, **mode}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(ls_provider=from_gateway.PROVIDER, ls_model_type="chat")
@@ -182,13 +182,13 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         """Return the USD that a call may cost at most, or None when it is not known."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
-        request = self._request(self._convert_input(messages).to_messages(), None, None, kwargs, stream=False)
-        return prices.estimate(request.payload, base_url=self.base_url)
+        call = self._call(self._convert_input(messages).to_messages(), None, None, kwargs, stream=False)
+        return prices.estimate(call, base_url=self.base_url)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return next((output for output in llm_outputs if output), {})
 
-    def _request(
+    def _call(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
@@ -196,14 +196,14 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         kwargs: dict[str, Any],
         *,
         stream: bool,
-    ) -> ChatRequest:
+    ) -> Call:
         # LangChain hands on its own switch between invoke and stream.
-        call = {name: value for name, value in kwargs.items() if name != "stream"}
+        keywords = {name: value for name, value in kwargs.items() if name != "stream"}
         if stop is not None:
-            call["stop"] = stop
-        if self.task_id is None and "task_id" not in call and (thread := _thread_id(run_manager)):
-            call["task_id"] = thread
-        return self.request(to_wire(messages), stream=stream, defaults=self.model_kwargs, call=call)
+            keywords["stop"] = stop
+        if self.task_id is None and "task_id" not in keywords and (thread := _thread_id(run_manager)):
+            keywords["task_id"] = thread
+        return self.prepare(conversation(messages), stream=stream, defaults=self.model_kwargs, keywords=keywords)
 
     def _generate(
         self,
@@ -212,10 +212,10 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, stop, run_manager, kwargs, stream=False)
+        call = self._call(messages, stop, run_manager, kwargs, stream=False)
         with langchain_errors():
-            reply = kilo.chat.create(self, request)
-        return _result(reply, request)
+            reply = kilo.chat.create(self, call)
+        return _result(reply, call)
 
     async def _agenerate(
         self,
@@ -224,10 +224,10 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, stop, run_manager, kwargs, stream=False)
+        call = self._call(messages, stop, run_manager, kwargs, stream=False)
         with langchain_errors():
-            reply = await kilo.chat.acreate(self, request)
-        return _result(reply, request)
+            reply = await kilo.chat.acreate(self, call)
+        return _result(reply, call)
 
     def _stream(
         self,
@@ -236,11 +236,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, run_manager, kwargs, stream=True)
-        deltas = kilo.chat.stream(self, request)
+        call = self._call(messages, stop, run_manager, kwargs, stream=True)
+        deltas = kilo.chat.stream(self, call)
         with langchain_errors(), closing(deltas):
             for delta in deltas:
-                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, request))
+                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call))
                 if run_manager:
                     run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
@@ -252,12 +252,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, run_manager, kwargs, stream=True)
-        deltas = kilo.chat.astream(self, request)
+        call = self._call(messages, stop, run_manager, kwargs, stream=True)
+        deltas = kilo.chat.astream(self, call)
         with langchain_errors():
             async with aclosing(deltas):
                 async for delta in deltas:
-                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, request))
+                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call))
                     if run_manager:
                         await run_manager.on_llm_new_token(delta.text, chunk=chunk)
                     yield chunk
@@ -286,7 +286,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
         wire = [structured.tool_of(tool, strict=strict) for tool in tools]
         names = [tool["function"]["name"] for tool in wire if "function" in tool]
-        if (choice := parts.tool_choice(tool_choice, names)) is not None:
+        if (choice := as_tool_choice(tool_choice, names)) is not None:
             kwargs["tool_choice"] = choice
         if kwargs.get("response_format") is not None:
             kwargs["response_format"] = structured.response_format_of(kwargs["response_format"], strict)
@@ -331,9 +331,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _result(reply: Reply, request: ChatRequest) -> ChatResult:
+def _result(reply: Reply, call: Call) -> ChatResult:
     choices = [reply, *(other for _, other in sorted(reply.others.items()))]
-    messages = [from_gateway.to_message(choice, request) for choice in choices]
+    messages = [from_gateway.to_message(choice, call) for choice in choices]
     return ChatResult(
         generations=[
             ChatGeneration(

@@ -12,15 +12,15 @@ from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kilo_gateway.call import Call
     from kilo_gateway.reply import Delta, Ending, Reply, ToolCallDelta
-    from kilo_gateway.settings.chat import ChatRequest
     from kilo_gateway.usage import Usage
 
 PROVIDER: Final = "kilo"
 """`model_provider` of each message and `ls_provider` of each run: LangChain compares the two."""
 
 
-def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
+def to_chunk(delta: Delta, call: Call) -> AIMessageChunk:
     """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
     if delta.choice:
         return _other_chunk(delta)
@@ -40,7 +40,7 @@ def to_chunk(delta: Delta, request: ChatRequest) -> AIMessageChunk:
     return AIMessageChunk(
         content=delta.text,
         additional_kwargs=extra | _extras(delta.ending),
-        response_metadata=_metadata(delta.ending, request),
+        response_metadata=_metadata(delta.ending, call),
         usage_metadata=usage_metadata(delta.ending.usage),
         tool_call_chunks=_fragments(delta.tool_calls) + _spoilers(delta.ending),
         chunk_position="last",
@@ -53,17 +53,17 @@ def _fragments(calls: Sequence[ToolCallDelta]) -> list[ToolCallChunk]:
     ]
 
 
-def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
+def to_message(reply: Reply, call: Call) -> AIMessage:
     """Return a complete answer as a message; tool calls whose arguments are no JSON object are invalid ones."""
     valid: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
-    for call in reply.tool_calls:
-        if (arguments := call.parsed()) is not None:
-            valid.append(ToolCall(name=call.name, args=arguments, id=call.id, type="tool_call"))
+    for made in reply.tool_calls:
+        if (arguments := made.parsed()) is not None:
+            valid.append(ToolCall(name=made.name, args=arguments, id=made.id, type="tool_call"))
         else:
-            error = f"The arguments of {call.name!r} are not a JSON object"
+            error = f"The arguments of {made.name!r} are not a JSON object"
             invalid.append(
-                InvalidToolCall(name=call.name, args=call.arguments, id=call.id, error=error, type="invalid_tool_call")
+                InvalidToolCall(name=made.name, args=made.arguments, id=made.id, error=error, type="invalid_tool_call")
             )
     extra = _extras(reply.ending)
     if reply.reasoning:
@@ -75,7 +75,7 @@ def to_message(reply: Reply, request: ChatRequest) -> AIMessage:
     return AIMessage(
         content=reply.text,
         additional_kwargs=extra,
-        response_metadata=_metadata(reply.ending, request),
+        response_metadata=_metadata(reply.ending, call),
         usage_metadata=usage_metadata(reply.ending.usage),
         tool_calls=valid,
         invalid_tool_calls=invalid,
@@ -176,6 +176,6 @@ def _extras(ending: Ending) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _metadata(ending: Ending, request: ChatRequest) -> dict[str, Any]:
-    metadata = {"model_provider": PROVIDER, "model_name": ending.model or request.model, **ending.facts(request)}
+def _metadata(ending: Ending, call: Call) -> dict[str, Any]:
+    metadata = {"model_provider": PROVIDER, "model_name": ending.model or call.model, **ending.facts(call)}
     return metadata if ending.logprobs is None else {**metadata, "logprobs": ending.logprobs}

@@ -25,8 +25,8 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
 from kilo_gateway import json_schema
+from kilo_gateway.call import json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
-from kilo_gateway.interfaces.chat_completions import history as parts
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -154,7 +154,7 @@ def response_format_of(schema: Any, strict: bool | None = None) -> dict[str, Any
     if isinstance(schema, dict) and schema.get("type") in ("json_schema", "json_object", "text"):
         return schema
     schema, strict = _unwrapped(schema, strict)
-    return parts.json_schema_format(tool_of(schema, strict=strict)["function"], strict=strict)
+    return json_schema_format(tool_of(schema, strict=strict)["function"], strict=strict)
 
 
 def tool_of(tool: Any, *, strict: bool | None) -> dict[str, Any]:

@@ -20,32 +20,33 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import ValidationError
 
+from kilo_gateway.conversation import ToolCall
 from kilo_gateway.encoding.lenient_json import dicts, number, string
-from kilo_gateway.reply import Delta, Reply, ToolCall
+from kilo_gateway.reply import Delta, Reply
 
 if TYPE_CHECKING:
-    from kilo_gateway.settings.chat import ChatRequest
+    from kilo_gateway.call import Call
 
 
-def step(reply: Reply, delta: Delta, request: ChatRequest) -> ChatResponse:
+def step(reply: Reply, delta: Delta, call: Call) -> ChatResponse:
     """Add `delta` to `reply` and return the stream's next response: its delta, and the message so far."""
     reply.add(delta)
-    response = response_of(reply, request, complete=delta.ending is not None)
+    response = response_of(reply, call, complete=delta.ending is not None)
     response.delta = delta.text
     if delta.reasoning:
         response.additional_kwargs["thinking_delta"] = delta.reasoning
     return response
 
 
-def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) -> ChatResponse:
+def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatResponse:
     """Return what `reply` holds; usage, cost and metadata only when it is `complete`."""
     extra: dict[str, Any] = {}
     calls = reply.tool_calls
-    if request.payload.get("parallel_tool_calls") is False:
+    if call.parallel_tool_calls is False:
         calls = calls[:1]
     if calls:
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
-        extra["tool_calls"] = [call.wire() for call in calls]
+        extra["tool_calls"] = [made.wire() for made in calls]
     if reply.refusal:
         extra["refusal"] = reply.refusal
     ending = reply.ending
@@ -60,7 +61,7 @@ def response_of(reply: Reply, request: ChatRequest, *, complete: bool = True) ->
         message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply, calls), additional_kwargs=extra),
         raw=raw,
         logprobs=_logprobs(ending.logprobs) if complete else None,
-        additional_kwargs=_additional(reply, request) if complete else {},
+        additional_kwargs=_additional(reply, call) if complete else {},
     )
 
 
@@ -122,9 +123,9 @@ def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
     ]
 
 
-def _additional(reply: Reply, request: ChatRequest) -> dict[str, Any]:
+def _additional(reply: Reply, call: Call) -> dict[str, Any]:
     ending = reply.ending
-    told = {"model": ending.model or request.model, **ending.facts(request)}
+    told = {"model": ending.model or call.model, **ending.facts(call)}
     usage = ending.usage
     if usage is None or not usage.counted:
         return told

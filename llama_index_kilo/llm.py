@@ -22,16 +22,17 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
-from kilo_gateway.interfaces.chat_completions import history as parts
+from kilo_gateway.call import Call, as_tool_choice
+from kilo_gateway.conversation import ToolCall
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
-from kilo_gateway.reply import Delta, Reply, ToolCall
-from kilo_gateway.settings.chat import ChatRequest, GatewaySettings
+from kilo_gateway.reply import Delta, Reply
+from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import ExtraBody
 from llama_index_kilo import from_gateway
 from llama_index_kilo.streams import AsyncSteps, atraced, traced
 from llama_index_kilo.structured import StructuredPrediction
-from llama_index_kilo.to_gateway import to_wire
+from llama_index_kilo.to_gateway import conversation
 
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
@@ -106,7 +107,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
         chat = _as_messages(messages) if isinstance(messages, str) else messages
-        return prices.estimate(self._request(chat, kwargs, stream=False).payload, base_url=self.base_url)
+        return prices.estimate(self._call(chat, kwargs, stream=False), base_url=self.base_url)
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -153,33 +154,35 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
 
     # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
 
-    def _request(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> ChatRequest:
-        request = self.request(to_wire(messages), stream=stream, defaults=self.additional_kwargs, call=kwargs)
-        if (count := request.payload.get("n", 1)) != 1:
-            raise ValueError(f"n={count!r}: a response of LlamaIndex holds one answer; send the call that often")
-        return request
+    def _call(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> Call:
+        call = self.prepare(conversation(messages), stream=stream, defaults=self.additional_kwargs, keywords=kwargs)
+        if call.answers != 1:
+            raise ValueError(
+                f"n={call.answers!r}: a response of LlamaIndex holds one answer; send the call once for each answer"
+            )
+        return call
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
-        request = self._request(messages, kwargs, stream=False)
-        return from_gateway.response_of(kilo.chat.create(self, request), request)
+        call = self._call(messages, kwargs, stream=False)
+        return from_gateway.response_of(kilo.chat.create(self, call), call)
 
     async def _achat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
-        request = self._request(messages, kwargs, stream=False)
-        return from_gateway.response_of(await kilo.chat.acreate(self, request), request)
+        call = self._call(messages, kwargs, stream=False)
+        return from_gateway.response_of(await kilo.chat.acreate(self, call), call)
 
     def _stream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponseGen:
-        request = self._request(messages, kwargs, stream=True)
-        reply, deltas = Reply(), kilo.chat.stream(self, request)
+        call = self._call(messages, kwargs, stream=True)
+        reply, deltas = Reply(), kilo.chat.stream(self, call)
         try:
             for delta in deltas:
-                yield from_gateway.step(reply, delta, request)
+                yield from_gateway.step(reply, delta, call)
         finally:
             deltas.close()
 
     def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncSteps:
         def begin() -> tuple[kilo.chat.AsyncDeltas, Callable[[Delta], ChatResponse]]:
-            request, reply = self._request(messages, kwargs, stream=True), Reply()
-            return kilo.chat.astream(self, request), lambda delta: from_gateway.step(reply, delta, request)
+            call, reply = self._call(messages, kwargs, stream=True), Reply()
+            return kilo.chat.astream(self, call), lambda delta: from_gateway.step(reply, delta, call)
 
         return AsyncSteps(begin)
 
@@ -209,7 +212,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         return {
             "messages": messages,
             "tools": offered,
-            "tool_choice": parts.tool_choice(choice, [tool["function"]["name"] for tool in offered]),
+            "tool_choice": as_tool_choice(choice, [tool["function"]["name"] for tool in offered]),
             # from_gateway.py keeps the first call only where this is False: not every model honours the request.
             "parallel_tool_calls": parallel,
             **kwargs,

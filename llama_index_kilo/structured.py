@@ -23,8 +23,8 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from kilo_gateway.call import as_tool_choice, json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
-from kilo_gateway.interfaces.chat_completions import history as parts
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
 """Call keywords that the form of the answer decides."""
@@ -44,9 +44,9 @@ class Form(Generic[Model]):
         function = _function(self.output_cls)
         call = {key: value for key, value in (llm_kwargs or {}).items() if key not in _OURS}
         if self.native:
-            return {**call, "response_format": parts.json_schema_format(function)}
+            return {**call, "response_format": json_schema_format(function)}
         offered = [{"type": "function", "function": function}]
-        choice = parts.tool_choice(function["name"], [function["name"]])
+        choice = as_tool_choice(function["name"], [function["name"]])
         return {**call, "tools": offered, "tool_choice": choice, "parallel_tool_calls": False}
 
     def written(self, response: ChatResponse) -> str | None:

@@ -1,10 +1,11 @@
-"""LlamaIndex messages to the gateway's wire format. Pure; the caller's messages are never changed."""
+"""LlamaIndex messages as a conversation. Pure; the caller's messages are never changed."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from llama_index.core.base.llms.types import (
@@ -22,10 +23,25 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from kilo_gateway.encoding import lenient_json
-from kilo_gateway.interfaces.chat_completions import history as parts
+from kilo_gateway.conversation import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Part,
+    Refusal,
+    SpokenAnswer,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    Video,
+    data_url,
+    tool_call,
+)
+from kilo_gateway.encoding.lenient_json import dicts, mapping, string
 
-Part = dict[str, Any]
+Cacheable = Text | Image | Audio | Video | File
 
 _ROLES: Final = {
     MessageRole.CHATBOT: "assistant",
@@ -34,82 +50,86 @@ _ROLES: Final = {
 }
 
 
-def to_wire(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    """Return `messages` as the gateway takes them.
+def conversation(messages: Sequence[ChatMessage]) -> list[Message]:
+    """Return `messages` as a conversation.
 
-    Raises ValueError for a block that has no wire form, and for a tool message without its call's id.
+    Raises ValueError for a block that the gateway has no form for, and for a tool message without its call's id.
     """
-    return [_convert(message) for message in messages]
+    return [_message(message) for message in messages]
 
 
-def _convert(message: ChatMessage) -> dict[str, Any]:
+def _message(message: ChatMessage) -> Message:
     role = _ROLES.get(message.role, message.role.value)
     extra = message.additional_kwargs
-    content = _parts(message.blocks)
     if role == "assistant":
-        thoughts = [b for b in message.blocks if isinstance(b, ThinkingBlock)]
-        details = [d for b in thoughts for d in lenient_json.dicts(b.additional_information.get("reasoning_details"))]
-        return parts.assistant_message(
-            content,
-            _tool_calls(message),
-            reasoning="".join(b.content or "" for b in thoughts) or None,
-            reasoning_details=details,
-            refusal=extra.get("refusal"),
-            audio=lenient_json.mapping(extra.get("audio")),
-            name=extra.get("name"),
-        )
-    wire: dict[str, Any] = {"role": role, "content": parts.content_of(content)}
+        return Message(role, _said(message), extra.get("name"))
+    parts = _parts(message.blocks)
     if role == "tool":
         if not extra.get("tool_call_id"):
             raise ValueError(
                 'a tool message needs additional_kwargs={"tool_call_id": ...}: the id of the call it answers'
             )
-        wire["tool_call_id"] = extra["tool_call_id"]
-    elif extra.get("name"):
-        wire["name"] = extra["name"]
-    return wire
+        return Message(role, [ToolResult(extra["tool_call_id"], parts)])
+    return Message(role, parts, extra.get("name"))
 
 
-def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
-    blocks = [b for b in message.blocks if isinstance(b, ToolCallBlock)]
-    if blocks:
-        return [parts.tool_call(b.tool_call_id or "", b.tool_name, b.tool_kwargs) for b in blocks]
-    calls = []
-    for call in message.additional_kwargs.get("tool_calls") or ():
+def _said(message: ChatMessage) -> list[Part]:
+    """Return the parts of an answer, in order: of its blocks, then what only `additional_kwargs` hold."""
+    extra = message.additional_kwargs
+    parts = _parts(message.blocks, ours=True)
+    if not any(isinstance(part, ToolCall) for part in parts):
+        parts += _calls_beside_blocks(extra.get("tool_calls") or ())
+    if refusal := string(extra.get("refusal")):
+        parts.append(Refusal(refusal))
+    if audio_id := mapping(extra.get("audio")).get("id"):
+        parts.append(SpokenAnswer(audio_id))
+    return parts
+
+
+def _calls_beside_blocks(calls: Sequence[Any]) -> Iterator[ToolCall]:
+    for call in calls:
         # Other LLM classes of LlamaIndex keep the openai package's objects here.
-        told = call if isinstance(call, Mapping) else call.model_dump()
-        function = lenient_json.mapping(told.get("function"))
+        fields = call if isinstance(call, Mapping) else call.model_dump()
+        function = mapping(fields.get("function"))
         if not isinstance(function.get("name"), str):
-            raise ValueError(f"the tool call {told!r} in additional_kwargs names no function")
-        calls.append(parts.tool_call(told.get("id") or "", function["name"], function.get("arguments") or ""))
-    return calls
+            raise ValueError(f"the tool call {fields!r} in additional_kwargs names no function")
+        yield tool_call(fields.get("id") or "", function["name"], function.get("arguments") or "")
 
 
-def _parts(blocks: Sequence[Any]) -> list[Part]:
-    converted: list[Part] = []
+def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
+    """Return the parts of blocks; thoughts and tool calls only of an answer (`ours`)."""
+    parts: list[Part] = []
     for block in blocks:
         if isinstance(block, CachePoint):
-            # LlamaIndex marks a place; the wire marks the part before it.
-            if converted:
-                control = block.cache_control.model_dump(exclude_none=True)
-                converted[-1] = {**converted[-1], "cache_control": control}
+            # LlamaIndex marks a place; the gateway marks the part before it.
+            for place, part in reversed(list(enumerate(parts))):
+                if isinstance(part, Cacheable):
+                    parts[place] = replace(part, cache_control=block.cache_control.model_dump(exclude_none=True))
+                    break
         elif isinstance(block, CitableBlock):
-            converted.extend(_parts(block.content))
-        elif isinstance(block, _ELSEWHERE):
-            continue
+            parts += _parts(block.content)
+        elif isinstance(block, ThinkingBlock):
+            if ours:
+                details = list(dicts(block.additional_information.get("reasoning_details")))
+                parts.append(Thought(block.content or "", details))
+        elif isinstance(block, ToolCallBlock):
+            if ours:
+                parts.append(tool_call(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
+        elif isinstance(block, CitationBlock):
+            continue  # of use to the reader alone
         elif convert := _CONVERTERS.get(type(block)):
             try:
-                converted.append(convert(block))
+                parts.append(convert(block))
             except (ValueError, OSError) as error:
                 raise ValueError(f"a {type(block).__name__} cannot be sent: {error}") from error
         else:
             names = ", ".join(kind.__name__ for kind in _CONVERTERS)
-            raise ValueError(f"a {type(block).__name__} has no form on the wire; the gateway takes: {names}")
-    return converted
+            raise ValueError(f"a {type(block).__name__} cannot be sent; the gateway takes: {names}")
+    return parts
 
 
 def _text(block: TextBlock) -> Part:
-    return parts.text_part(block.text)
+    return Text(block.text)
 
 
 def _image(block: ImageBlock) -> Part:
@@ -118,29 +138,29 @@ def _image(block: ImageBlock) -> Part:
         if block.url
         else _data_url(block.resolve_image(as_base64=True), block.image_mimetype, "image/png")
     )
-    return parts.image_part(url, block.detail)
+    return Image(url, block.detail)
 
 
 def _audio(block: AudioBlock) -> Part:
-    return parts.audio_part(_base64(block.resolve_audio(as_base64=True)), block.format or "wav")
+    return Audio(_base64(block.resolve_audio(as_base64=True)), f"audio/{block.format or 'wav'}")
 
 
 def _video(block: VideoBlock) -> Part:
     if block.url:
-        return parts.video_part(str(block.url))
-    return parts.video_part(_data_url(block.resolve_video(as_base64=True), block.video_mimetype, "video/mp4"))
+        return Video(str(block.url))
+    return Video(_data_url(block.resolve_video(as_base64=True), block.video_mimetype, "video/mp4"))
 
 
 def _document(block: DocumentBlock) -> Part:
     if block.url:
-        return parts.file_part(str(block.url), filename=block.title)
+        return File(str(block.url), filename=block.title)
     encoded = io.BytesIO(base64.b64encode(block.resolve_document().read()))
     url = _data_url(encoded, block.document_mimetype, "application/octet-stream")
-    return parts.file_part(url, filename=block.title)
+    return File(url, filename=block.title)
 
 
 def _data_url(data: Any, mime_type: str | None, otherwise: str) -> str:
-    return parts.data_url(_base64(data), mime_type or otherwise)
+    return data_url(_base64(data), mime_type or otherwise)
 
 
 def _base64(data: Any) -> str:
@@ -154,6 +174,3 @@ _CONVERTERS: Final[dict[type, Callable[[Any], Part]]] = {
     VideoBlock: _video,
     DocumentBlock: _document,
 }
-
-# Sent from other fields of the wire message, or of use to the reader alone.
-_ELSEWHERE: Final = (ThinkingBlock, ToolCallBlock, CitationBlock)

@@ -156,30 +156,31 @@ def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: b
     The answer goes to standard output; the model that served, tokens and cost to standard error.
     """
     from kilo_gateway import chat as drivers
+    from kilo_gateway.conversation import Message, Text
     from kilo_gateway.reply import Reply
 
     question = sys.stdin.read() if text == "-" else text
     given = {name: value for name, value in fields.items() if value is not None}
     settings = GatewaySettings(data_collection="deny" if deny_data_collection else None, **given)
-    messages = [{"role": "system", "content": system}] if system else []
-    request = settings.request([*messages, {"role": "user", "content": question}], stream=stream)
+    messages = [Message("system", [Text(system)])] if system else []
+    call = settings.prepare([*messages, Message("user", [Text(question)])], stream=stream)
     reply = Reply()
     if stream:
-        for delta in drivers.stream(settings, request):
+        for delta in drivers.stream(settings, call):
             reply.add(delta)
             click.echo(printable(delta.text), nl=False)
         click.echo()
     else:
-        reply = drivers.create(settings, request)
+        reply = drivers.create(settings, call)
         click.echo(printable(reply.text))
     ending = reply.ending
-    told = [printable(ending.model or request.model)]
+    facts = [printable(ending.model or call.model)]
     if usage := ending.usage:
-        told.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        told.append("cost not told" if usage.cost is None else f"{usage.cost:.6f} USD")
+        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
+        facts.append("cost not reported" if usage.cost is None else f"{usage.cost:.6f} USD")
     if ending.finish_reason not in (None, "stop"):
-        told.append(f"ended by {printable(ending.finish_reason)}")
-    click.echo(", ".join(told), err=True)
+        facts.append(f"ended by {printable(ending.finish_reason)}")
+    click.echo(", ".join(facts), err=True)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -99,9 +99,9 @@ def _reach() -> Result:
 def _key(settings: GatewaySettings) -> Result:
     if settings.bearer is None:
         return Result("account", "none: tier free and other free models answer")
-    request = settings.request([{"role": "user", "content": "-"}], stream=False, call={"model": NO_SUCH_MODEL})
+    call = settings.prepare("-", stream=False, keywords={"model": NO_SUCH_MODEL})
     try:
-        drivers.create(settings, request)
+        drivers.create(settings, call)
     except KiloModelNotFoundError:
         return Result("account", "the key is accepted")
     except KiloCreditsError as error:

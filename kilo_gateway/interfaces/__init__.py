@@ -1,1 +1,10 @@
-"""The gateway's wire formats, a folder for each."""
+"""The gateway's wire formats, a folder for each. To add one, add a folder and a line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kilo_gateway.interfaces.base import Interface as Interface
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
+
+CHAT_COMPLETIONS: Final[Interface] = ChatCompletions()

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from kilo_gateway import routing
 from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.errors import KiloError, translate
-from kilo_gateway.interfaces.chat_completions.stream import json_object, listed
+from kilo_gateway.interfaces.json_body import json_object, listed
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import store
 from kilo_gateway.models.catalog import ModelCatalog

@@ -7,12 +7,27 @@ Counts of tokens are bounds, not estimates: no tokenizer makes more tokens of a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from kilo_gateway import routing
+from kilo_gateway.call import Call
+from kilo_gateway.conversation import (
+    Audio,
+    File,
+    Image,
+    Opaque,
+    Part,
+    Refusal,
+    SpokenAnswer,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    Video,
+)
 from kilo_gateway.encoding import lenient_json
 from kilo_gateway.models import known as known_models
 from kilo_gateway.usage import Usage
@@ -47,15 +62,16 @@ class Size:
 NOTHING: Final = Size(0, 0)
 
 
-def size_of(payload: Mapping[str, Any]) -> Size:
-    """Return the size of a request body, chat or embeddings."""
-    if "messages" not in payload:
-        texts = payload.get("input", ())
-        return Size(sum(map(tokens_of_text, texts)) + TOKENS_PER_MESSAGE * len(texts), 0)
-    answers = max(1, int(lenient_json.number(payload.get("n")) or 1))
-    limits = (lenient_json.number(payload.get(name)) for name in ("max_tokens", "max_completion_tokens"))
-    limit = next((limit for limit in limits if limit is not None), None)
-    return Size(_prompt_tokens(payload), None if limit is None else int(limit) * answers, answers)
+def size_of(call: Call) -> Size:
+    """Return the size of a chat request."""
+    answers = max(1, int(lenient_json.number(call.answers) or 1))
+    limit = call.max_tokens
+    return Size(_prompt_tokens(call), None if limit is None else limit * answers, answers)
+
+
+def size_of_texts(texts: Sequence[str]) -> Size:
+    """Return the size of a request for embeddings."""
+    return Size(sum(map(tokens_of_text, texts)) + TOKENS_PER_MESSAGE * len(texts), 0)
 
 
 def tokens_of_text(text: str) -> int:
@@ -63,38 +79,41 @@ def tokens_of_text(text: str) -> int:
     return len(text.encode("utf-8", "replace")) * TOKENS_PER_BYTE
 
 
-def _prompt_tokens(payload: Mapping[str, Any]) -> int:
+def _prompt_tokens(call: Call) -> int:
     count = TOKENS_PER_REQUEST
-    for message in payload["messages"]:
-        count += TOKENS_PER_MESSAGE + sum(map(_tokens_of_part, _parts(message)))
-    if payload.get("tools"):
+    for message in call.conversation:
+        count += TOKENS_PER_MESSAGE + tokens_of_text(message.name or "") + sum(map(_tokens_of, message.parts))
+    if call.tools:
         count += TOKENS_FOR_TOOLS
-    schemas = [payload[name] for name in ("tools", "response_format") if payload.get(name)]
-    return count + (tokens_of_text(json.dumps(schemas, default=str)) if schemas else 0)
+    return count + sum(_tokens_of_json(schema) for schema in (call.tools, call.output_schema) if schema)
 
 
-def _parts(message: Mapping[str, Any]) -> Iterator[Any]:
-    content = message.get("content")
-    yield from content if isinstance(content, list) else [content]
-    for name in ("tool_calls", "function_call", "reasoning_details", "reasoning", "refusal", "name", "tool_call_id"):
-        if value := message.get(name):
-            yield value if isinstance(value, str) else json.dumps(value, default=str)
-    yield from message.get("images") or ()
+def _tokens_of(part: Part) -> int:
+    match part:
+        case Text() | Refusal():
+            return tokens_of_text(part.text)
+        case Image():
+            return TOKENS_PER_IMAGE
+        case Thought():
+            # One of the two is sent.
+            return max(tokens_of_text(part.text), _tokens_of_json(list(part.details)))
+        case ToolCall():
+            return _tokens_of_json(part.wire())
+        case ToolResult():
+            return TOKENS_PER_MESSAGE + tokens_of_text(part.call_id) + sum(map(_tokens_of, part.parts))
+        case Audio() | Video() | File() | SpokenAnswer():
+            return max(TOKENS_PER_IMAGE, _tokens_of_json(asdict(part)))
+        case Opaque():
+            return max(TOKENS_PER_IMAGE, _tokens_of_json(part.value))
 
 
-def _tokens_of_part(part: Any) -> int:
-    if isinstance(part, Mapping) and part.get("type") == "image_url":
-        return TOKENS_PER_IMAGE
-    if isinstance(part, Mapping) and part.get("type") != "text":
-        return max(TOKENS_PER_IMAGE, tokens_of_text(json.dumps(part, default=str)))
-    return tokens_of_text(
-        part if isinstance(part, str) else lenient_json.string(lenient_json.mapping(part).get("text"))
-    )
+def _tokens_of_json(value: Any) -> int:
+    return tokens_of_text(json.dumps(value, default=str))
 
 
-def estimate(payload: Mapping[str, Any], *, base_url: str | None = None) -> float | None:
-    """Return what the request may cost at most, in USD, or None when it is not known; see `at_most`."""
-    return at_most(str(payload.get("model")), size_of(payload), base_url=base_url)
+def estimate(call: Call, *, base_url: str | None = None) -> float | None:
+    """Return what the call may cost at most, in USD, or None if it is not known; see `at_most`."""
+    return at_most(call.model, size_of(call), base_url=base_url)
 
 
 def at_most(model: str, size: Size, *, base_url: str | None = None) -> float | None:

@@ -1,37 +1,20 @@
-"""Every constructor field that ChatKilo and KiloLLM share, and the request they make of it. No I/O."""
+"""Every constructor field that ChatKilo and KiloLLM share, and the call that they make of it. No I/O."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydantic import model_validator
 
-from kilo_gateway import quirks, routing
+from kilo_gateway import routing
 from kilo_gateway._frames import user_stacklevel
+from kilo_gateway.call import Call
+from kilo_gateway.conversation import Conversation, as_conversation
 from kilo_gateway.encoding.json_values import to_json
 from kilo_gateway.settings import names, types
 from kilo_gateway.settings.account import AccountSettings, check_field
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """One chat request, complete but for the account: what `chat.py` sends and what the answer is labelled with."""
-
-    payload: dict[str, Any]
-    headers: dict[str, str] = field(repr=False)
-    model: str
-    tier: str | None
-    mode: str | None
-    query: Mapping[str, Any]
-    timeout: float | None
-    total_timeout: float | None
-    stream_idle_timeout: float | None
-    max_retries: int
-    max_retry_wait: float | None
-    include_response_headers: bool
 
 
 class GatewaySettings(AccountSettings):
@@ -106,92 +89,91 @@ class GatewaySettings(AccountSettings):
             del copy.__dict__[name]  # cached properties of the frameworks describe the original
         return copy
 
-    def requested_model(self, call: Mapping[str, Any]) -> str:
+    def requested_model(self, keywords: Mapping[str, Any]) -> str:
         """Return the model id that a call with these keywords asks for."""
-        routed = {names.ALIASES.get(name, name): value for name, value in call.items()}
+        routed = {names.ALIASES.get(name, name): value for name, value in keywords.items()}
         return self._pop_model(_checked_call(type(self), {k: v for k, v in routed.items() if k in ("model", "tier")}))
 
     def _pop_model(self, options: dict[str, Any]) -> str:
         model, tier = options.pop("model", None), options.pop("tier", None)
         return self.model_id if model is None and tier is None else routing.resolve_model(model, tier)
 
-    def request(
+    def prepare(
         self,
-        messages: list[dict[str, Any]],
+        conversation: Conversation | str,
         *,
         stream: bool,
         defaults: Mapping[str, Any] | None = None,
-        call: Mapping[str, Any] | None = None,
-    ) -> ChatRequest:
-        """Build the request for `messages` (wire format).
+        keywords: Mapping[str, Any] | None = None,
+    ) -> Call:
+        """Build the call that asks for an answer to `conversation`, or to a text as one user message.
 
-        `call` holds the per-call keywords: they win over the fields, which win over `defaults`
+        `keywords` are those of the call: they override the fields, which override `defaults`
         (`model_kwargs`, `additional_kwargs`). `provider` and `extra_body` are merged deeply, a None
-        removes the field. Names that no field has go into the body as they are. Raises ValueError
-        for a value a field would refuse and for fields that only the constructor takes.
+        removes the field. Names that are not fields go into the request unchanged. Raises ValueError
+        for a value that a field would refuse and for fields that only the constructor takes.
         """
-        options = _checked_call(type(self), call or {})
-        mode = options.pop("mode", self.mode)
-        model = self._pop_model(options)
+        given = _checked_call(type(self), keywords or {})
+        model = self._pop_model(given)
+        mode = given.pop("mode", self.mode)
         headers = {
             name: value
             for name, value in (
                 (routing.MODE_HEADER, mode),
-                (routing.TASK_HEADER, options.pop("task_id", self.task_id)),
-                (routing.PROJECT_HEADER, options.pop("project_id", self.project_id)),
-                (routing.FEATURE_HEADER, options.pop("feature", self.feature)),
+                (routing.TASK_HEADER, given.pop("task_id", self.task_id)),
+                (routing.PROJECT_HEADER, given.pop("project_id", self.project_id)),
+                (routing.FEATURE_HEADER, given.pop("feature", self.feature)),
             )
             if value
         }
-        headers |= options.pop("extra_headers", None) or {}
-        return ChatRequest(
+        headers |= given.pop("extra_headers", None) or {}
+        return Call(
+            conversation=as_conversation(conversation),
             headers=headers,
             query={
                 **to_json(self.default_query or {}, "default_query"),
-                **to_json(options.pop("extra_query", None) or {}, "extra_query"),
+                **to_json(given.pop("extra_query", None) or {}, "extra_query"),
             },
-            timeout=options.pop("timeout", self.timeout),
-            total_timeout=options.pop("total_timeout", self.total_timeout),
-            stream_idle_timeout=options.pop("stream_idle_timeout", self.stream_idle_timeout),
-            max_retries=self.max_retries if (retries := options.pop("max_retries", None)) is None else retries,
-            max_retry_wait=options.pop("max_retry_wait", self.max_retry_wait),
+            timeout=given.pop("timeout", self.timeout),
+            total_timeout=given.pop("total_timeout", self.total_timeout),
+            stream_idle_timeout=given.pop("stream_idle_timeout", self.stream_idle_timeout),
+            max_retries=self.max_retries if (retries := given.pop("max_retries", None)) is None else retries,
+            max_retry_wait=given.pop("max_retry_wait", self.max_retry_wait),
             include_response_headers=self.include_response_headers,
             model=model,
             tier=routing.tier_of(model),
             mode=mode,
-            payload=self._payload(messages, model=model, stream=stream, defaults=defaults or {}, call=options),
+            stream=stream,
+            options=self._options(defaults or {}, given),
         )
 
-    def _payload(
-        self,
-        messages: list[dict[str, Any]],
-        *,
-        model: str,
-        stream: bool,
-        defaults: Mapping[str, Any],
-        call: dict[str, Any],
-    ) -> dict[str, Any]:
-        body = dict(types.check_extra_body(dict(defaults)))
-        for name in names.BODY_FIELDS:
-            if (value := self.preferences() if name == "provider" else getattr(self, name)) is not None:
-                body[name] = _merged(body.get(name), value) if name == "provider" else value
-        body = _merged(body, self.extra_body or {})
-        extra = types.check_extra_body(call.pop("extra_body", None) or {})
-        if (data_collection := call.pop("data_collection", None)) is not None:
-            types.check_data_collection(data_collection, call.get("provider"))
-            call["provider"] = {**(call.get("provider") or {}), "data_collection": data_collection}
-        for name, value in call.items():
-            body[name] = _merged(body.get(name), value) if name == "provider" else value
-        body = {name: to_json(value, name) for name, value in _merged(body, extra).items() if value is not None}
-        if not body.get("stop", True):
-            del body["stop"]
-        if not body.get("tools"):
+    def _options(self, defaults: Mapping[str, Any], keywords: dict[str, Any]) -> dict[str, Any]:
+        """Merge what goes into the request: the later source overrides the earlier one (docs/arguments.md)."""
+        fields = {name: getattr(self, name) for name in names.BODY_FIELDS}
+        fields["provider"] = self.preferences()
+        extra_body = types.check_extra_body(keywords.pop("extra_body", None) or {})
+        if (data_collection := keywords.pop("data_collection", None)) is not None:
+            types.check_data_collection(data_collection, keywords.get("provider"))
+            keywords["provider"] = {**(keywords.get("provider") or {}), "data_collection": data_collection}
+        options: dict[str, Any] = dict(types.check_extra_body(dict(defaults)))
+        _override(options, {name: value for name, value in fields.items() if value is not None})
+        options = _merged(options, self.extra_body or {})
+        _override(options, keywords)
+        options = _merged(options, extra_body)
+        options = {name: to_json(value, name) for name, value in options.items() if value is not None}
+        if not options.get("stop", True):
+            del options["stop"]
+        if not options.get("tools"):
             # Beside no tools these are a 400 at some providers.
             for name in ("tools", "tool_choice", "parallel_tool_calls"):
-                body.pop(name, None)
-        if stream:
-            body.setdefault("stream_options", {"include_usage": True})
-        return {**quirks.adapt(body, model), "model": model, "messages": messages, "stream": stream}
+                options.pop(name, None)
+        return options
+
+
+def _override(options: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Put values in place of earlier ones; routing preferences are merged with them."""
+    for name, value in values.items():
+        options[name] = _merged(options.get(name), value) if name == "provider" else value
 
 
 def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
 
+from kilo_gateway.call import refuses_data_collection
 from kilo_gateway.encoding.json_values import to_json
 from kilo_gateway.ledger import Ledger
 from kilo_gateway.settings import types
@@ -63,6 +64,11 @@ class EmbeddingSettings(AccountSettings):
     @length.setter
     def length(self, told: int) -> None:
         self._lengths[self.model, self.dimensions] = told
+
+    @property
+    def refuses_data_collection(self) -> bool:
+        """True if the gateway may not choose a provider that keeps texts."""
+        return refuses_data_collection((self.extra_body or {}).get("provider", self.preferences()))
 
     def payload(self, texts: Sequence[str], *, query: bool) -> dict[str, Any]:
         """Return the request body for one batch."""

@@ -61,7 +61,7 @@ async def _suffer(fault: Fault, place: Place, way: str) -> None:
 def test_a_hundred_thousand_tiny_frames(kilo_sandbox: Sandbox, asynchronous: bool) -> None:
     """In the core, where the frames are decoded; what a framework makes of each is its own time."""
     settings = GatewaySettings(model="sandbox/many-frames", base_url=kilo_sandbox.base_url)
-    request = settings.request([{"role": "user", "content": "hi"}], stream=True)
+    request = settings.prepare("hi", stream=True)
 
     stream = chat.astream if asynchronous else chat.stream
     texts = [delta.text for delta in collect(stream(settings, request))]

@@ -79,7 +79,7 @@ def test_the_object_shows_none(cls: Any) -> None:
     """langchain-openai 1.7.4 shows `default_headers` in repr and dumps, langchain-litellm 0.11.2 the key."""
     llm = model(cls)
     assert llm.bearer == KEY
-    request = llm.request([], stream=True, call={"extra_headers": {"x": CALL_HEADER}})
+    request = llm.prepare([], stream=True, keywords={"extra_headers": {"x": CALL_HEADER}})
     shown = [repr(llm), str(llm), f"{llm}", repr(dict(llm)), repr(llm.model_dump()), llm.model_dump_json()]
     shown += [repr(llm.model_copy()), repr(llm.with_mode("plan")), repr(vars(llm)), repr(llm.model_dump(mode="json"))]
     shown += [repr(clients._account(llm)), repr(request)]

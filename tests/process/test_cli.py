@@ -209,4 +209,4 @@ def test_as_a_process(kilo_sandbox: Sandbox) -> None:
     assert (done.returncode, "you said: Hi" in done.stdout) == (0, True)
     notice, told = done.stderr.splitlines()
     assert notice.startswith("Note: kilo-auto/free picks a free model")
-    assert told.endswith("tokens, cost not told")
+    assert told.endswith("tokens, cost not reported")

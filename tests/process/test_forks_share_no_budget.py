@@ -14,20 +14,21 @@ import os, signal, sys, threading
 from kilo_gateway import KiloBudget
 from kilo_gateway import GatewaySettings
 from kilo_gateway.charge import Charge
+from kilo_gateway.models import prices
 from kilo_gateway.transport.exchange import Exchange
 
-def charge(payload):
-    one = Exchange(GatewaySettings(base_url="http://127.0.0.1:9"), "/", lost=True)
-    return Charge(budget, payload, one)
+def charge(model):
+    one = Exchange(GatewaySettings(base_url="http://127.0.0.1:9"), "/", model=model, lost=True)
+    return Charge(budget, one, lambda: prices.Size(64, None))
 
 budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.25, unknown_price="allow")
-mine = charge({"model": "tests/unlisted", "messages": []})
+mine = charge("tests/unlisted")
 mine.__enter__()
 stop = threading.Event()
 
 def spin():
     while not stop.is_set():
-        with charge({"model": "kilo-auto/free", "messages": []}):
+        with charge("kilo-auto/free"):
             budget.left_usd
 
 threads = [threading.Thread(target=spin) for _ in range(4)]
@@ -38,7 +39,7 @@ def child():
     signal.alarm(10)
     assert budget.under_way_usd == 0, budget.under_way_usd
     assert budget.spent_usd == 0
-    with charge({"model": "tests/unlisted", "messages": []}):
+    with charge("tests/unlisted"):
         assert budget.under_way_usd == 0.25
     assert (budget.spent_usd, budget.unpriced_calls, budget.under_way_usd) == (0.25, 1, 0)
     mine.__exit__(None, None, None)  # the parent's call: the parent counts it

@@ -32,7 +32,7 @@ async def llama_index(account):
 
 async def driver(account):
     llm = ChatKilo(**account)
-    stream = chat.astream(llm, llm.request([{"role": "user", "content": "Hello"}], stream=True))
+    stream = chat.astream(llm, llm.prepare("Hello", stream=True))
     await anext(stream)
     return stream
 

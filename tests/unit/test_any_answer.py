@@ -149,7 +149,7 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
-REQUEST = KiloLLM(model="vendor/model").request([], stream=False)
+REQUEST = KiloLLM(model="vendor/model").prepare([], stream=False)
 
 
 def streamed(answer: Any) -> list[Delta]:

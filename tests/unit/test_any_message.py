@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from llama_index.core.base.llms import types as li
 
-from langchain_kilo.to_gateway import to_wire as langchain_to_wire
-from llama_index_kilo.to_gateway import to_wire as llama_index_to_wire
+from tests.support.bodies import of_langchain, of_llama_index
 
 TEXT = st.text(max_size=8) | st.sampled_from(
     ["", "\u2028", "\x00", "e\u0301", "\U0001f469\u200d\U0001f467", "https://x/y"]
@@ -123,7 +122,7 @@ def check(wire: Any) -> None:
 def test_langchain(messages: list[BaseMessage]) -> None:
     before = copy.deepcopy(messages)
     try:
-        check(langchain_to_wire(messages))
+        check(of_langchain(messages))
     except ValueError as error:
         assert "block" in str(error) or "Message" in str(error)  # noqa: PT017 -- most messages have a form
     assert repr(messages) == repr(before)
@@ -176,7 +175,7 @@ LI_MESSAGE = st.builds(
 def test_llama_index(messages: list[li.ChatMessage]) -> None:
     before = copy.deepcopy(messages)
     try:
-        check(llama_index_to_wire(messages))
+        check(of_llama_index(messages))
     except ValueError as error:
         assert any(word in str(error) for word in ("block", "Block", "tool message", "tool call"))  # noqa: PT017 -- as above
     assert repr(messages) == repr(before)

@@ -75,7 +75,7 @@ def test_a_bound_model_is_to_langchain_what_it_binds_itself() -> None:
 
 def test_a_bound_header_travels_in_a_pickle() -> None:
     bound = pickle.loads(pickle.dumps(llm().bind(extra_headers=HEADERS)))  # noqa: S301 -- made on this line
-    assert bound.bound.request([], stream=False, call=bound.kwargs).headers == HEADERS
+    assert bound.bound.prepare([], stream=False, keywords=bound.kwargs).headers == HEADERS
 
 
 @pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
@@ -83,7 +83,7 @@ def test_a_header_may_be_a_secret_of_pydantic(cls: Any) -> None:
     model = cls(default_headers={"x-tenant": SecretStr(SECRET)})
     assert model.private_headers() == HEADERS
     assert SECRET not in repr(vars(model))
-    request = model.request([], stream=False, call={"extra_headers": {"x-tenant": SecretStr(SECRET)}})
+    request = model.prepare([], stream=False, keywords={"extra_headers": {"x-tenant": SecretStr(SECRET)}})
     assert request.headers == HEADERS
     assert SECRET not in repr(request)
 

@@ -36,7 +36,7 @@ def test_default_headers_have_no_header_with_an_argument(cls: Any, header: str) 
 @pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
 def test_headers_of_a_call_neither(cls: Any, header: str) -> None:
     with pytest.raises(ValueError, match=f"extra_headers.*{ARGUMENTS[header]}"):
-        cls().request([], stream=False, call={"extra_headers": {header: "code"}})
+        cls().prepare([], stream=False, keywords={"extra_headers": {header: "code"}})
 
 
 @pytest.mark.parametrize("header", ARGUMENTS)
@@ -47,4 +47,4 @@ def test_headers_of_a_list_of_models_neither(header: str) -> None:
 
 def test_other_headers_are_the_users_own() -> None:
     call = {"extra_headers": {"x-kilocode-other": "1", "User-Agent": "mine"}}
-    assert GatewaySettings().request([], stream=False, call=call).headers == call["extra_headers"]
+    assert GatewaySettings().prepare([], stream=False, keywords=call).headers == call["extra_headers"]

@@ -115,7 +115,7 @@ def fed(deltas: list[dict[str, Any]]) -> Reply:
     """Return the answer of these deltas, which are not written as JSON: their values count."""
     answer, reply = Answer(None, UNKNOWN), Reply()
     for delta in deltas:
-        for step in answer.frame({"choices": [{"index": 0, "delta": delta}]}, "delta"):
+        for step in answer.frame({"choices": [{"index": 0, "delta": delta}]}):
             reply.add(step)
     for step in answer.finish():
         reply.add(step)
@@ -144,7 +144,7 @@ def test_log_probabilities_in_many_pieces(counted: Counted) -> None:
     answer = Answer(None, UNKNOWN)
     frames = [{"choices": [{"index": 0, "logprobs": {"content": counted.items(token)}}]} for token in tokens]
     for frame in frames:
-        answer.frame(frame, "delta")
+        answer.frame(frame)
     [last] = answer.finish()
     assert last.ending is not None
     assert last.ending.logprobs == {"content": tokens}

@@ -18,12 +18,13 @@ from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.embedding import EmbeddingSettings
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.support import bodies
 
 every_class = pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
 
 
 def body(cls: Any = GatewaySettings, defaults: Any = None, **call: Any) -> dict[str, Any]:
-    payload: dict[str, Any] = cls().request([], stream=False, defaults=defaults, call=call).payload
+    payload = bodies.body(cls().prepare([], stream=False, defaults=defaults, keywords=call))
     json.dumps(payload, allow_nan=False)
     return payload
 
@@ -108,12 +109,12 @@ def test_secrets_are_not_shown_in_a_refusal() -> None:
 
 
 def test_query_parameters_too() -> None:
-    request = GatewaySettings(default_query={"a": np.int64(1)}).request(
-        [], stream=False, call={"extra_query": {"b": 2}}
+    request = GatewaySettings(default_query={"a": np.int64(1)}).prepare(
+        [], stream=False, keywords={"extra_query": {"b": 2}}
     )
     assert request.query == {"a": 1, "b": 2}
     with pytest.raises(ValueError, match=r"extra_query\['b'\] is b'x'"):
-        GatewaySettings().request([], stream=False, call={"extra_query": {"b": b"x"}})
+        GatewaySettings().prepare([], stream=False, keywords={"extra_query": {"b": b"x"}})
 
 
 def test_embeddings_too() -> None:

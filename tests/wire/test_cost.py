@@ -5,6 +5,7 @@ import contextlib
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from kilo_gateway import GatewaySettings, KiloBudget, KiloBudgetExceeded, KiloError, Usage, list_models
 from kilo_gateway.charge import Charge
+from kilo_gateway.conversation import File, Image, Message, Opaque, Part, Refusal, Text, Thought, ToolCall, ToolResult
 from kilo_gateway.models import prices
 from kilo_gateway.models.info import ModelInfo
 from kilo_gateway.reply import Delta
@@ -109,19 +111,28 @@ def test_prices() -> None:
 
 
 def test_tokens_of_a_request_are_never_fewer_than_a_tokenizer_makes() -> None:
-    def prompt(message: dict[str, Any], **more: Any) -> int:
-        return prices.size_of({"messages": [message], **more}).prompt
+    def size(*parts: Part, **keywords: Any) -> prices.Size:
+        conversation = [Message("user", parts)] if parts else []
+        return prices.size_of(GatewaySettings().prepare(conversation, stream=False, keywords=keywords))
 
-    parts = [{"type": "text", "text": "abcdefgh"}, {"type": "image_url", "image_url": {"url": "data:..."}}]
-    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "x" * 80}}]}
-    base = prompt({"content": "abcdefgh"})
+    def prompt(*parts: Part, **keywords: Any) -> int:
+        return size(*parts, **keywords).prompt
+
+    text = Text("abcdefgh")
+    base = prompt(text)
     assert base == 8 + prices.TOKENS_PER_MESSAGE + prices.TOKENS_PER_REQUEST
-    assert prompt({"content": parts}) == base + prices.TOKENS_PER_IMAGE
-    assert prompt(call) > 80 + prices.TOKENS_PER_MESSAGE
-    assert prompt({"content": "abcdefgh"}, tools=[{"name": "x" * 400}]) > base + 400 + prices.TOKENS_FOR_TOOLS
-    assert prices.size_of({"input": ["abcd", "日本"]}) == prices.Size(10 + 2 * prices.TOKENS_PER_MESSAGE, 0)
-    assert prices.size_of({"messages": [], "max_tokens": 5, "n": 3}) == prices.Size(prices.TOKENS_PER_REQUEST, 15, 3)
-    assert prices.size_of({"messages": []}).answer is None
+    assert prompt(text, Image("data:...")) == base + prices.TOKENS_PER_IMAGE
+    assert prompt(ToolCall("", "f", "x" * 80)) > 80 + prices.TOKENS_PER_MESSAGE
+    assert prompt(ToolResult("", [text, Text("x" * 80)])) > 88 + prices.TOKENS_PER_MESSAGE
+    assert prompt(Thought("x" * 80), Refusal("x" * 80)) > 160
+    assert prompt(Thought("", [{"type": "reasoning.encrypted", "data": "x" * 400}])) > 400
+    assert prompt(Opaque({"type": "other", "data": "x" * 9000})) > 9000
+    assert prompt(File("data:application/pdf;base64," + "x" * 9000)) > 9000
+    assert prompt(text, tools=[{"name": "x" * 400}]) > base + 400 + prices.TOKENS_FOR_TOOLS
+    assert prompt(text, response_format={"type": "json_schema", "json_schema": "x" * 400}) > base + 400
+    assert prices.size_of_texts(["abcd", "日本"]) == prices.Size(10 + 2 * prices.TOKENS_PER_MESSAGE, 0)
+    assert size(max_tokens=5, n=3) == prices.Size(prices.TOKENS_PER_REQUEST, 15, 3)
+    assert size().answer is None
 
 
 def test_a_spent_budget_refuses_before_the_request_is_sent(
@@ -220,8 +231,10 @@ def test_threads_cannot_overdraw_it(account: dict[str, Any], kilo_sandbox: Sandb
     assert budget.under_way_usd == 0
 
 
-def charge(budget: KiloBudget, payload: dict[str, Any], base_url: str = "http://127.0.0.1") -> Charge:
-    return Charge(budget, {"messages": [], **payload}, Exchange(GatewaySettings(base_url=base_url), "/"))
+def charge(budget: KiloBudget, keywords: dict[str, Any], base_url: str = "http://127.0.0.1", text: str = "") -> Charge:
+    settings = GatewaySettings(base_url=base_url)
+    call = settings.prepare(text, stream=False, keywords=keywords)
+    return Charge(budget, Exchange(settings, "/", model=call.model), partial(prices.size_of, call))
 
 
 def test_calls_under_way_count() -> None:
@@ -238,18 +251,16 @@ def test_calls_under_way_count() -> None:
 
 
 def test_a_cost_that_is_not_reported(account: dict[str, Any]) -> None:
-    payload = {"model": PAID, "max_tokens": 10, "messages": [{"content": "x" * 4000}]}
-
-    def spent(usage: Usage | None, payload: dict[str, Any] = payload) -> tuple[float, int]:
+    def spent(usage: Usage | None, model: str = PAID) -> tuple[float, int]:
         budget = KiloBudget(limit_usd=10, unknown_cost_usd=0.25)
-        with charge(budget, payload, account["base_url"]) as one:
+        with charge(budget, {"model": model, "max_tokens": 10}, account["base_url"], "x" * 4000) as one:
             one.answered(None, usage)
         return budget.spent_usd, budget.unpriced_calls
 
     assert spent(Usage(cost=0.0)) == (0.0, 0)
     assert spent(Usage(1_000_000, 0)) == (pytest.approx(3.0), 0)
-    assert spent(Usage(1_000_000, 0), {"model": EXTRA}) == (0.25, 1)
-    assert spent(None, {"model": EXTRA}) == (0.25, 1)
+    assert spent(Usage(1_000_000, 0), EXTRA) == (0.25, 1)
+    assert spent(None, EXTRA) == (0.25, 1)
     assert 0.01 < spent(None)[0] < 0.02
     free = KiloBudget(limit_usd=0.01)
     ChatKilo(budget=free, base_url=account["base_url"]).invoke("The free tier tells no cost")

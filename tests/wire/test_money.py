@@ -134,7 +134,7 @@ def test_closing_between_the_endings_of_two_answers_counts() -> None:
     budget = KiloBudget(limit_usd=1, unknown_price="allow")
     with server(answer + b"0\r\n\r\n") as (url, _):
         settings = GatewaySettings(base_url=url + GATEWAY, budget=budget)
-        deltas = chat.stream(settings, settings.request([], stream=True, call={"n": 2}))
+        deltas = chat.stream(settings, settings.prepare([], stream=True, keywords={"n": 2}))
         for delta in deltas:
             if delta.ending is not None:
                 break

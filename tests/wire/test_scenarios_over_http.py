@@ -25,7 +25,7 @@ def test_an_answer_over_http(kilo_sandbox: Sandbox, model: str, way: str) -> Non
 def test_an_error_over_http(kilo_sandbox: Sandbox, model: str) -> None:
     settings = GatewaySettings(model=model, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key, max_retries=0)
     with pytest.raises(KiloError) as caught:
-        list(chat.stream(settings, settings.request([{"role": "user", "content": "hi"}], stream=True)))
+        list(chat.stream(settings, settings.prepare("hi", stream=True)))
     check(model, caught.value, streamed=True)
     assert kilo_sandbox.api_key not in str(caught.value)
     assert len(kilo_sandbox.requests) == 1

@@ -306,7 +306,7 @@ def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
 
 def test_the_core_alone(kilo_sandbox: Sandbox) -> None:
     settings = GatewaySettings(base_url=kilo_sandbox.base_url)
-    request = settings.request([{"role": "user", "content": "hi"}], stream=True)
+    request = settings.prepare("hi", stream=True)
     deltas = list(chat.stream(settings, request))
     assert "hi" in "".join(delta.text for delta in deltas)
     assert [delta.ending is not None for delta in deltas] == [False] * (len(deltas) - 1) + [True]

@@ -1,10 +1,10 @@
-"""The state of one answer: what its frames, or its one body, have told so far. Pure."""
+"""The state of one answer while its frames, or its one body, are read. Pure."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from kilo_gateway.encoding import response_headers
 from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mend
@@ -18,14 +18,17 @@ _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _CARRYING = _REASONING | {"refusal", "images", "annotations", "audio", "provider_metadata"}
 _FROM_JSON = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
-_TOLD_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
+_REPORTED_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
+
+Field = Literal["delta", "message"]
+"""The field of a choice that holds its message: `delta` in a stream, `message` in a whole answer."""
 
 
 class Answer:
     """Takes in frames and returns their deltas. Raises a KiloError for an error, wherever a frame holds it.
 
-    Choices other than the first are told apart by `Delta.choice` when several were asked for (n > 1), and
-    left out when they were not.
+    Choices other than the first have another `Delta.choice`. They are left out if only one answer was asked for.
+    Fields are read in one pass with `match`: a call for each possible key would cost more, for every token.
     """
 
     def __init__(self, response: Any, sent: translate.Sent) -> None:
@@ -35,7 +38,9 @@ class Answer:
         self._others: dict[int, _Choice] = {}
         self.progress = 0
         """Number of frames that carried anything."""
-        self._told: dict[str, str] = {}
+        self.ended = False
+        """True if the answer is complete, and nothing that follows can change it."""
+        self._reported: dict[str, str] = {}
         self._created: Any = None
         self._usage: Any = None
         self._metadata: Any = None
@@ -49,7 +54,7 @@ class Answer:
 
     @property
     def has_usage(self) -> bool:
-        """Whether token counts have been told."""
+        """True if token counts have been reported."""
         return self._usage is not None
 
     @property
@@ -64,58 +69,79 @@ class Answer:
         return sum(choice.hidden_bytes for choice in (self._first, *self._others.values()))
 
     @property
-    def told(self) -> bool:
-        """Whether the first choice has said anything, be it nothing but its role."""
-        return self._first.told
+    def began(self) -> bool:
+        """True if the first choice has a message, even an empty one."""
+        return self._first.began
 
     @property
     def finished(self) -> bool:
-        """Whether each choice has told its finish_reason."""
+        """True if each choice has a finish_reason."""
         return all(choice.ending.finish_reason for choice in (self._first, *self._others.values()))
 
-    def frame(self, frame: dict[str, Any], part: str, *, odd: bool = False) -> list[Delta]:
-        """Decode one frame (`part` "delta") or the one body of an answer (`part` "message").
+    def frame(self, frame: dict[str, Any], *, odd: bool = False) -> list[Delta]:
+        """Return the deltas of one frame of a stream.
 
-        `odd` is what `plain.parse_odd` says of it. Texts that arrive in pieces are mended when they are joined.
+        `odd` is the second value of `parse_odd`. Texts that arrive in pieces are mended when they are joined.
         """
+        return self._take(frame, "delta", odd)
+
+    def body(self, body: dict[str, Any], *, odd: bool = False) -> list[Delta]:
+        """Return the deltas of the one body of an answer that is not streamed."""
+        return self._take(body, "message", odd)
+
+    def _take(self, frame: dict[str, Any], field: Field, odd: bool) -> list[Delta]:
         if frame.get("error"):
             if isinstance(frame.get("usage"), dict):
                 self._usage = frame["usage"]
             raise self._error(frame)
-        # One pass over what is there costs less than asking for each key that may be: this runs for every token.
-        choices: Any = None
+        choices: list[Any] = []
         for key, value in frame.items():
-            if key == "choices":
-                choices = value
-            elif value.__class__ is str:
-                if value:
-                    self._told[key] = value
-            elif key == "usage":
-                if value.__class__ is dict:
+            match value:
+                case str():
+                    if value and key in _REPORTED_ONCE:
+                        self._reported[key] = value
+                case list() if key == "choices":
+                    choices = value
+                case dict() if key == "usage":
                     # Some routes repeat it in each frame, others in their keep-alives.
                     self.progress += bool(value) and value != self._usage
                     self._usage = value  # cumulative when it is sent twice: the last one counts
-            elif key == "created":
-                self._created = value
-            elif key == "provider_metadata":
-                self._metadata = value or self._metadata
-            elif key == "citations" and isinstance(value, list):
-                self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
+                case dict() if key == "provider_metadata":
+                    self._metadata = value or self._metadata
+                case int() if key == "created":
+                    self._created = value
+                case list() if key == "citations":
+                    self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
         self._odd = self._odd or odd
         deltas = [Delta(raw=cleaned(frame) if odd else frame)]
-        for choice in choices if choices.__class__ is list else ():
-            if choice.__class__ is not dict:
-                continue
-            if choice.get("error") or choice.get("finish_reason") == "error":
-                raise self._error({**frame, **choice})
-            if not (index := choice.get("index")):
-                self.progress += self._first.take(choice, part, deltas[0])
-            elif self._sent.several and isinstance(index, int):
-                if index not in self._others:
-                    self._others[index] = _Choice(index, Ending())
-                deltas.append(Delta(choice=index))
-                self.progress += self._others[index].take(choice, part, deltas[-1])
+        for choice in choices:
+            match choice:
+                case dict():
+                    self._take_choice(frame, choice, field, deltas)
         return deltas
+
+    def _take_choice(self, frame: dict[str, Any], choice: dict[str, Any], field: Field, deltas: list[Delta]) -> None:
+        if choice.get("error") or choice.get("finish_reason") == "error":
+            raise self._error({**frame, **choice})
+        if not (index := choice.get("index")):
+            self.progress += self._first.take(choice, field, deltas[0])
+        elif self._sent.several and isinstance(index, int):
+            if index not in self._others:
+                self._others[index] = _Choice(index, Ending())
+            deltas.append(Delta(choice=index))
+            self.progress += self._others[index].take(choice, field, deltas[-1])
+
+    def done(self) -> list[Delta]:
+        """Return the last deltas if the answer is whole when the mark `[DONE]` comes.
+
+        Alone the mark ends nothing: the gateway leaves it out at times, and a cut answer may carry it.
+        """
+        self.ended = self.finished
+        return self.finish() if self.ended else []
+
+    def missing(self) -> str:
+        """Say what an answer that is not finished lacks."""
+        return "it has no finish_reason"
 
     def finish(self) -> list[Delta]:
         """Return the last delta of each choice, with its ending; the first choice's comes last of all."""
@@ -127,9 +153,9 @@ class Answer:
         for choice in choices:
             choice.settle()
             choice.ending.request_id = ending.request_id
-            choice.ending.created = self._created if isinstance(self._created, int) else None
-            for name in _TOLD_ONCE:
-                setattr(choice.ending, name, self._told.get(name))
+            choice.ending.created = self._created
+            for name in _REPORTED_ONCE:
+                setattr(choice.ending, name, self._reported.get(name))
             if self._odd:
                 choice.ending = _cleaned(choice.ending)
         if any(choice.nameless for choice in choices):
@@ -140,7 +166,7 @@ class Answer:
 
     def _error(self, body: dict[str, Any]) -> KiloError:
         if not body.get("error"):
-            body = {**body, "error": {"message": "The provider reported an error and did not say which"}}
+            body = {**body, "error": {"message": "The provider reported an error without a message"}}
         error = translate.from_body(
             body, status=None, response=self.response, sent=self._sent, partial=self.partial_text
         )
@@ -149,16 +175,25 @@ class Answer:
 
 
 class _Choice:
-    """What one choice of an answer has told."""
+    """The state of one choice of an answer."""
 
     __slots__ = (
-        *("_audio", "_calls", "_details", "_index", "_reasoning_mender", "_refusal", "_text_mender"),
-        *("ending", "metadata", "text", "told"),
+        "_audio",
+        "_calls",
+        "_details",
+        "_index",
+        "_reasoning_mender",
+        "_refusal",
+        "_text_mender",
+        "began",
+        "ending",
+        "metadata",
+        "text",
     )
 
     def __init__(self, index: int, ending: Ending) -> None:
         self.ending = ending
-        self.told = False
+        self.began = False
         self.metadata: Any = None
         self.text: list[str] = []
         self._index = index
@@ -179,54 +214,57 @@ class _Choice:
         hidden = "".join([*self._refusal, *map(json.dumps, parts)])
         return len(hidden.encode("utf-8", "replace")) + self._calls.size
 
-    def take(self, choice: dict[str, Any], part: str, delta: Delta) -> bool:
-        """Take in one frame's share of this choice and put it into `delta`; return whether it carried anything."""
+    def take(self, choice: dict[str, Any], field: Field, delta: Delta) -> bool:
+        """Take in one frame's share of this choice and put it into `delta`; return True if it carried anything."""
         ending = self.ending
         carried = False
         for key, value in choice.items():
-            if key == part:
-                if value.__class__ is dict:
-                    self.told = True
-                    carried = self._message(value, part, delta)
-            elif value.__class__ is str:
-                if key == "finish_reason" and value and not ending.finish_reason:
+            match value:
+                case dict() if key == field:
+                    self.began = True
+                    carried = self._message(value, field, delta)
+                case str() if key == "finish_reason" and value and not ending.finish_reason:
                     ending.finish_reason = value
                     carried = True
-                elif key == "native_finish_reason" and value:
+                case str() if key == "native_finish_reason" and value:
                     ending.native_finish_reason = value
-            elif key == "logprobs" and value.__class__ is dict:
-                ending.logprobs = {} if ending.logprobs is None else ending.logprobs
-                _add_logprobs(ending.logprobs, value)
+                case dict() if key == "logprobs":
+                    ending.logprobs = {} if ending.logprobs is None else ending.logprobs
+                    _add_logprobs(ending.logprobs, value)
         return carried
 
-    def _message(self, message: dict[str, Any], part: str, delta: Delta) -> bool:
+    def _message(self, message: dict[str, Any], field: Field, delta: Delta) -> bool:
         text = thought = ""
         reasons = carried = False
         for key, value in message.items():
             if not value or key == "role":
                 continue
             if key == "content":
-                text, thought = (value, "") if value.__class__ is str else content_parts(value)
+                match value:
+                    case str():
+                        text = value
+                    case _:
+                        text, thought = content_parts(value)
                 carried = carried or text != "" or thought != ""
                 continue
             carried = carried or key in _CARRYING
             if key in _REASONING:
                 reasons = True
                 if key == "reasoning_details":
-                    self._take_details(value, part)
+                    self._take_details(value, field)
             elif key == "tool_calls":
-                delta.tool_calls = self._calls.feed(value) if part == "delta" else self._calls.whole(value)
+                delta.tool_calls = self._calls.feed(value) if field == "delta" else self._calls.whole(value)
                 carried = carried or delta.tool_calls != []
             elif key == "refusal":
-                if value.__class__ is str:
-                    # Told at the end, in one piece: LangChain's blocks have no way to add to a refusal.
+                if isinstance(value, str):
+                    # Passed on at the end, in one piece: LangChain's blocks have no way to add to a refusal.
                     self._refusal.append(value)
             elif key == "images":
                 self.ending.images.extend(dicts(value))
             elif key == "annotations":
                 self.ending.annotations.extend(dicts(value))
             elif key == "audio":
-                if value.__class__ is dict:
+                if isinstance(value, dict):
                     self._audio = self._audio or Joined({}, _AUDIO_TEXTS)
                     self._audio.add(value)
             elif key == "provider_metadata":
@@ -238,8 +276,8 @@ class _Choice:
             delta.reasoning = self._reasoning_mender.feed(reasoning_text(message, thought))
         return carried
 
-    def _take_details(self, details: Any, part: str) -> None:
-        take = self._details.add if part == "delta" else self._details.append
+    def _take_details(self, details: Any, field: Field) -> None:
+        take = self._details.add if field == "delta" else self._details.append
         for detail in dicts(details):
             take(detail)
 

@@ -1,13 +1,28 @@
-"""Message parts and tools in the gateway's wire format, for both frameworks. Pure."""
+"""A conversation as the `messages` of Chat Completions. Pure. See docs/gateway.md, "Requests"."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar, assert_never
 
-from kilo_gateway.encoding.lenient_json import object_of
-from kilo_gateway.reply import ToolCall
+from kilo_gateway.conversation import (
+    Audio,
+    Conversation,
+    File,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Refusal,
+    SpokenAnswer,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+
+Kind = TypeVar("Kind")
 
 # What providers call the formats whose MIME names differ.
 _AUDIO_FORMATS: Final = {
@@ -22,139 +37,102 @@ _AUDIO_FORMATS: Final = {
 }
 
 
-def text_part(text: str, cache_control: Any = None) -> dict[str, Any]:
-    """Return a text part."""
-    return _cached({"type": "text", "text": text}, cache_control)
+def messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """Return the messages of a request."""
+    return [rendered for message in conversation for rendered in _rendered(message)]
 
 
-def image_part(url: str, detail: str | None = None, cache_control: Any = None) -> dict[str, Any]:
-    """Return an image part for an http(s) or data URL."""
-    image = {"url": url, "detail": detail} if detail else {"url": url}
-    return _cached({"type": "image_url", "image_url": image}, cache_control)
+def _rendered(message: Message) -> Iterator[dict[str, Any]]:
+    if message.role == "assistant":
+        yield _assistant(message)
+        return
+    for result in _all(ToolResult, message.parts):
+        content = _content(list(map(_part, result.parts)))
+        yield {"role": "tool", "tool_call_id": result.call_id, "content": content}
+    rest = [part for part in message.parts if not isinstance(part, ToolResult)]
+    if rest or not message.parts:
+        yield _named(message, {"role": message.role, "content": _content(list(map(_part, rest)))})
 
 
-def audio_part(data: str, mime_type: str, cache_control: Any = None) -> dict[str, Any]:
-    """Return an audio part for base64 `data`; the MIME type becomes the format name providers use."""
-    subtype = mime_type.partition(";")[0].rpartition("/")[2].strip().lower()
-    audio = {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
-    return _cached({"type": "input_audio", "input_audio": audio}, cache_control)
+def _named(message: Message, rendered: dict[str, Any]) -> dict[str, Any]:
+    return {**rendered, "name": message.name} if message.name else rendered
 
 
-def video_part(url: str, cache_control: Any = None) -> dict[str, Any]:
-    """Return a video part for an http(s) or data URL."""
-    return _cached({"type": "video_url", "video_url": {"url": url}}, cache_control)
-
-
-def file_part(
-    url: str | None = None, *, file_id: str | None = None, filename: str | None = None, cache_control: Any = None
-) -> dict[str, Any]:
-    """Return a file part for an http(s) or data URL, or for the id of an uploaded file."""
-    file = {"file_id": file_id} if file_id else {"filename": filename or "file", "file_data": url}
-    return _cached({"type": "file", "file": file}, cache_control)
-
-
-def data_url(data: str, mime_type: str) -> str:
-    """Return a data URL for base64 `data`."""
-    return f"data:{mime_type};base64,{data}"
-
-
-def content_of(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """Return the content of a message: a lone text as a plain string, which every provider takes; else a list."""
-    return _plain(parts) if len(parts) < 2 else list(parts)
-
-
-def _plain(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """Return parts as one string when they are nothing but text, else as a list."""
-    if all(part.keys() == {"type", "text"} and isinstance(part["text"], str) for part in parts):
-        return "".join(part["text"] for part in parts)
-    return list(parts)
-
-
-def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tool call for an assistant message.
-
-    Arguments that are no JSON object, such as the torso of a truncated answer, travel as a string inside
-    one: strict providers refuse the whole conversation otherwise.
-    """
-    if isinstance(arguments, str):
-        text = arguments.strip() or "{}"
-        arguments = (
-            text if object_of(text) is not None else json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
-        )
-    else:
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    return ToolCall(id=call_id, name=name, arguments=arguments).wire()
-
-
-def assistant_message(
-    parts: Sequence[dict[str, Any]],
-    tool_calls: Sequence[dict[str, Any]] = (),
-    *,
-    reasoning: str | None = None,
-    reasoning_details: Sequence[dict[str, Any]] | None = None,
-    refusal: str | None = None,
-    images: Sequence[dict[str, Any]] | None = None,
-    audio: Mapping[str, Any] | None = None,
-    name: str | None = None,
-) -> dict[str, Any]:
+def _assistant(message: Message) -> dict[str, Any]:
     """Return an assistant message; reasoning goes back as its details where there are any, else as text.
 
-    Images have a field of their own, as in the answer; of audio only the id goes back, by which the
-    provider finds it again (docs/gateway.md, "Requests").
+    Images have a field of their own, as in the answer; of audio only the id goes back.
     """
-    images = images or [part for part in parts if part["type"] == "image_url"]
-    # What a model said in several blocks is one text, and not every provider takes a list from an assistant.
-    content = _plain([part for part in parts if part["type"] != "image_url"])
-    message: dict[str, Any] = {"role": "assistant", "content": None if tool_calls and not content else content}
-    if name:
-        message["name"] = name
-    if tool_calls:
-        message["tool_calls"] = list(tool_calls)
-    if reasoning_details:
-        message["reasoning_details"] = list(reasoning_details)
-    elif reasoning:
-        message["reasoning"] = reasoning
-    if refusal:
-        message["refusal"] = refusal
-    if images:
-        message["images"] = list(images)
-    if audio and audio.get("id"):
-        message["audio"] = {"id": audio["id"]}
-    return message
+    parts = message.parts
+    images = [part.value for part in _opaque(parts, "images")] or list(map(_part, _all(Image, parts)))
+    shown = [
+        part
+        for part in parts
+        if isinstance(part, Text | Audio | Video | File) or (isinstance(part, Opaque) and part.place == "content")
+    ]
+    # Several texts of a model are one text, and not every provider takes a list from an assistant.
+    content = _joined(list(map(_part, shown)))
+    calls = [call.wire() for call in _all(ToolCall, parts)] + [part.value for part in _opaque(parts, "tool_calls")]
+    thoughts = list(_all(Thought, parts))
+    details = [detail for thought in thoughts for detail in thought.details]
+    reasoning = "".join(thought.text for thought in thoughts)
+    fields = {
+        "tool_calls": calls,
+        "reasoning_details": details,
+        "reasoning": "" if details else reasoning,
+        "refusal": "".join(refusal.text for refusal in _all(Refusal, parts)),
+        "images": images,
+        "audio": next(({"id": spoken.id} for spoken in _all(SpokenAnswer, parts)), None),
+        "function_call": next((part.value for part in _opaque(parts, "function_call")), None),
+    }
+    rendered = _named(message, {"role": "assistant", "content": None if calls and not content else content})
+    return rendered | {name: value for name, value in fields.items() if value}
 
 
-def tool_choice(choice: Any, tool_names: Iterable[str]) -> Any:
-    """Return the wire form of a tool choice.
-
-    "any" and True mean "required", False means "none", and a tool's name forces that tool. Raises
-    ValueError for a name that no offered tool has.
-    """
-    if choice is None or isinstance(choice, Mapping):
-        return choice
-    if isinstance(choice, bool):
-        return "required" if choice else "none"
-    if choice in ("auto", "none", "required"):
-        return choice
-    if choice == "any":
-        return "required"
-    names = list(tool_names)
-    if choice not in names:
-        raise ValueError(
-            f"tool_choice={choice!r} names no offered tool; offered: {', '.join(names) or 'none'}. "
-            "Other values: 'auto', 'none', 'required' (or 'any')"
-        )
-    return {"type": "function", "function": {"name": choice}}
+def _all(kind: type[Kind], parts: Sequence[Part]) -> Iterator[Kind]:
+    return (part for part in parts if isinstance(part, kind))
 
 
-def json_schema_format(function: Mapping[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
-    """Return the `response_format` that asks for an object like the arguments of `function`, a tool's definition."""
-    body = {"name": function["name"], "schema": function.get("parameters") or {}}
-    if description := function.get("description"):
-        body["description"] = description
-    if strict is not None:
-        body["strict"] = strict
-    return {"type": "json_schema", "json_schema": body}
+def _opaque(parts: Sequence[Part], place: str) -> Iterator[Opaque]:
+    return (part for part in _all(Opaque, parts) if part.place == place)
 
 
-def _cached(part: dict[str, Any], cache_control: Any) -> dict[str, Any]:
-    return {**part, "cache_control": cache_control} if cache_control else part
+def _content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return the content of a message: a lone text as a plain string, which every provider takes; else a list."""
+    return _joined(parts) if len(parts) < 2 else parts
+
+
+def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return parts as one string if all are plain texts, else as a list."""
+    if all(part.keys() == {"type", "text"} and isinstance(part["text"], str) for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text():
+            rendered: dict[str, Any] = {"type": "text", "text": part.text}
+        case Image():
+            image = {"url": part.url, "detail": part.detail} if part.detail else {"url": part.url}
+            rendered = {"type": "image_url", "image_url": image}
+        case Audio():
+            rendered = {"type": "input_audio", "input_audio": {"data": part.data, "format": _format(part.mime_type)}}
+        case Video():
+            rendered = {"type": "video_url", "video_url": {"url": part.url}}
+        case File():
+            named = {"filename": part.filename or "file", "file_data": part.url}
+            rendered = {"type": "file", "file": {"file_id": part.file_id} if part.file_id else named}
+        case Opaque():
+            return dict(part.value)
+        case Thought() | ToolCall() | ToolResult() | Refusal() | SpokenAnswer():
+            raise ValueError(f"a {type(part).__name__} has no place in this message; it belongs to another role")
+        case _:
+            assert_never(part)
+    return {**rendered, "cache_control": part.cache_control} if part.cache_control else rendered
+
+
+def _format(mime_type: str) -> str:
+    """Return the name that providers use for the format of a sound."""
+    subtype = mime_type.partition(";")[0].rpartition("/")[2].strip().lower()
+    return _AUDIO_FORMATS.get(subtype, subtype)

@@ -7,8 +7,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from kilo_gateway.conversation import ToolCall
 from kilo_gateway.encoding.lenient_json import Mender, dicts, mapping, mend, string
-from kilo_gateway.reply import ToolCall, ToolCallDelta
+from kilo_gateway.reply import ToolCallDelta
 
 
 class ToolCallRepair:

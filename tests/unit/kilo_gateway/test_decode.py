@@ -232,7 +232,7 @@ def test_characters_that_were_cut_in_two(pieces: list[str], whole: str) -> None:
         ([], KiloResponseError, "empty"),
         ([frame({"content": "par"}), [1]], KiloResponseError, "not an object"),
         ([frame({"content": "par"}), {"error": {"code": 502, "message": "lost"}}], KiloError, "lost"),
-        ([frame({"content": "par"}), frame({}, finish_reason="error")], KiloError, "did not say which"),
+        ([frame({"content": "par"}), frame({}, finish_reason="error")], KiloError, "without a message"),
         ([frame({"content": "par"}), frame({}, error={"code": 429, "message": "slow"})], KiloError, "slow"),
     ],
 )

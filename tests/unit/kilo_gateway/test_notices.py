@@ -57,7 +57,7 @@ def test_threads_issue_it_once() -> None:
 
     def act() -> None:
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda _: data_policy.warn_once(settings, "kilo-auto/free", {}), range(100)))
+            list(pool.map(lambda _: data_policy.warn_once(settings, "kilo-auto/free", refused=False), range(100)))
 
     assert len(issued(act)) == 1
 
@@ -66,7 +66,7 @@ def test_a_filter_of_the_category_silences_it() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=KiloDataPolicyWarning)  # what is tested
-        data_policy.warn_once(GatewaySettings(), "kilo-auto/free", {})
+        data_policy.warn_once(GatewaySettings(), "kilo-auto/free", refused=False)
 
 
 def test_what_contradicts_itself_is_refused() -> None:
@@ -78,4 +78,6 @@ def test_what_contradicts_itself_is_refused() -> None:
     with pytest.raises(ValueError, match="'allow' or 'deny'"):
         settings.data_collection = "no"  # type: ignore[assignment] # what is refused
     with pytest.raises(ValueError, match="contradicts"):
-        settings.request([], stream=False, call={"data_collection": "deny", "provider": {"data_collection": "allow"}})
+        settings.prepare(
+            [], stream=False, keywords={"data_collection": "deny", "provider": {"data_collection": "allow"}}
+        )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from kilo_gateway import GatewaySettings, json_schema
+from tests.support.bodies import body
 
 GEMINI, CLAUDE = "google/gemini-2.5-flash", "anthropic/claude-sonnet-4.6"
 
@@ -43,7 +44,7 @@ def tool(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def payload(model: str, **call: Any) -> dict[str, Any]:
-    return GatewaySettings(model=model).request([], stream=False, call=call).payload
+    return body(GatewaySettings(model=model).prepare([], stream=False, keywords=call))
 
 
 def test_references_are_written_out_for_google() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kilo_gateway import KiloError
+from kilo_gateway import KiloError, ToolCall
 from kilo_gateway.errors.translate import Sent
 from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
-from kilo_gateway.reply import Delta, Reply, ToolCall
+from kilo_gateway.reply import Delta, Reply
 
 SENT = Sent(several=True)
 # Characters beyond the BMP, combining marks, line separators that are none in an event stream, and NUL.

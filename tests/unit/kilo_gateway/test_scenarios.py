@@ -59,9 +59,8 @@ def test_every_error_scenario_has_its_class() -> None:
 @pytest.mark.parametrize("model", ERRORS)
 def test_an_error_has_its_class_and_its_words(model: str) -> None:
     for streamed in (False, True):
-        asked = [{"role": "user", "content": "hi"}]
-        request = SETTINGS.request(asked, stream=streamed, call={"model": model})
+        call = SETTINGS.prepare("hi", stream=streamed, keywords={"model": model})
         with pytest.raises(KiloError) as caught:
-            collect((chat.stream if streamed else chat.create)(SETTINGS, request))
+            collect((chat.stream if streamed else chat.create)(SETTINGS, call))
         check(model, caught.value, streamed=streamed)
         assert GATEWAY.api_key not in str(caught.value)

@@ -10,16 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kilo_gateway import GatewaySettings
+from kilo_gateway import Call, GatewaySettings
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.support.bodies import body
 
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 CLASSES = [GatewaySettings, ChatKilo, KiloLLM]
 
 
-def request(settings: GatewaySettings, **call: Any) -> Any:
-    return settings.request([{"role": "user", "content": "hi"}], stream=False, call=call)
+def prepared(settings: GatewaySettings, **keywords: Any) -> Call:
+    return settings.prepare("hi", stream=False, keywords=keywords)
+
+
+def sent(settings: GatewaySettings, **keywords: Any) -> dict[str, Any]:
+    return body(prepared(settings, **keywords))
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -104,7 +109,7 @@ def test_no_error_text_holds_a_secret(cls: type) -> None:
     ],
 )
 def test_which_model_is_asked(cls: type, arguments: dict[str, Any], model: str) -> None:
-    assert request(cls(**arguments)).payload["model"] == model
+    assert sent(cls(**arguments))["model"] == model
 
 
 @pytest.mark.parametrize(
@@ -130,14 +135,14 @@ def test_a_model_that_is_meant_as_a_tier_warns(model: str) -> None:
 def test_a_near_miss_of_a_mode_warns_and_is_sent() -> None:
     with pytest.warns(UserWarning, match="did you mean 'architect'"):
         settings = GatewaySettings(mode="architct")
-    assert request(settings).headers["x-kilocode-mode"] == "architct"
+    assert prepared(settings).headers["x-kilocode-mode"] == "architct"
 
 
 def test_an_unknown_mode_is_sent_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         settings = GatewaySettings(mode="Claw")
-    assert request(settings).headers["x-kilocode-mode"] == "claw"
+    assert prepared(settings).headers["x-kilocode-mode"] == "claw"
 
 
 @pytest.mark.parametrize("key", [None, "", "public", "anonymous"])
@@ -166,21 +171,21 @@ def test_plain_http_is_for_loopback_and_the_trusting() -> None:
 
 def test_precedence_call_over_field_over_defaults() -> None:
     settings = GatewaySettings(temperature=0.5, top_p=0.5, seed=1, extra_body={"a": {"x": 1, "y": 1}, "seed": 2})
-    made = settings.request(
+    call = settings.prepare(
         [],
         stream=False,
         defaults={"temperature": 0.1, "k": "default"},
-        call={"top_p": 0.9, "seed": 3, "extra_body": {"a": {"y": 2}}},
+        keywords={"top_p": 0.9, "seed": 3, "extra_body": {"a": {"y": 2}}},
     )
-    body = made.payload
-    assert (body["temperature"], body["top_p"], body["seed"], body["k"]) == (0.5, 0.9, 3, "default")
-    assert body["a"] == {"x": 1, "y": 2}
+    payload = body(call)
+    assert (payload["temperature"], payload["top_p"], payload["seed"], payload["k"]) == (0.5, 0.9, 3, "default")
+    assert payload["a"] == {"x": 1, "y": 2}
 
 
 def test_provider_is_merged_deeply_and_the_callers_dicts_stay() -> None:
     field, call = {"order": ["a"], "max_price": {"prompt": 1}}, {"max_price": {"completion": 2}}
     settings = GatewaySettings(provider=field)
-    assert request(settings, provider=call).payload["provider"] == {
+    assert sent(settings, provider=call)["provider"] == {
         "order": ["a"],
         "max_price": {"prompt": 1, "completion": 2},
     }
@@ -190,49 +195,49 @@ def test_provider_is_merged_deeply_and_the_callers_dicts_stay() -> None:
 
 def test_none_is_not_sent_and_removes_a_field_for_one_call() -> None:
     settings = GatewaySettings(temperature=0.5, mode="plan")
-    made = request(settings, temperature=None, mode=None)
-    assert "temperature" not in made.payload
-    assert made.headers == {}
-    assert set(request(GatewaySettings()).payload) == {"model", "messages", "stream"}
+    call = prepared(settings, temperature=None, mode=None)
+    assert "temperature" not in body(call)
+    assert call.headers == {}
+    assert set(sent(GatewaySettings())) == {"model", "messages", "stream"}
 
 
 def test_empty_stop_and_empty_tools_are_not_sent() -> None:
-    body = request(GatewaySettings(stop=[], parallel_tool_calls=True), tools=[], tool_choice="required").payload
-    assert set(body) == {"model", "messages", "stream"}
+    payload = sent(GatewaySettings(stop=[], parallel_tool_calls=True), tools=[], tool_choice="required")
+    assert set(payload) == {"model", "messages", "stream"}
 
 
 def test_routing_per_call() -> None:
     settings = GatewaySettings(tier="balanced", mode="ask", task_id="t1")
-    made = request(settings, tier="frontier", mode=" Plan ", task_id="t2", project_id="p")
+    made = prepared(settings, tier="frontier", mode=" Plan ", task_id="t2", project_id="p")
     assert (made.model, made.tier, made.mode) == ("kilo-auto/frontier", "frontier", "plan")
     assert made.headers == {
         "x-kilocode-mode": "plan",
         "x-kilocode-taskid": "t2",
         "X-KiloCode-ProjectId": "p",
     }
-    assert request(settings, model="a/b").model == "a/b"
+    assert prepared(settings, model="a/b").model == "a/b"
     with pytest.raises(ValueError, match="exclude each other"):
-        request(settings, model="a/b", tier="free")
+        prepared(settings, model="a/b", tier="free")
 
 
 def test_a_call_is_checked_like_the_constructor() -> None:
     settings = GatewaySettings()
     with pytest.raises(ValueError, match=r"^temperature: is 3\.0; it must lie between 0 and 2$"):
-        request(settings, temperature=3)
+        prepared(settings, temperature=3)
     with pytest.raises(ValueError, match="extra_headers"):
-        request(settings, extra_headers={"a": 5})
-    assert request(settings, max_retries=None).max_retries == 2
-    assert request(settings, max_retries=0).max_retries == 0
+        prepared(settings, extra_headers={"a": 5})
+    assert prepared(settings, max_retries=None).max_retries == 2
+    assert prepared(settings, max_retries=0).max_retries == 0
     with pytest.raises(ValueError, match="'api_key' is no keyword of a call"):
-        request(settings, api_key="k")
+        prepared(settings, api_key="k")
     for name in ("stream", "messages"):
         with pytest.raises(ValueError, match="no keyword of a call"):
-            settings.request([], stream=False, call={name: True})
+            settings.prepare([], stream=False, keywords={name: True})
     with pytest.warns(UserWarning, match="'temprature' is sent as it is; did you mean 'temperature'"):
-        assert request(settings, temprature=1).payload["temprature"] == 1
-    assert request(settings, reasoning="low").payload["reasoning"] == {"effort": "low"}
-    assert request(settings, stop="END").payload["stop"] == ["END"]
-    assert request(settings, anything="else").payload["anything"] == "else"
+        assert sent(settings, temprature=1)["temprature"] == 1
+    assert sent(settings, reasoning="low")["reasoning"] == {"effort": "low"}
+    assert sent(settings, stop="END")["stop"] == ["END"]
+    assert sent(settings, anything="else")["anything"] == "else"
 
 
 def test_copies_with_another_mode_or_tier() -> None:
@@ -266,7 +271,7 @@ def test_any_mode_is_a_header_value_or_an_error(mode: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # most generated modes are none the gateway documents, which warns
         try:
-            made = request(GatewaySettings(mode=mode))
+            made = prepared(GatewaySettings(mode=mode))
         except ValueError:
             return
     sent = made.headers.get("x-kilocode-mode", "")

@@ -17,8 +17,8 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from kilo_gateway.interfaces.chat_completions import history as parts
-from langchain_kilo.to_gateway import to_wire
+from kilo_gateway.conversation import tool_call
+from tests.support.bodies import of_langchain as to_wire
 
 DATA = "data:image/png;base64,AAAA"
 CACHE = {"type": "ephemeral"}
@@ -101,7 +101,7 @@ def test_blocks(block: Any, part: Any) -> None:
 @pytest.mark.parametrize(
     ("block", "told"),
     [
-        ({"type": "hologram"}, "'hologram' has no form on the wire; the gateway takes: text"),
+        ({"type": "hologram"}, "'hologram' cannot be sent; the gateway takes: text"),
         ({"type": "image", "base64": "AAAA"}, "needs its mime_type"),
         ({"type": "image", "file_id": "f"}, "needs a url or base64"),
         ({"type": "audio", "url": "http://x/a.mp3"}, "fetches no audio"),
@@ -202,7 +202,7 @@ def test_calls_in_anthropic_blocks_are_sent() -> None:
     said = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}}]}
     heard = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]}
     assistant, result = to_wire(convert_to_messages([said, heard]))
-    assert assistant["tool_calls"] == [parts.tool_call("t", "f", {"x": 1})]
+    assert assistant["tool_calls"] == [tool_call("t", "f", {"x": 1}).wire()]
     assert result == {"role": "tool", "tool_call_id": "t", "content": "ok"}
 
 

@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from llama_index_kilo.to_gateway import to_wire
+from tests.support.bodies import of_llama_index as to_wire
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -178,5 +178,5 @@ def test_a_block_that_cannot_be_sent_is_named() -> None:
 
     message = ChatMessage(role="user", content="a")
     message.blocks = [Odd(text="b")]
-    with pytest.raises(ValueError, match="Odd has no form on the wire; the gateway takes: TextBlock"):
+    with pytest.raises(ValueError, match="Odd cannot be sent; the gateway takes: TextBlock"):
         to_wire([message])

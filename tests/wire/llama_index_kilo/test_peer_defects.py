@@ -186,7 +186,7 @@ def test_calls_without_ids() -> None:
     function = {"name": "add", "arguments": "{}"}
     body = {"choices": [{"message": {"tool_calls": [{"id": "", "function": function}, {"function": function}]}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
+    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.prepare([], stream=False))
     assert len({call.tool_id for call in llm.get_tool_calls_from_response(response)} - {""}) == 2
 
 
@@ -196,7 +196,7 @@ def test_arguments_that_are_no_object(arguments: str) -> None:
     calls = [{"id": "c", "function": {"name": "add", "arguments": arguments}}]
     body = {"choices": [{"message": {"tool_calls": calls}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.request([], stream=False))
+    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.prepare([], stream=False))
     [call] = llm.get_tool_calls_from_response(response)
     assert call.tool_kwargs["invalid_arguments"] == arguments
 

@@ -130,7 +130,7 @@ def test_broken_arguments_are_not_executed_and_go_back_as_json(
 def test_broken_arguments_without_a_finish_reason_are_not_executed(kilo_sandbox: Sandbox) -> None:
     body = {"choices": [{"message": {"tool_calls": [{"function": {"name": "add", "arguments": '{"a": 1'}}]}}]}
     llm = KiloLLM(base_url=kilo_sandbox.base_url)
-    request = llm.request([], stream=False)
+    request = llm.prepare([], stream=False)
     response = from_gateway.response_of(decode_body(json.dumps(body).encode()), request)
     assert "finish_reason" not in response.additional_kwargs
     assert calls(llm, response)[0][1]["invalid_arguments"] == '{"a": 1'
