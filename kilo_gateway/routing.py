@@ -1,4 +1,4 @@
-"""Tiers, modes and header names: which model an answer comes from. No I/O. See docs/gateway.md, "Auto models"."""
+"""Tiers, modes and model ids: which model an answer comes from. No I/O. See docs/gateway.md, "Auto models"."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ LEGACY_MODELS: Final = {
     "kilo/auto-free": "kilo-auto/free",
     "kilo/auto-small": "kilo-auto/small",
 }
-
-MODE_HEADER: Final = "x-kilocode-mode"
-TASK_HEADER: Final = "x-kilocode-taskid"
-FEATURE_HEADER: Final = "x-kilocode-feature"
-PROJECT_HEADER: Final = "X-KiloCode-ProjectId"
-ORGANIZATION_HEADER: Final = "X-KiloCode-OrganizationId"
-HEADER_FIELDS: Final = {
-    "authorization": "api_key",
-    MODE_HEADER.lower(): "mode",
-    TASK_HEADER.lower(): "task_id",
-    FEATURE_HEADER.lower(): "feature",
-    PROJECT_HEADER.lower(): "project_id",
-    ORGANIZATION_HEADER.lower(): "organization_id",
-}
-"""The headers that have a field, which checks them and is what the metadata of an answer reports."""
 
 HEADER_VALUE_LIMIT: Final = 500
 """Characters of a header value that the server reads; it cuts the rest."""

@@ -24,7 +24,7 @@ from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings.chat import GatewaySettings
-from kilo_gateway.settings.types import ExtraBody, revealed
+from kilo_gateway.settings.types import ExtraBody, SecretFromEnv, revealed
 from langchain_kilo import from_gateway
 from langchain_kilo.profiles import profile_of
 from langchain_kilo.to_gateway import conversation
@@ -111,7 +111,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """Arguments that are written as environment variable names when the model is serialized."""
-        return {"api_key": "KILO_API_KEY", "organization_id": "KILO_ORG_ID"}
+        defaults = {name: field.default_factory for name, field in type(self).model_fields.items()}
+        return {name: default.variable for name, default in defaults.items() if isinstance(default, SecretFromEnv)}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

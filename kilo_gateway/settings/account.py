@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from kilo_gateway import routing
 from kilo_gateway.budget import KiloBudget
 from kilo_gateway.encoding.printable import described
-from kilo_gateway.settings import names, types
+from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.http_client import Live
+from kilo_gateway.settings.places import InBody, InHeader, PerCall
 
 
 class AccountSettings(BaseModel):
@@ -34,23 +35,25 @@ class AccountSettings(BaseModel):
     call_keywords: ClassVar[frozenset[str]] = frozenset()
     """Request fields that are given to a call, not to the constructor."""
 
-    api_key: types.Key = Field(default_factory=types.secret_from_env("KILO_API_KEY"), repr=False, exclude=True)
+    api_key: Annotated[types.Key, InHeader("Authorization", secret=True, by_client=True)] = Field(
+        default_factory=types.SecretFromEnv("KILO_API_KEY"), repr=False, exclude=True
+    )
     """Key of the gateway; default `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
     base_url: types.BaseUrl = Field(default_factory=types.base_url_from_env)
     """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
     allow_insecure: bool = False
     """Permit sending a key over plain http to another machine."""
-    organization_id: types.Organization = Field(
-        default_factory=types.secret_from_env("KILO_ORG_ID"), repr=False, exclude=True
+    organization_id: Annotated[types.Organization, InHeader("X-KiloCode-OrganizationId", secret=True)] = Field(
+        default_factory=types.SecretFromEnv("KILO_ORG_ID"), repr=False, exclude=True
     )
     """UUID of the organisation that pays; default `KILO_ORG_ID`."""
-    project_id: types.ProjectId | None = None
+    project_id: Annotated[types.ProjectId | None, InHeader("X-KiloCode-ProjectId")] = None
     """Project label for the gateway's statistics."""
-    feature: types.Feature | None = None
+    feature: Annotated[types.Feature | None, InHeader("x-kilocode-feature")] = None
     """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
-    provider: dict[str, Any] | None = None
+    provider: Annotated[dict[str, Any] | None, InBody()] = None
     """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
-    data_collection: Literal["allow", "deny"] | None = None
+    data_collection: Annotated[Literal["allow", "deny"] | None, PerCall()] = None
     """"deny" makes the gateway refuse models that store or train on prompts; sent as part of `provider`."""
     acknowledge_data_policy: bool = False
     """Whether you know how the models handle data, so that no KiloDataPolicyWarning need tell."""
@@ -59,13 +62,13 @@ class AccountSettings(BaseModel):
     default_headers: types.Headers | None = Field(default=None, repr=False, exclude=True)
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
-    timeout: types.Seconds | None = None
+    timeout: Annotated[types.Seconds | None, PerCall()] = None
     """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
-    total_timeout: types.Seconds | None = None
+    total_timeout: Annotated[types.Seconds | None, PerCall()] = None
     """Seconds for the whole answer, retries and the waits between them included; None: no limit."""
-    max_retries: types.MaxRetries = 2
+    max_retries: Annotated[types.MaxRetries, PerCall()] = 2
     """Retries of the openai client, before the first byte of an answer only."""
-    max_retry_wait: types.Seconds | None = None
+    max_retry_wait: Annotated[types.Seconds | None, PerCall()] = None
     """Seconds that a retry may wait because the gateway asks for it (`Retry-After`); a longer wait is the error at
     once, with its `retry_after`. None: up to 120, the openai client's own limit."""
     max_response_bytes: types.ResponseBytes = 256_000_000
@@ -86,7 +89,7 @@ class AccountSettings(BaseModel):
         renamed: dict[str, Any] = {}
         for name, value in values.items():
             target = names.ALIASES.get(name, name)
-            if value is None and target in names.FROM_ENVIRONMENT:
+            if value is None and target in known and _comes_from_environment(cls, target):
                 continue
             if target not in known:
                 raise ValueError(
@@ -101,6 +104,7 @@ class AccountSettings(BaseModel):
     def _consistent(self) -> Self:
         types.check_key_travels_safely(self.base_url, keyed=self.bearer is not None, allowed=self.allow_insecure)
         types.check_data_collection(self.data_collection, self.provider)
+        refuse_headers_of_fields(type(self), self.default_headers, "default_headers")
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -114,6 +118,8 @@ class AccountSettings(BaseModel):
         if name in ("data_collection", "provider"):
             beside = {"data_collection": self.data_collection, "provider": self.provider, name: value}
             types.check_data_collection(**beside)
+        if name == "default_headers":
+            refuse_headers_of_fields(type(self), value, name)
 
     @property
     def bearer(self) -> str | None:
@@ -128,16 +134,29 @@ class AccountSettings(BaseModel):
         return {"data_collection": self.data_collection, **(self.provider or {})}
 
     def label_headers(self) -> dict[str, str]:
-        """Headers that label a request in the gateway's statistics."""
-        labels = ((routing.PROJECT_HEADER, self.project_id), (routing.FEATURE_HEADER, self.feature))
-        return {name: value for name, value in labels if value}
+        """Headers that label or route a request."""
+        values = {header.name: getattr(self, field) for field, header in places.labels(type(self)).items()}
+        return {name: value for name, value in values.items() if value}
 
     def private_headers(self) -> dict[str, str]:
         """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
         headers: dict[str, str] = types.revealed(self.default_headers or {})
-        if self.organization_id:
-            headers[routing.ORGANIZATION_HEADER] = self.organization_id.get_secret_value()
+        for field, header in places.headers(type(self)).items():
+            if header.secret and not header.by_client and (secret := getattr(self, field)):
+                headers[header.name] = secret.get_secret_value()
         return headers
+
+
+def refuse_headers_of_fields(cls: type[AccountSettings], headers: Mapping[str, Any] | None, name: str) -> None:
+    """Raise ValueError if `headers`, the value of `name`, contain one that has a field of its own."""
+    for header in headers or ():
+        if field := places.field_of_header(cls).get(header.lower()):
+            raise ValueError(f"{name} must not contain {header}; pass it as {field}")
+
+
+def _comes_from_environment(cls: type[AccountSettings], name: str) -> bool:
+    """Return True for a field whose default is read from the environment, so that None means "the default"."""
+    return name in AccountSettings.model_fields and cls.model_fields[name].default_factory is not None
 
 
 @cache

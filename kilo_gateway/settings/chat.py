@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import model_validator
 
@@ -13,8 +13,9 @@ from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.call import Call
 from kilo_gateway.conversation import Conversation, as_conversation
 from kilo_gateway.encoding.json_values import to_json
-from kilo_gateway.settings import names, types
-from kilo_gateway.settings.account import AccountSettings, check_field
+from kilo_gateway.settings import names, places, types
+from kilo_gateway.settings.account import AccountSettings, check_field, refuse_headers_of_fields
+from kilo_gateway.settings.places import InBody, InHeader, PerCall
 
 
 class GatewaySettings(AccountSettings):
@@ -22,37 +23,37 @@ class GatewaySettings(AccountSettings):
 
     call_keywords = names.REQUEST_FIELDS
 
-    model: types.Model | None = None
+    model: Annotated[types.Model | None, PerCall()] = None
     """Model id such as `anthropic/claude-sonnet-4.6`; without model and tier, `kilo-auto/free`."""
-    tier: types.Tier | None = None
+    tier: Annotated[types.Tier | None, PerCall()] = None
     """Auto tier (`frontier`, `balanced`, `efficient`, `free`, `small`, `org`) instead of a model; alias `auto_tier`."""
-    mode: types.Mode | None = None
+    mode: Annotated[types.Mode | None, InHeader("x-kilocode-mode")] = None
     """Working mode (`plan`, `code`, ...): chooses the model of tier `frontier`; sent in lower case."""
-    task_id: types.TaskId | None = None
+    task_id: Annotated[types.TaskId | None, InHeader("x-kilocode-taskid")] = None
     """Conversation id: keeps prompt cache and free-tier model stable over a conversation; "" for none at all."""
 
-    temperature: types.Temperature | None = None
-    max_tokens: types.MaxTokens | None = None
+    temperature: Annotated[types.Temperature | None, InBody()] = None
+    max_tokens: Annotated[types.MaxTokens | None, InBody()] = None
     """Upper limit of generated tokens, reasoning included."""
-    top_p: types.Probability | None = None
-    stop: types.Stop = None
+    top_p: Annotated[types.Probability | None, InBody()] = None
+    stop: Annotated[types.Stop, InBody()] = None
     """Texts at which generation stops; alias `stop_sequences`."""
-    seed: int | None = None
-    frequency_penalty: types.Penalty | None = None
-    presence_penalty: types.Penalty | None = None
-    logprobs: bool | None = None
-    top_logprobs: types.TopLogprobs | None = None
-    logit_bias: types.LogitBias | None = None
-    parallel_tool_calls: bool | None = None
+    seed: Annotated[int | None, InBody()] = None
+    frequency_penalty: Annotated[types.Penalty | None, InBody()] = None
+    presence_penalty: Annotated[types.Penalty | None, InBody()] = None
+    logprobs: Annotated[bool | None, InBody()] = None
+    top_logprobs: Annotated[types.TopLogprobs | None, InBody()] = None
+    logit_bias: Annotated[types.LogitBias | None, InBody()] = None
+    parallel_tool_calls: Annotated[bool | None, InBody()] = None
     """Whether the model may call several tools at once; sent only beside tools."""
-    reasoning: types.Reasoning = None
+    reasoning: Annotated[types.Reasoning, InBody()] = None
     """Effort (`none` ... `max`) or a dict {effort, max_tokens, exclude, enabled}; auto tiers may overwrite it."""
-    verbosity: types.Verbosity | None = None
-    plugins: list[dict[str, Any]] | None = None
-    transforms: list[str] | None = None
-    extra_body: types.ExtraBody | None = None
+    verbosity: Annotated[types.Verbosity | None, InBody()] = None
+    plugins: Annotated[list[dict[str, Any]] | None, InBody()] = None
+    transforms: Annotated[list[str] | None, InBody()] = None
+    extra_body: Annotated[types.ExtraBody | None, PerCall()] = None
     """Further fields of the request body; merged deeply per call."""
-    stream_idle_timeout: types.Seconds | None = 300.0
+    stream_idle_timeout: Annotated[types.Seconds | None, PerCall()] = 300.0
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
     include_response_headers: bool = False
     """Tell the HTTP headers of an answer, cookies left out, beside its other metadata, as `headers`."""
@@ -115,17 +116,8 @@ class GatewaySettings(AccountSettings):
         """
         given = _checked_call(type(self), keywords or {})
         model = self._pop_model(given)
-        mode = given.pop("mode", self.mode)
-        headers = {
-            name: value
-            for name, value in (
-                (routing.MODE_HEADER, mode),
-                (routing.TASK_HEADER, given.pop("task_id", self.task_id)),
-                (routing.PROJECT_HEADER, given.pop("project_id", self.project_id)),
-                (routing.FEATURE_HEADER, given.pop("feature", self.feature)),
-            )
-            if value
-        }
+        labels = {field: given.pop(field, getattr(self, field)) for field in places.labels(type(self))}
+        headers = {places.headers(type(self))[field].name: value for field, value in labels.items() if value}
         headers |= given.pop("extra_headers", None) or {}
         return Call(
             conversation=as_conversation(conversation),
@@ -142,14 +134,14 @@ class GatewaySettings(AccountSettings):
             include_response_headers=self.include_response_headers,
             model=model,
             tier=routing.tier_of(model),
-            mode=mode,
+            mode=labels["mode"],
             stream=stream,
             options=self._options(defaults or {}, given),
         )
 
     def _options(self, defaults: Mapping[str, Any], keywords: dict[str, Any]) -> dict[str, Any]:
         """Merge what goes into the request: the later source overrides the earlier one (docs/arguments.md)."""
-        fields = {name: getattr(self, name) for name in names.BODY_FIELDS}
+        fields = {name: getattr(self, name) for name in places.body_fields(type(self))}
         fields["provider"] = self.preferences()
         extra_body = types.check_extra_body(keywords.pop("extra_body", None) or {})
         if (data_collection := keywords.pop("data_collection", None)) is not None:
@@ -182,13 +174,17 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
         name = names.ALIASES.get(given, given)
         # Headers of a call obey the rules of the field for headers of all calls.
         field = "default_headers" if name == "extra_headers" else name
-        if field in names.CALL_FIELDS or name == "extra_headers":
+        if field in places.call_fields(cls) or name == "extra_headers":
             checked[name] = value if value is None else check_field(cls, field, value, told_as=given)
+            if name == "extra_headers":
+                refuse_headers_of_fields(cls, checked[name], given)
             continue
         if name in names.RESERVED_CALL_NAMES or name in cls.model_fields:
-            raise ValueError(f"{given!r} is no keyword of a call: set it on the model, or call the method for it")
+            raise ValueError(
+                f"{given!r} cannot be set per call; set it on the model, or use the method that controls it"
+            )
         if name not in names.REQUEST_FIELDS and (
-            near := routing.nearest_name(name, [*names.CALL_FIELDS, *names.REQUEST_FIELDS])
+            near := routing.nearest_name(name, [*places.call_fields(cls), *names.REQUEST_FIELDS])
         ):
             warnings.warn(
                 f"{given!r} is sent as it is; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel()

@@ -1,4 +1,4 @@
-"""The names of fields, call keywords and request fields, and what is meant by the ones nobody knows. No I/O."""
+"""Other names of fields, request fields without a field, and hints for unknown names. No I/O."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ ALIASES: Final = {
 }
 """Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
 
-FROM_ENVIRONMENT: Final = frozenset({"api_key", "base_url", "organization_id"})
-
-BODY_FIELDS: Final = (
-    "temperature",
-    "max_tokens",
-    "top_p",
-    "stop",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "parallel_tool_calls",
-    "reasoning",
-    "verbosity",
-    "provider",
-    "plugins",
-    "transforms",
-)
-
-CALL_FIELDS: Final = frozenset(
-    {*BODY_FIELDS, "model", "tier", "mode", "task_id", "project_id", "feature", "extra_body", "data_collection"}
-    | {"timeout", "total_timeout", "stream_idle_timeout", "max_retries", "max_retry_wait"}
-)
-"""Fields that are also keywords of a call."""
-
 RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
 
 REQUEST_FIELDS: Final = frozenset(
-    {"tools", "tool_choice", "response_format", "extra_headers", "extra_query", "stream_options", "n", "user"}
-    | {"max_completion_tokens", "reasoning_effort", "include_reasoning", "thinking", "enable_thinking", "modalities"}
-    | {"audio", "prediction", "metadata", "service_tier", "store", "prompt_cache_key", "safety_identifier", "models"}
-    | {"top_k", "top_a", "min_p", "repetition_penalty", "web_search_options", "route", "usage", "structured_outputs"}
+    {
+        "tools",
+        "tool_choice",
+        "response_format",
+        "extra_headers",
+        "extra_query",
+        "stream_options",
+        "n",
+        "user",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "include_reasoning",
+        "thinking",
+        "enable_thinking",
+        "modalities",
+        "audio",
+        "prediction",
+        "metadata",
+        "service_tier",
+        "store",
+        "prompt_cache_key",
+        "safety_identifier",
+        "models",
+        "top_k",
+        "top_a",
+        "min_p",
+        "repetition_penalty",
+        "web_search_options",
+        "route",
+        "usage",
+        "structured_outputs",
+    }
 )
-"""Further request fields that the gateway or its providers know, so that they are no typing errors."""
+"""Further request fields that the gateway or its providers know, which are therefore not typing errors."""
 
 
 def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str:

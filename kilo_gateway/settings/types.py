@@ -136,10 +136,8 @@ def revealed(headers: Any) -> Any:
 
 
 def check_headers(value: dict[str, str]) -> dict[str, str]:
-    """Return headers that may be sent; raises ValueError for those of a field and for what HTTP does not allow."""
+    """Return headers that may be sent; raises ValueError for what HTTP does not allow."""
     for name, content in value.items():
-        if field := routing.HEADER_FIELDS.get(name.lower()):
-            raise ValueError(f"must not contain {name}; pass it as {field}")
         if not name or not all("!" <= c <= "~" and c != ":" for c in name):
             raise ValueError(f"has the header name {name!r}, which HTTP does not allow")
         routing.check_header_value(content, limit=20_000)
@@ -173,14 +171,16 @@ def base_url_from_env() -> str:
     return DEFAULT_BASE_URL
 
 
-def secret_from_env(name: str) -> Callable[[], SecretStr | None]:
-    """Return a function that reads a secret from the environment variable `name`."""
+class SecretFromEnv:
+    """Reads a secret from an environment variable, or returns None."""
 
-    def read() -> SecretStr | None:
-        value = os.environ.get(name)
+    def __init__(self, variable: str) -> None:
+        self.variable = variable
+
+    def __call__(self) -> SecretStr | None:
+        """Return the secret."""
+        value = os.environ.get(self.variable)
         return SecretStr(value) if value else None
-
-    return read
 
 
 Model = Annotated[str, AfterValidator(routing.normalize_model)]

@@ -228,10 +228,10 @@ def test_a_call_is_checked_like_the_constructor() -> None:
         prepared(settings, extra_headers={"a": 5})
     assert prepared(settings, max_retries=None).max_retries == 2
     assert prepared(settings, max_retries=0).max_retries == 0
-    with pytest.raises(ValueError, match="'api_key' is no keyword of a call"):
+    with pytest.raises(ValueError, match="'api_key' cannot be set per call"):
         prepared(settings, api_key="k")
     for name in ("stream", "messages"):
-        with pytest.raises(ValueError, match="no keyword of a call"):
+        with pytest.raises(ValueError, match="cannot be set per call"):
             settings.prepare([], stream=False, keywords={name: True})
     with pytest.warns(UserWarning, match="'temprature' is sent as it is; did you mean 'temperature'"):
         assert sent(settings, temprature=1)["temprature"] == 1
