@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kilo_gateway.encoding.lenient_json import object_of
+from kilo_gateway.encoding.lenient_json import mapping, object_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,12 @@ class SpokenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A piece of a message in the wire format of Chat Completions, for which there is no class here."""
+    """A piece of a message in one wire format, for which there is no class here. Other interfaces leave it out."""
 
     value: Any
-    place: Literal["content", "images", "tool_calls", "function_call"] = "content"
-    """The field of the message that the piece belongs to."""
+    place: Literal["content", "images", "tool_calls", "function_call", "output", "block"] = "content"
+    """Where it belongs: a field of a message of Chat Completions (the first four), an item of the output of
+    Responses, or a content block of Messages."""
 
 
 Part = Text | Image | Audio | Video | File | Thought | ToolCall | ToolResult | Refusal | SpokenAnswer | Opaque
@@ -135,6 +136,50 @@ class Message:
 
 
 Conversation = Sequence[Message]
+
+
+Layout = Sequence[Mapping[str, Any]]
+"""The order of an answer's parts, as JSON: {"type": "reasoning", "details": n}, {"type": "text", "characters": n},
+{"type": "tool_call", "id": ...} and {"type": "opaque", "place": ..., "value": ...}. Chat Completions has none."""
+
+
+def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
+    """Return the parts of an answer in the order of `layout`.
+
+    Frameworks keep texts, reasoning and tool calls apart, and users edit them. A part that the layout does not
+    mention keeps its place at the end; a text that no longer has the length of the layout stays whole, at the
+    place of its first piece.
+    """
+    thoughts = [part for part in parts if isinstance(part, Thought)]
+    details = [detail for thought in thoughts for detail in thought.details]
+    texts = [part for part in parts if isinstance(part, Text)]
+    text = "".join(part.text for part in texts)
+    calls = {part.id: part for part in parts if isinstance(part, ToolCall)}
+    lengths = [mapping(piece).get("characters") for piece in layout if mapping(piece).get("type") == "text"]
+    splits = sum(length for length in lengths if isinstance(length, int)) == len(text)
+    arranged: list[Part] = []
+    for piece in layout:
+        match mapping(piece):
+            case {"type": "reasoning", "details": int(count)} if details[:count]:
+                own, details = details[:count], details[count:]
+                arranged.append(Thought(details=own))
+            case {"type": "text", "characters": int(length)} if splits and length > 0:
+                arranged.append(Text(text[:length]))
+                text = text[length:]
+            case {"type": "text"} if text and not splits:
+                arranged += texts
+                text = ""
+            case {"type": "tool_call", "id": str(call_id)} if call_id in calls:
+                arranged.append(calls.pop(call_id))
+            case {"type": "opaque", "place": "output" | "block" as place, "value": value}:
+                arranged.append(Opaque(value, place))
+    rest = [part for part in parts if not isinstance(part, Thought | Text | ToolCall)]
+    left: list[Part] = [Thought(details=details)] if details else []
+    if not any(thought.details for thought in thoughts):
+        left += thoughts
+    if text:
+        left += texts if not splits else [Text(text)]
+    return left + arranged + list(calls.values()) + rest
 
 
 def as_conversation(prompt: Conversation | str) -> Conversation:

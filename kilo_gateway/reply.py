@@ -72,6 +72,8 @@ class Ending:
     logprobs: dict[str, Any] | None = None
     tool_calls: list[ToolCall] = field(default_factory=list)
     """All calls, complete, by position."""
+    layout: list[dict[str, Any]] = field(default_factory=list)
+    """The order of the parts, where the interface has one; see `kilo_gateway.conversation.Layout`."""
 
     def image_urls(self) -> list[str]:
         """Return the URLs (mostly data URLs) of the images that can be shown."""

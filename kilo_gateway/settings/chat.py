@@ -33,24 +33,26 @@ class GatewaySettings(AccountSettings):
     """Conversation id: keeps prompt cache and free-tier model stable over a conversation; "" for none at all."""
 
     temperature: Annotated[types.Temperature | None, InBody()] = None
-    max_tokens: Annotated[types.MaxTokens | None, InBody()] = None
+    max_tokens: Annotated[types.MaxTokens | None, InBody(responses="max_output_tokens")] = None
     """Upper limit of generated tokens, reasoning included."""
     top_p: Annotated[types.Probability | None, InBody()] = None
-    stop: Annotated[types.Stop, InBody()] = None
+    stop: Annotated[types.Stop, InBody(responses=None, messages="stop_sequences")] = None
     """Texts at which generation stops; alias `stop_sequences`."""
-    seed: Annotated[int | None, InBody()] = None
-    frequency_penalty: Annotated[types.Penalty | None, InBody()] = None
-    presence_penalty: Annotated[types.Penalty | None, InBody()] = None
-    logprobs: Annotated[bool | None, InBody()] = None
-    top_logprobs: Annotated[types.TopLogprobs | None, InBody()] = None
-    logit_bias: Annotated[types.LogitBias | None, InBody()] = None
-    parallel_tool_calls: Annotated[bool | None, InBody()] = None
+    seed: Annotated[int | None, InBody(responses=None, messages=None)] = None
+    frequency_penalty: Annotated[types.Penalty | None, InBody(messages=None)] = None
+    presence_penalty: Annotated[types.Penalty | None, InBody(messages=None)] = None
+    logprobs: Annotated[bool | None, InBody(responses=None, messages=None)] = None
+    top_logprobs: Annotated[types.TopLogprobs | None, InBody(messages=None)] = None
+    logit_bias: Annotated[types.LogitBias | None, InBody(responses=None, messages=None)] = None
+    parallel_tool_calls: Annotated[bool | None, InBody(messages="tool_choice.disable_parallel_tool_use")] = None
     """Whether the model may call several tools at once; sent only beside tools."""
-    reasoning: Annotated[types.Reasoning, InBody()] = None
+    reasoning: Annotated[types.Reasoning, InBody(messages="thinking")] = None
     """Effort (`none` ... `max`) or a dict {effort, max_tokens, exclude, enabled}; auto tiers may overwrite it."""
-    verbosity: Annotated[types.Verbosity | None, InBody()] = None
+    verbosity: Annotated[
+        types.Verbosity | None, InBody(responses="text.verbosity", messages="output_config.effort")
+    ] = None
     plugins: Annotated[list[dict[str, Any]] | None, InBody()] = None
-    transforms: Annotated[list[str] | None, InBody()] = None
+    transforms: Annotated[list[str] | None, InBody(responses=None, messages=None)] = None
     extra_body: Annotated[types.ExtraBody | None, PerCall()] = None
     """Further fields of the request body; merged deeply per call."""
     stream_idle_timeout: Annotated[types.Seconds | None, PerCall()] = 300.0

@@ -25,7 +25,18 @@ class InHeader:
 
 @dataclass(frozen=True, slots=True)
 class InBody:
-    """The field is sent in the body of a chat request, under its own name."""
+    """The field is sent in the body of a chat request: in Chat Completions under its own name.
+
+    A name or path of another interface says where it goes there; "" is the same name, None is nowhere.
+    """
+
+    responses: str | None = ""
+    messages: str | None = ""
+
+    def name(self, field: str, api: str) -> str | None:
+        """Return where `field` goes on an interface (`completions`, `responses` or `messages`), or None."""
+        name = {"responses": self.responses, "messages": self.messages}.get(api, "")
+        return field if name == "" else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,12 @@ def field_of_header(cls: type[BaseModel]) -> Mapping[str, str]:
 def body_fields(cls: type[BaseModel]) -> tuple[str, ...]:
     """Return the fields that are sent in the body of a chat request, in the order of their declaration."""
     return tuple(_placed(cls, InBody))
+
+
+@cache
+def body_names(cls: type[BaseModel], api: str) -> Mapping[str, str | None]:
+    """Return where each of those fields goes on an interface, or None for one that the interface lacks."""
+    return {field: place.name(field, api) for field, place in _placed(cls, InBody).items()}
 
 
 @cache

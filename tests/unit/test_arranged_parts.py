@@ -1,0 +1,58 @@
+"""The parts of an answer go back in the order in which they came, whatever a framework made of them."""
+
+from __future__ import annotations
+
+from kilo_gateway.conversation import Message, Opaque, Part, Refusal, Text, Thought, ToolCall, arranged
+from kilo_gateway.interfaces.chat_completions import history
+
+FIRST, SECOND = {"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text", "text": "b"}
+ADD, SHOW = ToolCall("1", "add", "{}"), ToolCall("2", "show", "{}")
+SEARCH = {"type": "web_search_call", "id": "ws"}
+LAYOUT = [
+    {"type": "reasoning", "details": 1},
+    {"type": "text", "characters": 3},
+    {"type": "opaque", "place": "output", "value": SEARCH},
+    {"type": "tool_call", "id": "1"},
+    {"type": "reasoning", "details": 1},
+    {"type": "tool_call", "id": "2"},
+    {"type": "text", "characters": 4},
+]
+PARTS: list[Part] = [Thought("ab", [FIRST, SECOND]), Text("onetwo!"), ADD, SHOW]
+
+
+def test_parts_find_their_places() -> None:
+    assert arranged(PARTS, LAYOUT) == [
+        Thought(details=[FIRST]),
+        Text("one"),
+        Opaque(SEARCH, "output"),
+        ADD,
+        Thought(details=[SECOND]),
+        SHOW,
+        Text("two!"),
+    ]
+
+
+def test_a_text_of_another_length_stays_whole_at_its_first_place() -> None:
+    parts: list[Part] = [Thought("ab", [FIRST, SECOND]), Text("changed it"), SHOW, Refusal("no")]
+    assert arranged(parts, LAYOUT) == [
+        Thought(details=[FIRST]),
+        Text("changed it"),
+        Opaque(SEARCH, "output"),
+        Thought(details=[SECOND]),
+        SHOW,
+        Refusal("no"),
+    ]
+
+
+def test_parts_without_a_place_are_kept() -> None:
+    assert arranged(PARTS, []) == [Thought(details=[FIRST, SECOND]), Text("onetwo!"), ADD, SHOW]
+    assert arranged([Thought("ab"), Text("x")], LAYOUT[2:4]) == [Thought("ab"), Text("x"), Opaque(SEARCH, "output")]
+    odd = [None, {"type": "text"}, {"type": "reasoning", "details": "1"}, {"type": "opaque", "place": "images"}]
+    assert arranged([Text("x"), ADD], odd) == [Text("x"), ADD]  # type: ignore[arg-type] # what a user's JSON may hold
+
+
+def test_chat_completions_leaves_out_the_items_of_other_interfaces() -> None:
+    [message] = history.messages([Message("assistant", arranged(PARTS, LAYOUT))])
+    assert message["content"] == "onetwo!"
+    assert [call["id"] for call in message["tool_calls"]] == ["1", "2"]
+    assert message["reasoning_details"] == [FIRST, SECOND]
