@@ -125,9 +125,9 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     if not certificate.exists():
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        who = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
         files = ["-out", str(certificate), "-keyout", str(key)]
-        subprocess.run([openssl, "req", "-x509", *kind, *who, *files], check=True, capture_output=True)
+        subprocess.run([openssl, "req", "-x509", *kind, *subject, *files], check=True, capture_output=True)
     return certificate, key
 
 
@@ -246,7 +246,7 @@ FAULTS = [
     ),
     Fault("silence before the headers", _socket(Say(end="hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
     Fault("silence after the headers", _socket(Say(HEAD, "hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
-    Fault("a whole answer without usage", _socket(HEAD + chunked(TEXT, FINISH, DONE) + b"0\r\n\r\n"), text="whole"),
+    Fault("a complete answer without usage", _socket(HEAD + chunked(TEXT, FINISH, DONE) + b"0\r\n\r\n"), text="whole"),
     *(
         Fault(f"redirect {status}", _redirect(status), KiloStatusError, "moved to http.*: set base_url")
         for status in (302, 307)

@@ -75,7 +75,7 @@ ATTACKS: dict[str, tuple[bytes, Outcome]] = {
         wire(FINISH, b'{"choices": [], "usage": {"prompt_tokens": ' + b"9" * 4_000 + b"}}"),
         ("", []),
     ),
-    "a tool that nobody offered": (answer("{}", name="rm -rf /"), ("", [("rm -rf /", {})])),
+    "an unknown tool": (answer("{}", name="rm -rf /"), ("", [("rm -rf /", {})])),
     "a thousand calls at once": (answer('{"a": 1}', times=1_000), ("", [("f", {"a": 1})] * 1_000)),
 }
 

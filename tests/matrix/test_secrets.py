@@ -93,7 +93,7 @@ def test_the_object_shows_no_secret(cls: Any) -> None:
 
 
 @both
-def test_a_pickle_contains_the_secrets(cls: Any) -> None:
+def test_a_pickle_holds_them(cls: Any) -> None:
     """This is documented: a worker process needs the secrets for its calls."""
     data = pickle.dumps(model(cls))
     assert found_in(data.decode("latin-1")) == set(SECRETS)
