@@ -1,1 +1,1 @@
-"""CPU cost of a streamed chunk, side by side with the raw client and the peers: `make bench`."""
+"""Measure the CPU cost of a streamed chunk, and compare it with the raw client and the peers: `make bench`."""

@@ -1,4 +1,4 @@
-"""Our models inside the frameworks' agents, to see whether an agent makes long answers dearer per chunk."""
+"""Run our models inside the frameworks' agents, to measure whether an agent makes chunks of long answers dearer."""
 
 from __future__ import annotations
 

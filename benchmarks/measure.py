@@ -34,7 +34,7 @@ PACKAGES += ("llama-index-llms-openai-like", "langgraph")
 # Async clients keep their connections for one event loop, so all passes share one.
 LOOP = asyncio.new_event_loop()
 
-# One pass of work; returns the units that it did.
+# One pass of work; it returns its number of units.
 Pass = Callable[[], int]
 
 
@@ -52,11 +52,11 @@ def astreamed(rival: Rival, url: str) -> Pass:
 
 async def chunks_of(rival: Rival, model: Any) -> int:
     """Return the number of chunks of one async stream."""
-    found = 0
+    chunks = 0
     if rival.astream:
         async for _ in rival.astream(model):
-            found += 1
-    return found
+            chunks += 1
+    return chunks
 
 
 def invoked(rival: Rival, url: str) -> Pass:
@@ -76,8 +76,8 @@ def ainvoked(rival: Rival, url: str) -> Pass:
 
 
 def interleaved(passes: dict[str, Pass], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU microseconds per unit of each pass, one figure a round; rounds take turns."""
-    found: dict[str, list[float]] = {name: [] for name in passes}
+    """Return the CPU microseconds per unit of each pass, one figure per round; the passes take turns in each round."""
+    figures: dict[str, list[float]] = {name: [] for name in passes}
     for run in passes.values():
         run()
     for _ in range(rounds):
@@ -85,12 +85,12 @@ def interleaved(passes: dict[str, Pass], rounds: int) -> dict[str, list[float]]:
             gc.collect()
             before = time.process_time()
             units = run()
-            found[name].append((time.process_time() - before) / units * 1e6)
-    return found
+            figures[name].append((time.process_time() - before) / units * 1e6)
+    return figures
 
 
 def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]:
-    """Return, for ours and the floors, what a chunk of a long stream costs over one of a short, one figure a round."""
+    """Return the cost of a long stream's chunk relative to a short one's, for ours and the floors, per round."""
     from benchmarks.agents import function_agent, graph_agent
 
     agents = {"ChatKilo in a LangGraph agent": graph_agent, "KiloLLM in a FunctionAgent": function_agent}
@@ -105,27 +105,27 @@ def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]
     for kind in ("text", "tools"):
         for name, agent in agents.items():
             passes[f"{name}, {kind}"] = (agent(f"{url}/{kind}/{CHUNKS}"), agent(f"{url}/{kind}/{16 * CHUNKS}"))
-    found: dict[str, list[float]] = {}
+    ratios_by_name: dict[str, list[float]] = {}
     for collecting in (True, False):
         for name, (short, long) in passes.items():
-            # LangChain keeps the chunks of a stream, so that Python's garbage collector walks ever more of them.
+            # LangChain keeps the chunks of a stream, so Python's garbage collector visits more and more of them.
             (gc.enable if collecting else gc.disable)()
             turns: dict[str, Pass] = {"short": partial(repeated, short), "long": long}
             both = interleaved(turns, rounds)
             ratios = [many / few for few, many in zip(both["short"], both["long"], strict=True)]
-            found[name if collecting else f"{name}, garbage collector off"] = ratios
+            ratios_by_name[name if collecting else f"{name}, garbage collector off"] = ratios
     gc.enable()
-    return found
+    return ratios_by_name
 
 
 def repeated(run: Pass) -> int:
-    """Do a short pass often enough to be measured."""
+    """Repeat a short pass often enough to measure it."""
     return sum(run() for _ in range(4))
 
 
 def first_token(rivals: list[Rival], url: str) -> dict[str, list[float]]:
     """Return the milliseconds from the call to the first chunk, on a warm connection pool."""
-    found: dict[str, list[float]] = {rival.name: [] for rival in rivals}
+    milliseconds: dict[str, list[float]] = {rival.name: [] for rival in rivals}
     models = [(rival, rival.make(f"{url}/trickle/1")) for rival in rivals]
     for turn in range(60):
         for rival, model in models:
@@ -133,19 +133,19 @@ def first_token(rivals: list[Rival], url: str) -> dict[str, list[float]]:
             stream: Any = rival.stream(model)
             next(iter(stream))
             if turn > 5:
-                found[rival.name].append((time.perf_counter() - before) * 1e3)
+                milliseconds[rival.name].append((time.perf_counter() - before) * 1e3)
             stream.close()
-    return found
+    return milliseconds
 
 
 @cache
 def crowds(url: str, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Return CPU microseconds per chunk, MB of growth and failed streams, for many async streams at once.
 
-    Each rival has a process of its own in each round: Python's garbage collector walks all that a process has
-    imported, and the collector of one rival should not walk the packages of the others. Peers have one round.
+    Each rival runs in a new process in each round, because Python's garbage collector visits all that a process has
+    imported, and one rival should not pay for the packages of the others. Peers have one round.
     """
-    found: dict[str, dict[str, list[float]]] = {"crowd": {}, "memory": {}, "failures": {}}
+    figures: dict[str, dict[str, list[float]]] = {"crowd": {}, "memory": {}, "failures": {}}
     for turn in range(rounds):
         for name in installed():
             if name == FLOOR_LLAMA_INDEX or (turn and name not in (*OURS, FLOOR_LANGCHAIN)):
@@ -153,12 +153,12 @@ def crowds(url: str, rounds: int) -> dict[str, dict[str, list[float]]]:
             command = [sys.executable, "-m", "benchmarks.measure", url, "--crowd-of", name]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             for part, value in json.loads(done.stdout.splitlines()[-1]).items():
-                found[part].setdefault(name, []).append(value)
-    return found
+                figures[part].setdefault(name, []).append(value)
+    return figures
 
 
 def crowd(rival: Rival, url: str) -> dict[str, float]:
-    """Return the figures of one crowd in this process, which must be fresh; of none but failures, their count."""
+    """Return the figures of one crowd in this new process; if all streams fail, only the number of failures."""
     model = rival.make(f"{url}/text/{CHUNKS}")
 
     async def all_of_them() -> list[Any]:
@@ -177,7 +177,7 @@ def crowd(rival: Rival, url: str) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Return the most MB that this process has had so far."""
+    """Return the peak memory of this process so far, in MB."""
     # getrusage would report the parent's peak, which a new process inherits.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
@@ -193,11 +193,11 @@ START = {
 
 
 def start() -> dict[str, list[float]]:
-    """Return the milliseconds of the framework's own import, and those of our import and first construction after it.
+    """Return the milliseconds of the framework's import, and of our import and first construction after it.
 
-    With compiled modules, as pip installs them: the first turn, which compiles what was edited, does not count.
+    The modules are compiled, as after an installation with pip: the first turn compiles them and does not count.
     """
-    found: dict[str, list[float]] = {}
+    milliseconds: dict[str, list[float]] = {}
     compiling = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     for name, (framework, ours) in START.items():
         code = f"import time\na = time.perf_counter()\n{framework}\nb = time.perf_counter()\n{ours}\n"
@@ -207,8 +207,10 @@ def start() -> dict[str, list[float]]:
             subprocess.run(command, capture_output=True, text=True, check=True, env=compiling).stdout.split()
             for _ in range(10)
         ][1:]
-        found[f"{name}'s framework"], found[name] = ([float(turn[part]) for turn in turns] for part in (0, 1))
-    return found
+        milliseconds[f"{name}'s framework"], milliseconds[name] = (
+            [float(turn[part]) for turn in turns] for part in (0, 1)
+        )
+    return milliseconds
 
 
 def construction(rounds: int) -> dict[str, list[float]]:
@@ -223,14 +225,14 @@ def construction(rounds: int) -> dict[str, list[float]]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that the figures belong to."""
-    found = {"python": platform.python_version()}
+    """Return the versions of the measured packages and of Python."""
+    installed_versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed_versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed_versions
 
 
 def main() -> None:
@@ -241,7 +243,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--crowd-of", help="the rival whose crowd is measured, in this process")
     chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # the peers warn of their own; the last line of the output is read by the caller
+    warnings.simplefilter("ignore")  # the peers issue warnings; the caller reads the last line of the output
     url, rounds = chosen.url, chosen.rounds
     if chosen.crowd_of:
         print(json.dumps(crowd(installed()[chosen.crowd_of](), url)))

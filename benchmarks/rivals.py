@@ -1,4 +1,4 @@
-"""The same work in the words of each package: raw client, the two floors, ours, and the peers where installed."""
+"""Define the same work for each package: the raw client, two floors, ours, and the installed peers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIRE = [{"role": "user", "content": PROMPT}]
 
 @dataclass(frozen=True)
 class Rival:
-    """A package under test: `make` builds its model for a URL, the other functions do one whole call with it."""
+    """A package under test: `make` builds its model for a URL, and each other function makes one complete call."""
 
     name: str
     make: Callable[[str], Any]
@@ -30,8 +30,8 @@ class Rival:
 
 
 def installed() -> dict[str, Callable[[], Rival]]:
-    """Return what imports and makes each rival whose package is there, the raw client first."""
-    found: dict[str, Callable[[], Rival]] = {
+    """Return the factories of all rivals whose packages are installed, the raw client first."""
+    factories: dict[str, Callable[[], Rival]] = {
         RAW: _raw,
         FLOOR_LANGCHAIN: _langchain_floor,
         "ChatKilo": lambda: _chat("ChatKilo", "langchain_kilo"),
@@ -39,14 +39,14 @@ def installed() -> dict[str, Callable[[], Rival]]:
         "KiloLLM": lambda: _llm("KiloLLM", "llama_index_kilo"),
     }
     if importlib.util.find_spec("langchain_openai"):
-        found["ChatOpenAI"] = lambda: _chat("ChatOpenAI", "langchain_openai", stream_usage=True)
+        factories["ChatOpenAI"] = lambda: _chat("ChatOpenAI", "langchain_openai", stream_usage=True)
     if importlib.util.find_spec("langchain_openrouter"):
-        found["ChatOpenRouter"] = lambda: _chat("ChatOpenRouter", "langchain_openrouter")
+        factories["ChatOpenRouter"] = lambda: _chat("ChatOpenRouter", "langchain_openrouter")
     if importlib.util.find_spec("llama_index.llms") and importlib.util.find_spec("llama_index.llms.openai_like"):
-        found["OpenAILike"] = lambda: _llm(
+        factories["OpenAILike"] = lambda: _llm(
             "OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True
         )
-    return found
+    return factories
 
 
 def _raw() -> Rival:
@@ -94,7 +94,7 @@ def _langchain_floor() -> Rival:
     from langchain_core.outputs import ChatGenerationChunk
 
     class Floor(BaseChatModel):
-        """The least that a chat model can do."""
+        """A chat model with as little work as possible."""
 
         frames: Any
         aframes: Any

@@ -1,7 +1,7 @@
 """`make bench`: start the server, measure in each environment, write RESULTS.md and the chart.
 
-Run with the Python of the environment that has the peers and matplotlib; further Pythons, with other versions
-of the openai package, are arguments.
+Run with the Python of the environment that has the peers and matplotlib; pass further Pythons, with other
+versions of the openai package, as arguments.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIGURES = HERE / "figures.json"
 PAGE = 4096 / 2**20
 Figures = dict[str, dict[str, list[float]]]
 
-# (part of the figures, what is measured, ours, against, at most); openai 2.x and 3.x alike.
+# (part of the figures, measurement, ours, against, at most); the same for openai 2.x and 3.x.
 TARGETS = [
     ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", RAW, 0.45),
     ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", "ChatOpenAI", 0.33),
@@ -41,11 +41,11 @@ TARGETS = [
     ("crowd", "500 concurrent `astream_chat`s of 500 chunks, per chunk", "KiloLLM", RAW, 0.5),
     ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
     ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
-    # 40 ms where langchain-core's chat models take 425 ms to import, and llama-index-core's LLM 860 ms.
+    # 40 ms, while langchain-core's chat models take 425 ms to import, and llama-index-core's LLM takes 860 ms.
     ("start", "import and first `ChatKilo()`, wall time", "ChatKilo", "ChatKilo's framework", 0.094),
     ("start", "import and first `KiloLLM()`, wall time", "KiloLLM", "KiloLLM's framework", 0.047),
 ]
-# (part, what, ours, unit, at most)
+# (part, measurement, ours, unit, at most)
 LIMITS = [
     ("construction", "one more `ChatKilo(...)`", "ChatKilo", "us", 60.0),
     ("construction", "one more `KiloLLM(...)`", "KiloLLM", "us", 60.0),
@@ -68,8 +68,8 @@ def measured(python: str, url: str, options: list[str]) -> dict[str, Any]:
     """Return the versions and figures of one environment."""
     command = [python, "-m", "benchmarks.measure", url, *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -79,7 +79,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def ratio(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Return the median ratio, and the least and the greatest ratio of one round."""
+    """Return the median ratio, and the smallest and the largest ratio of a round."""
     # Memory may not grow at all; one page is the smallest difference that can be measured.
     rounds = [max(a, PAGE) / max(b, PAGE) for a, b in zip(ours, theirs, strict=True)]
     return max(median(ours), PAGE) / max(median(theirs), PAGE), min(rounds), max(rounds)
@@ -97,16 +97,16 @@ def against_targets(figures: Figures) -> str:
             rows.append([what, theirs, shown, spread, at_most, "yes" if middle <= limit else "**no**"])
     for part, what, ours, unit, limit in LIMITS:
         if part in figures:
-            found = figures[part][ours]
-            spread = f"{min(found):.0f} to {max(found):.0f}"
-            good = "yes" if median(found) <= limit else "**no**"
-            rows.append([what, "", f"{median(found):.0f} {unit}", spread, f"{limit:.0f} {unit}", good])
-    for name, found in figures.get("growth", {}).items():
+            values = figures[part][ours]
+            spread = f"{min(values):.0f} to {max(values):.0f}"
+            good = "yes" if median(values) <= limit else "**no**"
+            rows.append([what, "", f"{median(values):.0f} {unit}", spread, f"{limit:.0f} {unit}", good])
+    for name, values in figures.get("growth", {}).items():
         if not name.startswith("floor") and "against" not in name and "collector off" not in name:
-            good = "yes" if median(found) <= GROWTH_LIMIT else "**no**"
-            spread = f"{min(found):.2f} to {max(found):.2f}"
+            good = "yes" if median(values) <= GROWTH_LIMIT else "**no**"
+            spread = f"{min(values):.2f} to {max(values):.2f}"
             what = f"8,000 chunks against 500, per chunk: {name}"
-            rows.append([what, "", f"{median(found):.2f}", spread, f"{GROWTH_LIMIT:.2f}", good])
+            rows.append([what, "", f"{median(values):.2f}", spread, f"{GROWTH_LIMIT:.2f}", good])
     if first := figures.get("first_token"):
         for ours in ("ChatKilo", "KiloLLM"):
             later = median(first[ours]) - median(first[RAW])
@@ -116,7 +116,7 @@ def against_targets(figures: Figures) -> str:
 
 
 def costs(figures: Figures) -> str:
-    """Return the table of CPU microseconds, one row a rival."""
+    """Return the table of CPU microseconds, one row per rival."""
     parts = [part for part in COSTS if part in figures]
     names = list(dict.fromkeys(name for part in parts for name in figures[part]))
     cells = [
@@ -132,26 +132,26 @@ def crowds(figures: Figures) -> str:
     rows = [
         [
             name,
-            f"{1e6 / median(found):,.0f}",
+            f"{1e6 / median(values):,.0f}",
             f"{median(figures['memory'][name]):,.0f} MB" if name in figures["memory"] else "",
             f"{median(figures['failures'][name]):.0f}",
         ]
-        for name, found in figures["crowd"].items()
+        for name, values in figures["crowd"].items()
     ]
     return table(["500 concurrent streams", "chunks per CPU second", "memory growth", "failed streams"], rows)
 
 
 def starts(figures: Figures) -> str:
     """Return the table of imports."""
-    rows = [[name, f"{median(found):,.0f}"] for name, found in figures["start"].items()]
+    rows = [[name, f"{median(values):,.0f}"] for name, values in figures["start"].items()]
     return table(["import and first construction, wall time", "ms"], rows)
 
 
 def growth(figures: Figures) -> str:
-    """Return the table of long answers against short ones."""
+    """Return the table that compares long answers with short ones."""
     rows = [
-        [name, *(f"{value:.2f}" for value in (median(found), min(found), max(found)))]
-        for name, found in figures["growth"].items()
+        [name, *(f"{value:.2f}" for value in (median(values), min(values), max(values)))]
+        for name, values in figures["growth"].items()
     ]
     return table(["8,000 chunks against 500, cost per chunk", "median", "least", "most"], rows)
 
@@ -170,10 +170,10 @@ def report(environments: list[dict[str, Any]]) -> str:
         "",
         NOTES,
     ]
-    for found in environments:
-        named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-        figures = found["figures"]
-        parts += ["", f"## openai {found['versions']['openai']}", "", named, "", against_targets(figures)]
+    for environment in environments:
+        named = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+        figures = environment["figures"]
+        parts += ["", f"## openai {environment['versions']['openai']}", "", named, "", against_targets(figures)]
         parts += ["", costs(figures)]
         for part, section in (("crowd", crowds), ("start", starts), ("growth", growth)):
             if part in figures:
@@ -182,13 +182,13 @@ def report(environments: list[dict[str, Any]]) -> str:
 
 
 def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
-    """Draw the cost of a streamed chunk, next to the peers."""
+    """Draw the cost of a streamed chunk, compared with the peers."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    text = {name: median(found) for name, found in figures["text"].items()}
+    text = {name: median(values) for name, values in figures["text"].items()}
     text.pop(FLOOR_LANGCHAIN)
     text.pop(FLOOR_LLAMA_INDEX)
     order = sorted(text, key=lambda name: text[name], reverse=True)
@@ -225,29 +225,33 @@ def main() -> None:
     )
     try:
         port = server.stdout.readline().strip() if server.stdout else ""
-        found = [measured(python, f"http://127.0.0.1:{port}", options) for python in (sys.executable, *chosen.pythons)]
+        environments = [
+            measured(python, f"http://127.0.0.1:{port}", options) for python in (sys.executable, *chosen.pythons)
+        ]
     finally:
         server.terminate()
     if chosen.only:
-        found = [merged(old, new) for old, new in zip(json.loads(FIGURES.read_text()), found, strict=True)]
+        environments = [
+            merged(old, new) for old, new in zip(json.loads(FIGURES.read_text()), environments, strict=True)
+        ]
     # An error in the report must not lose the measurements: `--report` writes the report again.
-    FIGURES.write_text(json.dumps(found), encoding="utf-8")
-    write(found)
+    FIGURES.write_text(json.dumps(environments), encoding="utf-8")
+    write(environments)
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a whole run, with a later part in its place. Raises ValueError when versions differ."""
+    """Return the figures of a whole run, updated with a later part. Raise ValueError if versions differ."""
     if old["versions"] != new["versions"]:
         raise ValueError(f"kept figures belong to {old['versions']}, new ones to {new['versions']}: measure all parts")
     return {**old, "figures": {**old["figures"], **new["figures"]}}
 
 
-def write(found: list[dict[str, Any]]) -> None:
-    """Print and keep the report and its chart."""
-    text = report(found)
+def write(environments: list[dict[str, Any]]) -> None:
+    """Print the report, and write it and its chart to files."""
+    text = report(environments)
     print(text)
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-    chart(found[0]["figures"], found[0]["versions"], HERE / "chunk-cost.png")
+    chart(environments[0]["figures"], environments[0]["versions"], HERE / "chunk-cost.png")
 
 
 if __name__ == "__main__":

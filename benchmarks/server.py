@@ -1,7 +1,7 @@
-"""A gateway that costs next to nothing: it sends bytes that were made beforehand.
+"""Serve a gateway that uses almost no CPU: it sends prepared bytes.
 
 `/<kind>/<chunks>/chat/completions` answers with a stream of that many data chunks; kind is `text`, `reasoning`,
-`tools` or `trickle` (the first chunk at once, the rest when the client hangs up). A request that does not ask
+`tools` or `trickle` (the first chunk at once, the rest after the client hangs up). A request that does not ask
 for a stream gets a body.
 """
 

@@ -1,4 +1,4 @@
-"""A contract for LlamaIndex LLM classes, and the proof that KiloLLM keeps it."""
+"""Define a contract for LlamaIndex LLM classes, and test that KiloLLM fulfils it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The contract's part about answers: the eight endpoints, streams, events and token counts."""
+"""Test answers, as part of the contract: the eight endpoints, streams, events and token counts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .base import CHAT, COMPLETE, ContractBase, collect, each_chat, each_endpoin
 
 
 class AnswerContract(ContractBase):
-    """What every LLM owes."""
+    """The tests that every LLM must pass."""
 
     def test_metadata_costs_no_request(self) -> None:
-        """`metadata` is read many times per call: it asks no network, and leaves room for a prompt."""
+        """`metadata` is read many times per call: it uses no network, and leaves room for a prompt."""
         llm, before = self.make_llm(), self.count_requests()
         metadata = llm.metadata
         assert isinstance(metadata, LLMMetadata)
@@ -40,7 +40,7 @@ class AnswerContract(ContractBase):
         assert self.count_requests() == (before or 0) + 1
 
     def test_sync_and_async_are_alike(self) -> None:
-        """The async twin of an endpoint gives the same responses, chunk for chunk, thoughts included."""
+        """The async version of an endpoint returns the same responses, chunk for chunk, including thoughts."""
         self.need(self.is_deterministic, "determinism")
         for llm in filter(None, (self.make_llm(), self.make_thinking_llm())):
             for endpoint in ("chat", "complete", "stream_chat", "stream_complete"):
@@ -49,7 +49,7 @@ class AnswerContract(ContractBase):
 
     @each_stream
     def test_streams_grow(self, endpoint: str) -> None:
-        """`delta` is the new text, the response's text all of it so far."""
+        """`delta` is the new text, and the response's text is all text so far."""
         text = ""
         responses = self.ask(self.make_llm(), endpoint)
         assert len(responses) > 1
@@ -59,7 +59,7 @@ class AnswerContract(ContractBase):
 
     @each_stream
     def test_streamed_responses_do_not_change_later(self, endpoint: str) -> None:
-        """A response that was yielded keeps its text: consumers store them, and the next one is a new object."""
+        """A yielded response keeps its text, because consumers store responses: the next one is a new object."""
         responses = self.ask(self.make_llm(), endpoint)
         lengths = [len(text_of(response)) for response in responses]
         assert lengths == sorted(lengths)
@@ -70,13 +70,13 @@ class AnswerContract(ContractBase):
 
     @each_chat
     def test_text_is_one_block(self, endpoint: str) -> None:
-        """Consumers join text blocks with newlines, so that an answer of one text has one block."""
+        """An answer of one text has one block, because consumers join text blocks with newlines."""
         for response in self.ask(self.make_llm(), endpoint):
             assert len([b for b in response.message.blocks if b.block_type == "text"]) <= 1
 
     @each_endpoint
     def test_one_event_and_one_span_per_call(self, endpoint: str) -> None:
-        """An endpoint that goes through another traced one would be counted twice."""
+        """An endpoint must not call another traced one, because it would be counted twice."""
         llm = self.make_llm()
         with observe(llm) as seen:
             responses = self.ask(llm, endpoint)
@@ -99,7 +99,7 @@ class AnswerContract(ContractBase):
 
     @each_endpoint
     def test_failures_are_raised(self, endpoint: str) -> None:
-        """A failed call raises, in a stream too: an empty or half answer would pass for a whole one."""
+        """A failed call raises, also in a stream; otherwise an empty or partial answer would look complete."""
         llm = self.make_failing_llm()
         self.need(llm, "failing LLM")
         assert llm is not None
@@ -112,7 +112,7 @@ class AnswerContract(ContractBase):
         assert str(answer)
         assert len(seen.named("End")) == 0
         assert len(seen.ends) == 1
-        shown = "".join(traceback.format_exception(answer)) + repr(answer) + seen.told()
+        shown = "".join(traceback.format_exception(answer)) + repr(answer) + seen.text()
         assert not any(secret in shown for secret in self.secrets())
 
     @each_chat
@@ -129,7 +129,7 @@ class AnswerContract(ContractBase):
         assert [message.model_dump_json() for message in messages] == before
 
     def test_chat_does_not_add_the_system_prompt(self) -> None:
-        """`system_prompt` belongs to `predict` and structured output; `chat` sends what it is given."""
+        """`system_prompt` belongs to `predict` and structured output; `chat` sends only its messages."""
         llm = self.make_llm(system_prompt="Answer in rhymes.")
         with observe(llm) as seen:
             llm.chat(self.user)
@@ -145,7 +145,7 @@ class AnswerContract(ContractBase):
         assert sent is None or sent[0]["content"] == "Answer in rhymes."
 
     def test_thoughts(self) -> None:
-        """Thoughts stream in the response's `thinking_delta`, where agents look, and end in one ThinkingBlock."""
+        """Thoughts stream in the response's `thinking_delta`, which agents read, and end in one ThinkingBlock."""
         llm = self.make_thinking_llm()
         self.need(llm, "thinking LLM")
         assert llm is not None
@@ -157,23 +157,23 @@ class AnswerContract(ContractBase):
             assert thought == (block.content if "stream" in endpoint else "")
             assert block.content not in text_of(responses[-1])
 
-    def test_thoughts_go_back(self) -> None:
-        """What signs a thought goes back unchanged with the next request, also through JSON."""
+    def test_signed_thoughts_are_sent_back(self) -> None:
+        """A thought's signature goes back unchanged with the next request, also through JSON."""
         llm = self.make_thinking_llm()
         self.need(llm, "thinking LLM")
         assert llm is not None
         for endpoint in CHAT:
             answer = self.ask(llm, endpoint)[-1].message
             restored = ChatMessage.model_validate_json(answer.model_dump_json())
-            told = []
+            sent_back = []
             for message in (answer, restored):
                 llm.chat([*self.user, message, ChatMessage(role="user", content="Go on")])
                 sent = self.last_messages()
                 self.need(sent, "view of the request")
-                told.append((sent or [])[1])
-            assert told[0] == told[1]
+                sent_back.append((sent or [])[1])
+            assert sent_back[0] == sent_back[1]
             [block] = [b for b in answer.blocks if b.block_type == "thinking"]
-            assert block.content[:20] in repr(told[0])
+            assert block.content[:20] in repr(sent_back[0])
 
 
 def _seen(response: Any) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What a subclass of the contract says about its LLM, and what the tests observe with."""
+"""Define what a subclass of the contract declares about its LLM, and how the tests observe a call."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class City(BaseModel):
 class ContractBase:
     """The factory, the switches and the hooks; all but the factory have defaults."""
 
-    # Switches: what the LLM can do. A test of something it cannot do is skipped.
+    # Switches: the capabilities of the LLM. The test of an absent capability is skipped.
     has_tools: ClassVar[bool] = True
     has_parallel_tools: ClassVar[bool] = True
     has_structured_output: ClassVar[bool] = True
     has_usage: ClassVar[bool] = True
-    """Whether `raw["usage"]` tells tokens, also at the end of a stream."""
+    """True if `raw["usage"]` contains the tokens, also at the end of a stream."""
     is_deterministic: ClassVar[bool] = False
-    """Whether the same question gets the same chunks, so that sync and async can be compared."""
+    """True if the same question always has the same chunks, so that sync and async can be compared."""
     is_picklable: ClassVar[bool] = True
 
     # Questions, for models that need other words.
-    question: ClassVar[str] = "Tell me about rivers, in one sentence."
+    question: ClassVar[str] = "Tell me about rivers, in one sentence."  # words: keep -- a model receives it
     tool_question: ClassVar[str] = "What is 6 times 7? Call multiply(6, 7)."
     parallel_question: ClassVar[str] = "Call multiply(6, 7) and greet('Ada'), both at once."
     city_question: ClassVar[str] = "The city name is '{name}' and its population is 700000."
@@ -78,27 +78,27 @@ class ContractBase:
         return None
 
     def make_failing_llm(self) -> LLM | None:
-        """Return an LLM whose every call fails, best after the first piece of a stream, or None."""
+        """Return an LLM whose calls all fail, preferably after the first piece of a stream, or None."""
         return None
 
     def make_slow_llm(self) -> LLM | None:
-        """Return an LLM whose streams last long enough to be left, or None."""
+        """Return an LLM whose streams last long enough to be left early, or None."""
         return None
 
     def secrets(self) -> Sequence[str]:
-        """Return the texts that must appear nowhere, such as the API key."""
+        """Return the texts that must not appear anywhere, such as the API key."""
         return ()
 
     def count_requests(self) -> int | None:
-        """Return how many requests the server has seen, or None when it cannot be asked."""
+        """Return how many requests the server has received, or None if that is unknown."""
         return None
 
     def last_messages(self) -> list[dict[str, Any]] | None:
-        """Return the messages of the last request as the server saw them, or None when it cannot be asked."""
+        """Return the messages of the last request that the server received, or None if they are unknown."""
         return None
 
     def was_disconnected(self) -> bool:
-        """Wait until the server has seen a slow LLM's client go, and return whether it has."""
+        """Wait for the client of a slow LLM to disconnect; return True if the server noticed it."""
         raise NotImplementedError
 
     # Helpers.
@@ -121,14 +121,14 @@ class ContractBase:
         """Return all responses of one call with tools."""
         return collect(getattr(llm, endpoint), self.tools, question or self.tool_question, **kwargs)
 
-    def need(self, capability: Any, what: str) -> None:
-        """Skip the test of what the LLM cannot do or the subclass cannot observe."""
+    def need(self, capability: Any, name: str) -> None:
+        """Skip a test if the LLM lacks the capability, or if the subclass cannot observe it."""
         if capability is None or capability is False:
-            pytest.skip(f"no {what}")  # which the subclass says of its LLM
+            pytest.skip(f"no {name}")  # the subclass declares this
 
 
 def collect(method: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
-    """Call a method of any of the four kinds and return all it gives; async ones run in a loop of their own."""
+    """Call a method of any of the four kinds and return all results; async methods run in a new event loop."""
     if not method.__name__.startswith("a"):
         answer = method(*args, **kwargs)
         return list(answer) if "stream" in method.__name__ else [answer]
@@ -185,7 +185,7 @@ class _Callbacks(BaseCallbackHandler):
 
 @dataclass
 class Observed:
-    """What is told of a call: LlamaIndex's events, spans and callbacks, and all logs."""
+    """The records of a call: LlamaIndex's events, spans and callbacks, and all logs."""
 
     events: list[Any] = field(default_factory=list)
     spans: list[str] = field(default_factory=list)
@@ -194,7 +194,7 @@ class Observed:
     logs: list[str] = field(default_factory=list)
 
     def named(self, ending: str) -> list[Any]:
-        """Return the chat and completion events whose class's name ends so."""
+        """Return the chat and completion events of this kind, `Start` or `End`."""
         return [e for e in self.events if type(e).__name__ in (f"LLMChat{ending}Event", f"LLMCompletion{ending}Event")]
 
     def spans_of(self, llm: LLM) -> list[str]:
@@ -202,15 +202,15 @@ class Observed:
         names = (span.partition("-")[0].rpartition(".") for span in self.spans)
         return [method for owner, _, method in names if owner == type(llm).__name__ and method in (*CHAT, *COMPLETE)]
 
-    def told(self) -> str:
-        """Return everything that a tracer or a log could write down, as text."""
+    def text(self) -> str:
+        """Return everything that a tracer or a log could contain, as text."""
         events = [repr(event.model_dump()) for event in self.events]
         return "\n".join([*events, *self.logs, *(json.dumps(p, default=str) for p in (*self.starts, *self.ends))])
 
 
 @contextmanager
 def observe(llm: LLM) -> Iterator[Observed]:
-    """Observe what happens inside the block."""
+    """Record the calls inside the block."""
     seen, dispatcher = Observed(), get_dispatcher()
     events, spans, callbacks = _Events(), SimpleSpanHandler(), _Callbacks()
     before, logs, root = llm.callback_manager, _Logs(), logging.getLogger()

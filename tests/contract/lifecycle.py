@@ -1,4 +1,4 @@
-"""The contract's part about an LLM object's life: loops, copies, secrets, leaving early."""
+"""Test the life of an LLM object, as part of the contract: loops, copies, secrets, leaving early."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import ContractBase, each_endpoint, each_stream, observe, text_of
 
 
 class LifecycleContract(ContractBase):
-    """What an LLM owes to programs that keep it, copy it, save it and stop it."""
+    """The tests for programs that keep an LLM, copy it, save it and stop it."""
 
     def test_it_has_a_name_of_its_own(self) -> None:
         """`class_name` identifies saved LLMs."""
@@ -24,14 +24,14 @@ class LifecycleContract(ContractBase):
         assert llm.class_name() not in {base.class_name() for base in type(llm).__mro__[1:] if issubclass(base, LLM)}
 
     def test_two_event_loops(self) -> None:
-        """An async client does not outlive its event loop: a second `asyncio.run` works, and nothing is left open."""
+        """An async client ends with its event loop: a second `asyncio.run` works, and nothing stays open."""
         llm = self.make_llm()
         for endpoint in ("achat", "astream_chat", "acomplete"):
             assert text_of(self.ask(llm, endpoint)[-1]).strip()
         gc.collect()  # an unclosed socket warns here
 
     def test_loops_side_by_side(self) -> None:
-        """Calls of one loop at the same time do not disturb each other."""
+        """Simultaneous calls in one loop do not disturb each other."""
         llm = self.make_llm()
 
         async def run() -> list[Any]:
@@ -40,7 +40,7 @@ class LifecycleContract(ContractBase):
         assert all(text_of(response).strip() for response in asyncio.run(run()))
 
     def test_copies_work_after_use(self) -> None:
-        """Deep copies are made by frameworks at any time: open connections do not hinder them."""
+        """Frameworks make deep copies at any time, also while connections are open."""
         llm = self.make_llm()
         self.ask(llm, "chat")
         self.ask(llm, "achat")
@@ -54,12 +54,12 @@ class LifecycleContract(ContractBase):
         llm = self.make_llm()
         self.ask(llm, "chat")
         self.ask(llm, "achat")
-        twin = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- made on this line
+        twin = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- this line made it
         assert text_of(self.ask(twin, "chat")[-1]).strip()
         assert text_of(self.ask(twin, "achat")[-1]).strip()
 
-    def test_it_survives_being_saved(self) -> None:
-        """`from_dict(to_dict())` gives an LLM with the same settings, and again the same dict."""
+    def test_it_can_be_saved_and_loaded(self) -> None:
+        """`from_dict(to_dict())` returns an LLM with the same settings and the same dict."""
         llm = self.make_llm(system_prompt="Be brief.")
         saved = llm.to_dict()
         assert saved["class_name"] == llm.class_name()
@@ -69,7 +69,7 @@ class LifecycleContract(ContractBase):
         assert type(llm).from_json(llm.to_json()).metadata == llm.metadata
 
     def test_secrets_are_not_shown(self) -> None:
-        """No key in repr, str, dict or JSON."""
+        """repr, str, dict and JSON contain no key."""
         llm = self.make_llm()
         shown = [repr(llm), str(llm), repr(llm.to_dict()), llm.to_json(), repr(llm.model_dump()), repr(llm.metadata)]
         for secret in self.secrets():
@@ -77,26 +77,26 @@ class LifecycleContract(ContractBase):
 
     @each_endpoint
     def test_secrets_are_not_traced(self, endpoint: str) -> None:
-        """No key in the events, the callbacks' payloads, the logs of any library or the response."""
+        """The events, callback payloads, logs of all libraries and the response contain no key."""
         llm = self.make_llm()
         with observe(llm) as seen:
             responses = self.ask(llm, endpoint)
-        told = seen.told() + repr(responses)
-        assert llm.class_name() in seen.told()
+        shown = seen.text() + repr(responses)
+        assert llm.class_name() in seen.text()
         for secret in self.secrets():
-            assert secret not in told
+            assert secret not in shown
 
     def test_events_leave_the_answer_alone(self) -> None:
-        """Dumping an event, as tracers do, does not change the response that it holds."""
+        """Dumping an event, as tracers do, does not change the response that it contains."""
         llm = self.make_llm()
         with observe(llm) as seen:
             [response] = self.ask(llm, "chat")
         before = repr(response.raw)
-        seen.told()
+        seen.text()
         assert repr(response.raw) == before
 
     def test_it_can_be_the_default(self) -> None:
-        """`Settings.llm` takes it as it is."""
+        """`Settings.llm` accepts it unchanged."""
         llm, before = self.make_llm(), Settings._llm
         try:
             Settings.llm = llm
@@ -127,7 +127,7 @@ class LifecycleContract(ContractBase):
     @each_stream
     @pytest.mark.parametrize("kept", [False, True])
     def test_leaving_a_stream_frees_the_connection(self, endpoint: str, kept: bool) -> None:
-        """Closing a stream stops the server, even while a handler keeps the events of the call (`kept`)."""
+        """Closing a stream stops the server, even if a handler keeps the events of the call (`kept`)."""
         llm = self.make_slow_llm()
         self.need(llm, "slow LLM")
         assert llm is not None

@@ -1,8 +1,8 @@
-"""A contract for LLM classes of LlamaIndex: tests to inherit, in the manner of langchain-tests.
+"""Define a contract for LLM classes of LlamaIndex: tests to inherit, like those of langchain-tests.
 
-LlamaIndex has an interface for LLMs but no tests of it, so each integration tests what its author thought
-of. These tests state what LlamaIndex's engines, agents, callbacks and pipelines rely on. To use them,
-subclass with a factory and say what your model can do:
+LlamaIndex has an interface for LLMs but no tests of it, so each integration has only the tests of its own
+author. These tests check the behaviour that LlamaIndex's engines, agents, callbacks and pipelines rely on.
+To use them, write a subclass with a factory, and declare the capabilities of your model:
 
     class TestMyLLM(LLMContract):
         has_parallel_tools = False
@@ -10,12 +10,12 @@ subclass with a factory and say what your model can do:
         def make_llm(self, **fields):
             return MyLLM(api_key="...", **fields)
 
-The factory is the only duty. The switches (`has_tools`, `has_usage`, ...), the questions and the hooks
+Only the factory is required. The switches (`has_tools`, `has_usage`, ...), the questions and the hooks
 (`make_thinking_llm`, `make_failing_llm`, `make_slow_llm`, `secrets`, `count_requests`, `last_messages`)
-are told in `base.py`, and in `quirks.py` the hook `make_llm_meeting` for oddities of servers. A test whose
-switch is off or whose hook is absent is skipped, and says so. Nothing here knows a particular LLM, server
-or way of recording: the class may ask a live model, a local fake or a cassette. Async endpoints run in
-event loops of their own, so no pytest plugin is needed.
+are described in `base.py`, and the hook `make_llm_meeting` for oddities of servers in `quirks.py`. A test is
+skipped, with a reason, if its switch is off or its hook is absent. Nothing here depends on a particular LLM,
+server or recording: the class may call a live model, a local fake or a cassette. Async endpoints run in new
+event loops, so no pytest plugin is needed.
 """
 
 from __future__ import annotations
@@ -27,4 +27,4 @@ from .tools import ToolContract
 
 
 class LLMContract(AnswerContract, ToolContract, LifecycleContract, QuirkContract):
-    """Everything that LlamaIndex relies on in an LLM."""
+    """All tests of the contract."""

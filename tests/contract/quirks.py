@@ -1,4 +1,4 @@
-"""The contract's part about servers: what OpenAI-like ones really send, and what must come of it."""
+"""Test odd answers, as part of the contract: OpenAI-like servers really send them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALLS = (
     "no index",
     "the same index for all calls",
 )
-BROKEN = ("arguments cut at the output limit", "arguments that are no JSON")
+BROKEN = ("arguments cut at the output limit", "arguments that are not JSON")
 
 failure = pytest.mark.parametrize("situation", FAILURES)
 calls = pytest.mark.parametrize("situation", CALLS)
@@ -34,13 +34,13 @@ broken = pytest.mark.parametrize("situation", BROKEN)
 
 
 class QuirkContract(ContractBase):
-    """What an LLM makes of answers that are not as they should be."""
+    """The tests of odd, failed and malformed answers."""
 
     def make_llm_meeting(self, situation: str) -> Any:
-        """Return an LLM whose server behaves as told, or None.
+        """Return an LLM whose server behaves as `situation` says, or None.
 
-        Situations with calls are two calls, of `multiply` with 6 and 7 and of `greet` with "Ada"; where the
-        arguments are broken, one of `multiply`.
+        In a situation with calls, the server sends two: `multiply` with 6 and 7, and `greet` with "Ada". In one
+        with broken arguments, it sends one call of `multiply`.
         """
         return None
 
@@ -52,34 +52,36 @@ class QuirkContract(ContractBase):
     @failure
     @pytest.mark.parametrize("endpoint", [name for name in CHAT if "stream" in name])
     def test_a_failed_stream_raises(self, situation: str, endpoint: str) -> None:
-        """A stream that fails, in whichever way it says so, is never taken for a whole answer."""
+        """A stream that fails is never accepted as a complete answer, for any form of the failure."""
         llm = self._meeting(situation)
-        with pytest.raises(Exception) as caught:  # noqa: PT011 -- any kind will do
+        with pytest.raises(Exception) as caught:  # noqa: PT011 -- the contract allows any class
             self.ask(llm, endpoint)
         assert str(caught.value)
 
     @calls
     @each_tool_endpoint
     def test_calls_stay_apart(self, situation: str, endpoint: str) -> None:
-        """Two calls are two calls, with whole arguments and ids of their own, however their fragments come."""
+        """Two calls stay two, each with complete arguments and its own id, for any order of their fragments."""
         llm = self._meeting(situation)
         kwargs: dict[str, Any] = {"allow_parallel_tool_calls": True}
         last = self.ask_with_tools(llm, endpoint, self.parallel_question, **kwargs)[-1]
-        found = llm.get_tool_calls_from_response(last)
-        made = sorted((call.tool_name, sorted(call.tool_kwargs.items())) for call in found)
-        assert made == [("greet", [("name", "Ada")]), ("multiply", [("a", 6), ("b", 7)])]
-        assert len({call.tool_id for call in found} - {""}) == 2
+        selections = llm.get_tool_calls_from_response(last)
+        names_and_arguments = sorted((call.tool_name, sorted(call.tool_kwargs.items())) for call in selections)
+        assert names_and_arguments == [("greet", [("name", "Ada")]), ("multiply", [("a", 6), ("b", 7)])]
+        assert len({call.tool_id for call in selections} - {""}) == 2
 
     @broken
     @each_tool_endpoint
-    def test_broken_arguments_do_not_look_whole(self, situation: str, endpoint: str) -> None:
-        """A tool is never run with a part of its arguments, nor with none: reading the call raises, or what
-        it gives fits no tool."""
+    def test_broken_arguments_do_not_look_complete(self, situation: str, endpoint: str) -> None:
+        """A tool never runs with incomplete or missing arguments.
+
+        Reading the call raises, or its arguments do not fit the tool.
+        """
         llm = self._meeting(situation)
         last = collect(getattr(llm, endpoint), self.tools[:1], self.tool_question)[-1]
         try:
-            found = llm.get_tool_calls_from_response(last)
+            selections = llm.get_tool_calls_from_response(last)
         except ValueError:
             return
-        assert [call.tool_name for call in found] == ["multiply"]
-        assert set(found[0].tool_kwargs) - {"a", "b"}
+        assert [call.tool_name for call in selections] == ["multiply"]
+        assert set(selections[0].tool_kwargs) - {"a", "b"}

@@ -1,4 +1,4 @@
-"""An LLM in memory that keeps the contract, and that breaks it where it is told to."""
+"""Define an LLM in memory that fulfils the contract, except for the defects that a test sets."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ THOUGHT = "The user asks about rivers"
 
 
 class Server:
-    """What the scripted LLM has been asked; shared by its copies, as a server would be."""
+    """The requests to the scripted LLM; its copies share them, as they would share a server."""
 
     requests: list[list[dict[str, Any]]] = []  # noqa: RUF012 -- one server for all
 
 
 class ScriptedLLM(FunctionCallingLLM):
-    """Answers by rote; `defects` names what it does wrong."""
+    """An LLM with fixed answers; `defects` names its errors."""
 
     defects: frozenset[str] = Field(default=frozenset(), exclude=True)
     thinks: bool = False
@@ -71,10 +71,10 @@ class ScriptedLLM(FunctionCallingLLM):
         return {"class_name": self.class_name(), **shown}
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        # Earlier versions of LlamaIndex put this into their events.
+        # Earlier versions of LlamaIndex add this to their events.
         return {**super().to_dict(**kwargs), **self.to_payload()}
 
-    # What the model says.
+    # The answers.
 
     def _answer(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> list[Any]:
         """Return the blocks of the whole answer."""
@@ -105,7 +105,7 @@ class ScriptedLLM(FunctionCallingLLM):
         return [*blocks, *(calls or [TextBlock(text="Rivers flow to the sea")])]
 
     def _steps(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Generator[ChatResponse]:
-        """Yield the answer piece by piece; both kinds of stream go through here."""
+        """Yield the answer piece by piece, for sync and async streams."""
         blocks = self._answer(messages, kwargs)
         thoughts = [b for b in blocks if isinstance(b, ThinkingBlock)]
         calls = [b for b in blocks if isinstance(b, ToolCallBlock)]
@@ -227,7 +227,7 @@ class ScriptedLLM(FunctionCallingLLM):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        found = []
+        selections = []
         for block in response.message.blocks:
             if isinstance(block, ToolCallBlock):
                 try:
@@ -236,16 +236,16 @@ class ScriptedLLM(FunctionCallingLLM):
                     if "half arguments raise" in self.defects:
                         raise
                     arguments = {"invalid": block.tool_kwargs} if response.raw else {}
-                found.append(
+                selections.append(
                     ToolSelection(tool_id=block.tool_call_id, tool_name=block.tool_name, tool_kwargs=arguments)
                 )
-        if not found and error_on_no_tool_call:
+        if not selections and error_on_no_tool_call:
             raise ValueError("no call")
-        return found
+        return selections
 
 
 class NamelessLLM(ScriptedLLM):
-    """Forgets to give itself a name."""
+    """An LLM class without its own `class_name`."""
 
 
 def _response(
@@ -257,14 +257,14 @@ def _response(
         extra["tool_calls"] = [
             {"id": c.tool_call_id, "function": {"name": c.tool_name, "arguments": c.tool_kwargs}} for c in calls
         ]
-    told = {"thinking_delta": thought} if thought else {}
+    thinking = {"thinking_delta": thought} if thought else {}
     return ChatResponse(
         message=ChatMessage(
-            role="assistant", blocks=list(blocks), additional_kwargs=extra | (told if where == "message" else {})
+            role="assistant", blocks=list(blocks), additional_kwargs=extra | (thinking if where == "message" else {})
         ),
         delta=delta,
         raw={"usage": USAGE} if usage else {},
-        additional_kwargs=told if where == "response" else {},
+        additional_kwargs=thinking if where == "response" else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""The contract can be kept without Kilo, and each of its tests that matters fails where an LLM breaks it."""
+"""Test the contract itself: an LLM other than Kilo's can fulfil it, and its tests find defects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scripted import KEY, NamelessLLM, ScriptedLLM, Server
 
 
 class TestScriptedLLM(LLMContract):
-    """An LLM that keeps the contract, but for what LlamaIndex's own structured methods get wrong."""
+    """The scripted LLM fulfils the contract, except where LlamaIndex's structured methods have defects."""
 
     is_deterministic = True
     has_structured_output = False
@@ -44,7 +44,7 @@ class TestScriptedLLM(LLMContract):
         return Server.requests[-1]
 
 
-def test_the_contract_knows_no_llm() -> None:
+def test_the_contract_names_no_llm() -> None:
     files = [Path(inspect.getfile(base)) for base in LLMContract.__mro__[:-1]]
     assert len(set(files)) == 6
     for file in files:
@@ -66,13 +66,13 @@ DEFECTS = [
     ("messages changed", "test_messages_are_not_changed", ("achat",)),
     ("system prompt in chat", "test_chat_does_not_add_the_system_prompt", ()),
     ("thoughts on the message", "test_thoughts", ()),
-    ("thoughts lost", "test_thoughts_go_back", ()),
+    ("thoughts lost", "test_signed_thoughts_are_sent_back", ()),
     ("nameless calls", "test_calls_can_be_read_from_every_chunk", ("stream_chat_with_tools",)),
     ("half arguments raise", "test_calls_can_be_read_from_every_chunk", ("astream_chat_with_tools",)),
     ("second call lost", "test_parallel_calls", ("chat_with_tools",)),
     ("parallel calls kept", "test_one_call_when_parallel_ones_are_not_allowed", ("stream_chat_with_tools",)),
     ("demand ignored", "test_a_tool_can_be_demanded", ("achat_with_tools",)),
-    ("choice without tools", "test_no_tools_are_no_error", ({"tool_required": True},)),
+    ("choice without tools", "test_an_empty_list_of_tools_is_a_plain_chat", ({"tool_required": True},)),
     ("history extended", "test_the_history_is_not_changed", ("chat_with_tools",)),
     ("bound to a loop", "test_two_event_loops", ()),
     ("client kept", "test_copies_work_after_use", ()),
@@ -88,7 +88,7 @@ def test_a_defect_is_found(defect: str, name: str, arguments: tuple[Any, ...]) -
     contract = TestScriptedLLM()
     getattr(contract, name)(*arguments)
     contract.defects = frozenset({defect})
-    with pytest.raises(Exception):  # noqa: B017, PT011 -- an assertion, or what the defect itself raises
+    with pytest.raises(Exception):  # noqa: B017, PT011 -- an assertion, or the defect's own exception
         getattr(contract, name)(*arguments)
 
 
@@ -100,8 +100,8 @@ def test_a_class_without_a_name_is_found() -> None:
 
 
 @pytest.mark.parametrize("situation", [*FAILURES, *CALLS, *BROKEN])
-def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
-    """An LLM that takes what comes: a failed stream is an answer, one call is all, half arguments are none."""
+def test_a_misread_answer_is_found(situation: str) -> None:
+    """A gullible LLM fails: it accepts a failed stream as an answer, loses a call, and drops partial arguments."""
     name = "test_a_failed_stream_raises"
 
     class Gullible(TestScriptedLLM):
@@ -111,14 +111,14 @@ def test_a_server_that_is_not_understood_is_found(situation: str) -> None:
     contract = Gullible()
     endpoint = "astream_chat"
     if situation not in FAILURES:
-        name = "test_calls_stay_apart" if situation in CALLS else "test_broken_arguments_do_not_look_whole"
+        name = "test_calls_stay_apart" if situation in CALLS else "test_broken_arguments_do_not_look_complete"
         endpoint = "stream_chat_with_tools"
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         getattr(contract, name)(situation, endpoint)
 
 
-def test_what_llama_index_itself_gets_wrong_is_found() -> None:
-    """Its async structured prediction forgets the system prompt, which an LLM class has to mend."""
+def test_a_defect_of_llama_index_is_found() -> None:
+    """Its async structured prediction omits the system prompt, so an LLM class must add it."""
 
     class Structured(TestScriptedLLM):
         has_structured_output = True
@@ -130,7 +130,7 @@ def test_what_llama_index_itself_gets_wrong_is_found() -> None:
 
 
 def test_a_stream_that_is_not_closed_is_found() -> None:
-    """LlamaIndex's decorators leave the wrapped stream open while somebody keeps the exception."""
+    """LlamaIndex's decorators leave the wrapped stream open while a caller keeps the exception."""
     closed: list[bool] = []
 
     class Slow(ScriptedLLM):

@@ -1,4 +1,4 @@
-"""KiloLLM keeps the contract, with a tool and with the model's own JSON mode."""
+"""Test that KiloLLM fulfils the contract, with a tool and with the model's own JSON mode."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ SCENARIOS = {
     "no index": "tool-no-index",
     "the same index for all calls": "parallel-same-index",
     "arguments cut at the output limit": "tool-args-truncated",
-    "arguments that are no JSON": "tool-args-invalid",
+    "arguments that are not JSON": "tool-args-invalid",
 }
 
 

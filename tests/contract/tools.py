@@ -1,4 +1,4 @@
-"""The contract's part about tools and structured output."""
+"""Test tools and structured output, as part of the contract."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .base import City, ContractBase, collect, each_predict, each_tool_endpoint,
 
 
 class ToolContract(ContractBase):
-    """What an LLM owes that calls functions."""
+    """The tests that an LLM with function calling must pass."""
 
     def calls(self, llm: Any, response: Any) -> list[tuple[str, dict[str, Any]]]:
         """Return names and arguments of a response's calls."""
-        found = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
-        return [(call.tool_name, call.tool_kwargs) for call in found]
+        selections = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        return [(call.tool_name, call.tool_kwargs) for call in selections]
 
     @each_tool_endpoint
     def test_a_tool_is_called(self, endpoint: str) -> None:
-        """The last response carries the call, with an id, and as a block and a plain dict alike."""
+        """The last response contains the call with an id, both as a block and as a plain dict."""
         self.need(self.has_tools, "tools")
         llm: Any = self.make_llm()
         last = self.ask_with_tools(llm, endpoint)[-1]
@@ -36,7 +36,7 @@ class ToolContract(ContractBase):
 
     @each_tool_endpoint
     def test_one_event_and_one_span_per_call_with_tools(self, endpoint: str) -> None:
-        """Tools change nothing about how often a call is told."""
+        """A call with tools has one event and one span too."""
         self.need(self.has_tools, "tools")
         llm = self.make_llm()
         with observe(llm) as seen:
@@ -47,7 +47,7 @@ class ToolContract(ContractBase):
 
     @pytest.mark.parametrize("endpoint", ["stream_chat_with_tools", "astream_chat_with_tools"])
     def test_calls_can_be_read_from_every_chunk(self, endpoint: str) -> None:
-        """Agents read the calls of each chunk: half arguments raise nothing, and no call lacks a name."""
+        """Agents read the calls of each chunk: partial arguments do not raise, and each call has a name."""
         self.need(self.has_tools, "tools")
         llm = self.make_llm()
         seen = [self.calls(llm, response) for response in self.ask_with_tools(llm, endpoint)]
@@ -56,7 +56,7 @@ class ToolContract(ContractBase):
 
     @each_tool_endpoint
     def test_parallel_calls(self, endpoint: str) -> None:
-        """Several calls of one answer stay apart, each with an id of its own."""
+        """Several calls of one answer stay apart, each with its own id."""
         self.need(self.has_parallel_tools, "parallel calls")
         llm: Any = self.make_llm()
         last = self.ask_with_tools(llm, endpoint, self.parallel_question, allow_parallel_tool_calls=True)[-1]
@@ -66,7 +66,7 @@ class ToolContract(ContractBase):
 
     @each_tool_endpoint
     def test_one_call_when_parallel_ones_are_not_allowed(self, endpoint: str) -> None:
-        """`allow_parallel_tool_calls=False` holds whatever the model does, in streams and in both forms."""
+        """`allow_parallel_tool_calls=False` returns one call even if the model sends two, also in streams."""
         self.need(self.has_parallel_tools, "parallel calls")
         llm = self.make_llm()
         for response in self.ask_with_tools(llm, endpoint, self.parallel_question, allow_parallel_tool_calls=False):
@@ -76,25 +76,25 @@ class ToolContract(ContractBase):
 
     @each_tool_endpoint
     def test_a_tool_can_be_demanded(self, endpoint: str) -> None:
-        """`tool_required` makes the model call something, though the question needs no tool."""
+        """`tool_required` makes the model call a tool, even if the question needs none."""
         self.need(self.has_tools, "tools")
         llm = self.make_llm()
         assert self.calls(llm, self.ask_with_tools(llm, endpoint, self.question, tool_required=True)[-1])
 
     @pytest.mark.parametrize("arguments", [{}, {"tool_required": True}, {"tool_choice": "auto"}])
-    def test_no_tools_are_no_error(self, arguments: dict[str, Any]) -> None:
-        """Agents pass an empty list, sometimes with a tool choice: that is a plain chat."""
+    def test_an_empty_list_of_tools_is_a_plain_chat(self, arguments: dict[str, Any]) -> None:
+        """Agents pass an empty list, sometimes with a tool choice; the call is then a plain chat."""
         self.need(self.has_tools, "tools")
         llm: Any = self.make_llm()
         response = llm.chat_with_tools([], self.question, **arguments)
         assert text_of(response).strip()
         assert self.calls(llm, response) == []
 
-    def test_no_call_is_an_error_unless_told_otherwise(self) -> None:
+    def test_no_call_is_an_error_by_default(self) -> None:
         """`get_tool_calls_from_response` raises by default when there is no call."""
         self.need(self.has_tools, "tools")
         llm: Any = self.make_llm()
-        with pytest.raises(ValueError):  # noqa: PT011 -- the text is the class's own
+        with pytest.raises(ValueError):  # noqa: PT011 -- each class has its own text
             llm.get_tool_calls_from_response(llm.chat(self.user))
 
     @each_tool_endpoint
@@ -107,8 +107,8 @@ class ToolContract(ContractBase):
         assert [message.model_dump_json() for message in history] == before
 
     @each_tool_endpoint
-    def test_a_tools_result_is_answered_after_json(self, endpoint: str) -> None:
-        """A turn with calls survives JSON, as stores of conversations need it, and goes back as it was."""
+    def test_a_turn_with_calls_survives_json(self, endpoint: str) -> None:
+        """A turn with calls survives JSON, which conversation stores use, and goes back unchanged."""
         self.need(self.has_tools, "tools")
         llm: Any = self.make_llm()
         turn = self.ask_with_tools(llm, endpoint)[-1].message
@@ -139,8 +139,8 @@ class ToolContract(ContractBase):
         assert str(output).strip()
 
     @each_predict
-    def test_an_object(self, endpoint: str) -> None:
-        """Structured prediction gives the object asked for, at the end of a stream too."""
+    def test_an_object_is_returned(self, endpoint: str) -> None:
+        """Structured prediction returns the requested object, also at the end of a stream."""
         self.need(self.has_structured_output, "structured output")
         objects = collect(getattr(self.make_llm(), endpoint), City, PromptTemplate(self.city_question), name="Oslo")
         assert objects[-1] == City(name="Oslo", population=700000)
@@ -158,26 +158,26 @@ class ToolContract(ContractBase):
 
     @pytest.mark.parametrize("endpoint", ["stream_structured_predict", "astream_structured_predict"])
     def test_partial_objects_grow(self, endpoint: str) -> None:
-        """What a partial object has told, no later one takes back."""
+        """A field that is set in a partial object stays set in later ones."""
         self.need(self.has_structured_output, "structured output")
         objects = collect(getattr(self.make_llm(), endpoint), City, PromptTemplate(self.city_question), name="Oslo")
-        told: dict[str, Any] = {}
+        before: dict[str, Any] = {}
         for item in objects:
             now = {name: value for name, value in item.model_dump().items() if value is not None}
-            assert told.keys() <= now.keys()
-            told = now
+            assert before.keys() <= now.keys()
+            before = now
 
     @each_predict
-    def test_no_object_is_an_error(self, endpoint: str) -> None:
-        """A failed call gives no half-filled object."""
+    def test_a_failed_call_returns_no_object(self, endpoint: str) -> None:
+        """A failed call raises, and does not return a partial object."""
         self.need(self.has_structured_output, "structured output")
         llm = self.make_failing_llm()
         self.need(llm, "failing LLM")
-        with pytest.raises(Exception) as caught:  # noqa: PT011, B017, RUF100 -- any kind will do
+        with pytest.raises(Exception) as caught:  # noqa: PT011, B017, RUF100 -- the contract allows any class
             collect(getattr(llm, endpoint), City, PromptTemplate(self.city_question), name="Oslo")
         assert str(caught.value)
 
-    def test_a_structured_llm(self) -> None:
+    def test_a_structured_llm_answers_with_json(self) -> None:
         """`as_structured_llm` answers with the object's JSON, the object itself in `raw`."""
         self.need(self.has_structured_output, "structured output")
         structured = self.make_llm().as_structured_llm(City)

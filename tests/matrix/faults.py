@@ -1,4 +1,4 @@
-"""The faults: what goes wrong, how it is played, and what a caller is owed."""
+"""Describe the faults: how a test causes each one, and which result the caller must get."""
 
 import shutil
 import ssl
@@ -25,7 +25,7 @@ from kilo_gateway.sandbox import Sandbox
 from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, Say, chunked, listen, server
 
 PATIENT = {"timeout": 20.0, "stream_idle_timeout": 20.0}
-"""For the next call, which must not fail because the machine is busy."""
+"""Limits for the call after a fault, which must not fail because the machine is busy."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a fault waits; `fields` are the model's, `heal` makes the next call of the same instance possible."""
+    """The address of a fault. `fields` are set on the model; `heal` lets its next call succeed."""
 
     base_url: str
     fields: dict[str, Any] = field(default_factory=dict)
     heal: Callable[[Any], dict[str, Any]] = lambda llm: {}
     seen: Callable[[], bool] = lambda: True
-    """Whether the other side has seen what it must, and nothing else."""
+    """Returns True if the other side has received the expected requests, and nothing else."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`error` None means that the call succeeds; `whole` is the error of a call that is not streamed."""
+    """One fault. If `error` is None, the call succeeds; `whole` is the error of a call that is not streamed."""
 
     name: str
     play: Callable[[Stage], AbstractContextManager[Place]]
@@ -57,14 +57,14 @@ class Fault:
     partial: str = ""
     whole: type[KiloError] | None = None
     text: str = ""
-    """How a successful answer begins."""
+    """The beginning of a successful answer."""
     attributes: dict[str, Any] = field(default_factory=dict)
 
     def expected(self, *, streamed: bool) -> type[KiloError] | None:
         return self.error if streamed else self.whole or self.error
 
 
-# Played by a plain socket.
+# A plain socket causes these faults.
 def _socket(*answers: bytes | Say, **fields: Any) -> Callable[[Stage], AbstractContextManager[Place]]:
     @contextmanager
     def play(stage: Stage) -> Iterator[Place]:
@@ -90,7 +90,7 @@ def _no_such_host(stage: Stage) -> Iterator[Place]:
         llm.base_url = url
         return {}
 
-    # More than 255 characters are no host name: the resolver says so without asking the network.
+    # A host name has at most 255 characters: the resolver rejects a longer one without a request to the network.
     with server(GOOD) as (url, _):
         yield Place(f"http://{'nowhere.' * 40}invalid/api/gateway", heal=heal)
 
@@ -121,13 +121,13 @@ def _untrusted(stage: Stage) -> Iterator[Place]:
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
     if (openssl := shutil.which("openssl")) is None:
-        pytest.skip("the openssl program, which makes the certificate, is not installed")  # a tool of the system
+        pytest.skip("the openssl program, which makes the certificate, is not installed")  # pip cannot install it
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     if not certificate.exists():
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        who = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
         files = ["-out", str(certificate), "-keyout", str(key)]
-        subprocess.run([openssl, "req", "-x509", *kind, *who, *files], check=True, capture_output=True)
+        subprocess.run([openssl, "req", "-x509", *kind, *subject, *files], check=True, capture_output=True)
     return certificate, key
 
 
@@ -178,7 +178,7 @@ def _page(status: str, headers: str = "", body: bytes = b'{"error": {"message": 
     return head.encode() + body
 
 
-# Played by the sandbox.
+# The sandbox causes these faults.
 def _sandbox(model: str, **fields: Any) -> Callable[[Stage], AbstractContextManager[Place]]:
     @contextmanager
     def play(stage: Stage) -> Iterator[Place]:
@@ -193,7 +193,7 @@ _LOST = "connection to the gateway failed|connection broke"
 _BROKE = "before the answer was complete|connection to the gateway failed"
 _HASTY = {"timeout": 0.5, "stream_idle_timeout": 0.5}
 _LATE = r"sent nothing within 0.5 seconds|sent no data for 0.5 seconds"
-# Where nothing at all is sent, no machine is too slow for it.
+# If the server sends nothing at all, even a slow machine cannot miss a deadline, so this limit may be short.
 _AT_ONCE = {"timeout": 0.1, "stream_idle_timeout": 0.1}
 _NOTHING = r"sent nothing within 0.1 seconds|sent no data for 0.1 seconds"
 _GZIP = HEAD.replace(b"transfer", b"content-encoding: gzip\r\ntransfer")
@@ -237,7 +237,7 @@ FAULTS = [
         "whole",
         KiloConnectionError,
     ),
-    Fault("no HTTP at all", _socket(b"SSH-2.0-OpenSSH_9.6\r\n"), KiloConnectionError, _LOST),
+    Fault("not HTTP", _socket(b"SSH-2.0-OpenSSH_9.6\r\n"), KiloConnectionError, _LOST),
     Fault(
         "spoiled gzip",
         _socket(_GZIP + chunked(b"not gzip") + b"0\r\n\r\n"),
@@ -246,7 +246,7 @@ FAULTS = [
     ),
     Fault("silence before the headers", _socket(Say(end="hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
     Fault("silence after the headers", _socket(Say(HEAD, "hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
-    Fault("a whole answer without usage", _socket(HEAD + chunked(TEXT, FINISH, DONE) + b"0\r\n\r\n"), text="whole"),
+    Fault("a complete answer without usage", _socket(HEAD + chunked(TEXT, FINISH, DONE) + b"0\r\n\r\n"), text="whole"),
     *(
         Fault(f"redirect {status}", _redirect(status), KiloStatusError, "moved to http.*: set base_url")
         for status in (302, 307)
@@ -292,5 +292,5 @@ FAULTS = [
         "sandbox/drop.*",
         KiloConnectionError,
     ),
-    Fault("a frame that is no JSON", _sandbox("bad-json-frame"), KiloResponseError, "cannot be used", "sandbox/bad.*"),
+    Fault("a frame that is not JSON", _sandbox("bad-json-frame"), KiloResponseError, "cannot be used", "sandbox/bad.*"),
 ]

@@ -1,7 +1,7 @@
 """A long run under mixed faults: `make soak` (10 minutes; `make soak SECONDS=30` for less).
 
-Fifty streams at a time, of both classes, from a sandbox in a process of its own. Prints what was asked, how it ended,
-and what this process held when it had warmed up and at the end.
+Read fifty streams at a time, of both classes, from a sandbox in another process. Print the number of requests, how they
+ended, and the sockets, tasks, threads and memory of this process after the warm-up and at the end.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Soak:
 
     def __init__(self, base_url: str) -> None:
         self.ends: Counter[str] = Counter()
-        made: dict[str, Any] = {"base_url": base_url, "max_retries": 0}
-        self.models = [ChatKilo(**made), KiloLLM(**made)]
+        account: dict[str, Any] = {"base_url": base_url, "max_retries": 0}
+        self.models = [ChatKilo(**account), KiloLLM(**account)]
         self.random = random.Random(SEED)
 
     async def run(self, seconds: float) -> None:
-        """Keep fifty streams going for that long."""
+        """Keep fifty streams going for this time."""
         deadline = time.monotonic() + seconds
         await asyncio.gather(*(self._worker(deadline) for _ in range(STREAMS)))
 
@@ -98,13 +98,13 @@ async def _opened(llm: Any, model: str, call: dict[str, Any]) -> Any:
 
 
 def held() -> str:
-    """Return what this process holds: sockets, tasks beside this one, threads, memory."""
+    """Return the sockets, other tasks, threads and memory of this process."""
     gc.collect()
     sockets = 0
     for name in os.listdir("/proc/self/fd"):
         try:
             sockets += S_ISSOCK(os.stat(f"/proc/self/fd/{name}").st_mode)
-        except FileNotFoundError:  # the listing's own
+        except FileNotFoundError:  # the descriptor of this listing, already closed
             continue
     memory = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
     megabytes = int(memory[1]) // 1024 if memory else 0
@@ -115,7 +115,7 @@ def held() -> str:
 async def _soak(base_url: str, seconds: float) -> bool:
     soak = Soak(base_url)
     await soak.run(WARM_UP_SECONDS)
-    await asyncio.sleep(1)  # the tasks that close dropped generators come to their end
+    await asyncio.sleep(1)  # lets the tasks finish that close dropped generators
     before = held()
     soak.ends.clear()
     began = time.monotonic()
@@ -136,9 +136,9 @@ def _say(*lines: str) -> None:
 
 
 def main() -> int:
-    """Run for the seconds of the command line; the exit status tells whether every request ended as it must."""
+    """Run for the seconds of the command line; return 0 if every request ended as expected."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
-    warnings.simplefilter("ignore", KiloDataPolicyWarning)  # the notices have tests of their own
+    warnings.simplefilter("ignore", KiloDataPolicyWarning)  # other tests check the notices
     command = [sys.executable, "-u", "-m", "kilo_gateway.sandbox", "--port", "0", "--delay", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox:
         try:

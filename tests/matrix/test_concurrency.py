@@ -1,4 +1,4 @@
-"""One instance used by many at once, streams left early in every way, other loops, forks."""
+"""Test one instance in many threads and tasks, streams that are left early, two event loops, and forks."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ from tests.support.ways import WAYS, acollect, both, collect, messages, text_of
 
 STREAMS = 500
 PATIENCE = 20.0
-"""Seconds after which a connection that nobody reads counts as kept; it is free at once."""
+"""Seconds to wait until a left connection is closed; normally it is closed at once."""
 
 
 def stream(llm: Any, text: str = "hi", **call: Any) -> Any:
@@ -81,8 +81,8 @@ def test_five_hundred_streams_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
         return text_of(items), f"number {number}!"
 
     async def all_of_them() -> None:
-        for told, asked in await asyncio.gather(*(read(number) for number in range(STREAMS))):
-            assert told.endswith(asked)
+        for answer, asked in await asyncio.gather(*(read(number) for number in range(STREAMS))):
+            assert answer.endswith(asked)
         assert other_tasks() == set()
 
     asyncio.run(all_of_them())
@@ -96,7 +96,7 @@ def _break(llm: Any) -> None:
 
 
 def _raise(llm: Any) -> None:
-    with suppress(ZeroDivisionError):  # raised here on purpose, to leave the stream by it
+    with suppress(ZeroDivisionError):  # leaves the stream
         for _ in stream(llm):
             raise ZeroDivisionError
 
@@ -130,7 +130,7 @@ async def _abreak(llm: Any, gateway: Sandbox) -> None:
 
 
 async def _araise(llm: Any, gateway: Sandbox) -> None:
-    with suppress(ZeroDivisionError):  # raised here on purpose, to leave the stream by it
+    with suppress(ZeroDivisionError):  # leaves the stream
         async for _ in await astream(llm):
             raise ZeroDivisionError
 
@@ -150,13 +150,13 @@ async def _cancel(llm: Any, gateway: Sandbox) -> None:
 
 
 async def _timeout(llm: Any, gateway: Sandbox) -> None:
-    with pytest.raises(TimeoutError):  # noqa: PT012 -- the deadline is set when the first piece has come
+    with pytest.raises(TimeoutError):  # noqa: PT012 -- the deadline is set after the first piece
         async with asyncio.timeout(None) as limit:
             async for _ in await astream(llm):
                 limit.reschedule(asyncio.get_running_loop().time())
 
 
-async def _cancel_a_whole_answer(llm: Any, gateway: Sandbox) -> None:
+async def _cancel_invoke(llm: Any, gateway: Sandbox) -> None:
     ask = WAYS["langchain ainvoke" if isinstance(llm, ChatKilo) else "llama_index achat"][1]
     task = asyncio.create_task(_once(ask, llm))
     await asyncio.to_thread(gateway.wait_for, lambda record: True)
@@ -171,7 +171,7 @@ ALEAVING = {
     "aclose": _aclose,
     "cancel": _cancel,
     "timeout": _timeout,
-    "cancel of a whole answer": _cancel_a_whole_answer,
+    "cancel of an invoke": _cancel_invoke,
 }
 
 
@@ -182,7 +182,7 @@ def test_left_early_async(kilo_sandbox: Sandbox, llm: Any, leave: str) -> None:
 
     async def run() -> None:
         await ALEAVING[leave](llm, kilo_sandbox)
-        # A stream that is only dropped is closed by the loop's own hook, in a task of its own.
+        # If a stream is only dropped, the event loop closes it in another task.
         await asyncio.gather(*other_tasks())
         assert await asyncio.to_thread(freed, kilo_sandbox)
         assert open_to(kilo_sandbox.base_url) <= before
@@ -194,8 +194,8 @@ def test_left_early_async(kilo_sandbox: Sandbox, llm: Any, leave: str) -> None:
 
 
 @both
-def test_an_open_stream_is_seen(kilo_sandbox: Sandbox, llm: Any) -> None:
-    """Guards the counts above: each must be able to fail."""
+def test_an_open_stream_is_counted(kilo_sandbox: Sandbox, llm: Any) -> None:
+    """Check that the counts above can fail."""
     before = open_to(kilo_sandbox.base_url)
     held = [stream(llm) for _ in range(before + 1)]
     for items in held:
@@ -221,17 +221,17 @@ def test_streams_in_two_loops_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
 
 @both
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the case that is tested
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the test forks on purpose
 def test_a_fork_in_the_middle_of_a_stream(kilo_sandbox: Sandbox, cls: Any) -> None:
-    """The child asks with connections of its own, and the parent's stream goes on."""
+    """The child opens its own connections, and the parent's stream continues."""
     llm = cls(model="sandbox/slow-drip", base_url=kilo_sandbox.base_url)
     items = stream(llm)
     first = next(items)
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        told = text_of(list(stream(llm, model="sandbox/echo"))) + asyncio.run(_again(llm))
-        os._exit(0 if told.count("echo") == 2 else 1)
+        answers = text_of(list(stream(llm, model="sandbox/echo"))) + asyncio.run(_again(llm))
+        os._exit(0 if answers.count("echo") == 2 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert text_of([first, *items]).endswith("hi")
 

@@ -1,4 +1,4 @@
-"""Every fault of the table through both classes, sync and async, streamed and not."""
+"""Test every fault of `faults.py` in both classes, sync and async, streamed and not."""
 
 import asyncio
 import re
@@ -45,12 +45,12 @@ async def _suffer(fault: Fault, place: Place, way: str) -> None:
     else:
         with pytest.raises(error, match=fault.says) as caught:
             await ask(llm)
-        told = caught.value.partial_text
-        assert re.fullmatch(fault.partial, told, re.DOTALL) or (not told and way not in STREAMED)
+        partial = caught.value.partial_text
+        assert re.fullmatch(fault.partial, partial, re.DOTALL) or (not partial and way not in STREAMED)
         assert not {"hush", "s3cr3t"} & set(re.split(r"\W", repr(caught.value)))
         assert {name: getattr(caught.value, name) for name in fault.attributes} == fault.attributes
         del caught
-    # The limits that brought the fault about are too short for a busy machine.
+    # The limits that caused the fault are too short for a busy machine.
     assert await ask(llm, **{**PATIENT, **place.heal(llm)})
     if ":" in place.base_url.partition("//")[2]:
         assert open_to(llm.base_url) <= idle
@@ -59,7 +59,7 @@ async def _suffer(fault: Fault, place: Place, way: str) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_a_hundred_thousand_tiny_frames(kilo_sandbox: Sandbox, asynchronous: bool) -> None:
-    """In the core, where the frames are decoded; what a framework makes of each is its own time."""
+    """The core decodes the frames. The frameworks are not tested here, because they need more time for each frame."""
     settings = GatewaySettings(model="sandbox/many-frames", base_url=kilo_sandbox.base_url)
     request = settings.prepare("hi", stream=True)
 

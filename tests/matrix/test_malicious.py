@@ -1,6 +1,6 @@
-"""Answers made to hurt: bounded in time and memory, with one outcome that both classes agree on.
+"""Test malicious answers: time and memory stay bounded, and both classes have the same outcome.
 
-The outcomes are those of tests/matrix/README.md.
+tests/matrix/README.md lists the outcomes.
 """
 
 import json
@@ -44,12 +44,12 @@ def outcome(way: str, account: dict[str, Any]) -> Whole:
         return message.text, calls + [(call["name"], BROKEN) for call in message.invalid_tool_calls]
     llm = KiloLLM(**account)
     response = collect(getattr(llm, method)(messages()))[-1]
-    made = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
-    told = [(call.tool_name, BROKEN if "invalid_arguments" in call.tool_kwargs else call.tool_kwargs) for call in made]
-    return response.message.content or "", told
+    selections = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    calls = [(c.tool_name, BROKEN if "invalid_arguments" in c.tool_kwargs else c.tool_kwargs) for c in selections]
+    return response.message.content or "", calls
 
 
-# What an attack is decoded by does not depend on how the caller waits.
+# Sync and async calls share the decoder, so the sync ways are enough.
 SYNC = [way for way in WAYS if not way.split()[1].startswith("a")]
 FINISH = b'{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}'
 ATTACKS: dict[str, tuple[bytes, Outcome]] = {
@@ -58,13 +58,13 @@ ATTACKS: dict[str, tuple[bytes, Outcome]] = {
     "duplicate keys": (answer('{"a": 1, "a": 2}'), ("", [("f", {"a": 2})])),
     "NaN in arguments": (answer('{"a": NaN}'), ("", [("f", BROKEN)])),
     "Infinity in arguments": (answer('{"a": -Infinity}'), ("", [("f", BROKEN)])),
-    "a number that no float holds in arguments": (answer('{"a": 1e999}'), ("", [("f", BROKEN)])),
+    "a number too large for a float in arguments": (answer('{"a": 1e999}'), ("", [("f", BROKEN)])),
     "an integer of 4,000 digits in arguments": (
         answer('{"a": ' + "9" * 4_000 + "}"),
         ("", [("f", {"a": int("9" * 4_000)})]),
     ),
-    "arguments that only open": (answer("{" * 1_000), ("", [("f", BROKEN)])),
-    "an index that no float holds": (wire(b'{"choices": [{"index": 1e400}]}'), KiloError),
+    "arguments of opening braces only": (answer("{" * 1_000), ("", [("f", BROKEN)])),
+    "an index too large for a float": (wire(b'{"choices": [{"index": 1e400}]}'), KiloError),
     "NaN in the usage": (
         wire(FINISH, b'{"choices": [], "usage": {"prompt_tokens": NaN, "completion_tokens": Infinity, "cost": NaN}}'),
         ("", []),
@@ -75,7 +75,7 @@ ATTACKS: dict[str, tuple[bytes, Outcome]] = {
         wire(FINISH, b'{"choices": [], "usage": {"prompt_tokens": ' + b"9" * 4_000 + b"}}"),
         ("", []),
     ),
-    "a tool that nobody offered": (answer("{}", name="rm -rf /"), ("", [("rm -rf /", {})])),
+    "an unknown tool": (answer("{}", name="rm -rf /"), ("", [("rm -rf /", {})])),
     "a thousand calls at once": (answer('{"a": 1}', times=1_000), ("", [("f", {"a": 1})] * 1_000)),
 }
 

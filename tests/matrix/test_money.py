@@ -1,6 +1,6 @@
-"""2,000 calls of all kinds against a gateway that bills each request: a budget never counts less than was billed.
+"""Test 2,000 calls of all kinds with a gateway that bills each request: a budget never counts less than the bill.
 
-The calls are random; `MONEY_SEED` repeats a run, and the seed of each run is printed.
+The calls are random. Each run prints its seed; set `MONEY_SEED` to it to repeat the run.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class Spec:
     call: dict[str, Any] = field(default_factory=dict)
     account: dict[str, Any] = field(default_factory=dict)
     read: int | None = None
-    """Pieces to read of a stream; None: all of them."""
+    """Pieces of a stream to read; None reads all."""
     cancel: int | None = None
-    """Turns of the event loop after which an async call is cancelled."""
+    """Iterations of the event loop after which an async call is cancelled."""
 
 
 class Calls:
-    """Makes random calls."""
+    """Make random calls."""
 
     def __init__(self, gateway: BillingGateway, seed: int) -> None:
         self._random = random.Random(seed)
@@ -77,7 +77,7 @@ class Calls:
         self._account = {"base_url": gateway.base_url, "api_key": KEY}
 
     def __call__(self, *, asynchronous: bool = False, model: str | None = None, patient: bool = False) -> Spec:
-        """Return a call; a `patient` one does not lose a second over a fault."""
+        """Return a call; a `patient` one has no fault that takes a second."""
         pick = self._random
         kind = pick.choices(["langchain", "llama_index", "embeddings", "llama_embeddings"], [45, 40, 10, 5])[0]
         chat = not kind.endswith("embeddings")
@@ -136,7 +136,7 @@ class Calls:
 
 
 def send(spec: Spec, budget: KiloBudget) -> bool:
-    """Make a sync call; return whether the budget let it pass."""
+    """Make a sync call; return True if the budget allowed it."""
     plan = {"plan": spec.plan}
     try:
         if spec.kind == "langchain":
@@ -173,7 +173,7 @@ def _read(stream: Any, pieces: int | None) -> None:
 
 
 async def asend(spec: Spec, budget: KiloBudget) -> bool:
-    """Make an async call, and cancel it where that is the plan; return whether the budget let it pass."""
+    """Make an async call, and cancel it if the spec says so; return True if the budget allowed it."""
     task = asyncio.ensure_future(_asend(spec, budget))
     if spec.cancel is not None:
         for _ in range(spec.cancel):
@@ -240,7 +240,7 @@ def gateway() -> Iterator[BillingGateway]:
 @pytest.fixture
 def seed() -> int:
     seed = int(os.environ.get("MONEY_SEED") or random.SystemRandom().randrange(1_000_000))
-    print(f"MONEY_SEED={seed}")  # noqa: T201 -- pytest shows it when the test fails
+    print(f"MONEY_SEED={seed}")  # noqa: T201 -- pytest shows it if the test fails
     return seed
 
 
@@ -254,7 +254,7 @@ def exact(usd: float) -> Decimal:
 
 
 def test_each_call_counts_at_least_what_was_billed_for_it(gateway: BillingGateway, calls: Calls, seed: int) -> None:
-    """1,500 calls, each with a budget of its own, so that none can make up for another."""
+    """1,500 calls have a budget each, so that one call cannot compensate for another."""
     specs = [calls(asynchronous=bool(number % 2)) for number in range(1500)]
     budgets = [KiloBudget(limit_usd=100) for _ in specs]
     with ThreadPoolExecutor(THREADS + 1) as pool:
@@ -272,27 +272,27 @@ def test_each_call_counts_at_least_what_was_billed_for_it(gateway: BillingGatewa
 
 @pytest.mark.parametrize("model", [None, UNLISTED])
 def test_a_crowd_stays_within_its_limit(gateway: BillingGateway, calls: Calls, seed: int, model: str | None) -> None:
-    """Threads and tasks that share a budget too small for all of them: 440 calls."""
+    """Threads and tasks make 440 calls with a shared budget that is too small for all of them."""
     crowds, size = (CROWDS, CROWD) if model is None else (CROWDS // 2, CROWD // 2)
     for number in range(crowds):
         budget = KiloBudget(limit_usd=[0.02, 0.002, 0.05][number % 3])
         specs = [calls(asynchronous=n % 2 == 1, model=model, patient=number % 3 > 0) for n in range(size)]
         with ThreadPoolExecutor(THREADS + 1) as pool:
-            tasks = pool.submit(lambda: asyncio.run(at_once(specs[1::2], [budget] * len(specs[1::2]))))  # noqa: B023 -- its result is awaited in this turn of the loop
+            tasks = pool.submit(lambda: asyncio.run(at_once(specs[1::2], [budget] * len(specs[1::2]))))  # noqa: B023 -- its result is awaited in this iteration
             list(pool.map(send, specs[0::2], [budget] * len(specs[0::2])))
             tasks.result()
         billed = [gateway.billed(spec.name) for spec in specs]
         assert budget.under_way_usd == 0, f"seed {seed}"
         if model is None:
             assert sum(billed) <= exact(budget.spent_usd) <= exact(budget.limit_usd), f"seed {seed}"
-        else:  # one call without a known price may pass it
+        else:  # one call without a known price may exceed the limit
             assert sum(billed) <= exact(budget.limit_usd) + max(billed), f"seed {seed}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only systems that fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # a process with threads that forks is the test
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the test forks a process that has threads
 def test_children_count_what_they_are_billed(gateway: BillingGateway, calls: Calls, seed: int) -> None:
-    """Forked children that go on with their parent's budget, while it has a stream open and threads at work."""
+    """Forked children use their parent's budget while the parent has an open stream and running threads."""
     budget = KiloBudget(limit_usd=100)
     mine = calls(model=PAID, patient=True)
     stream: Any = ChatKilo(model=PAID, budget=budget, **mine.account).stream(

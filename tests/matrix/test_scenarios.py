@@ -1,6 +1,6 @@
-"""Every scenario of the sandbox through both classes, sync and async, streamed and not: one outcome for all.
+"""Test every scenario of the sandbox in both classes, sync and async, streamed and not: the outcome is the same.
 
-Without a socket; over HTTP each is asked once, in tests/wire/test_scenarios_over_http.py.
+These tests use no socket. tests/wire/test_scenarios_over_http.py tests each scenario once over HTTP.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ async def _aevents(llm: Any) -> AIMessage:
 
 
 def answers(gateway: InProcess, model: str, tools: bool) -> dict[str, AIMessage]:
-    """Return LangChain's message of each way that it can come."""
+    """Return LangChain's message from each way to call the model."""
     v0, v1 = (langchain(gateway, model, tools, output_version=version) for version in ("v0", "v1"))
     return {
         **{f"langchain {method}": said(method, v0, TOOLS_TEXT) for method in LANGCHAIN},
@@ -49,61 +49,61 @@ def answers(gateway: InProcess, model: str, tools: bool) -> dict[str, AIMessage]
 
 
 def plain(blocks: Any) -> list[Any]:
-    """Return blocks without what differs from run to run (ids) or tells only the way they came (index, order)."""
-    kept: list[Any] = []
+    """Return blocks without ids, which differ from run to run, and without index and order, which depend on the way."""
+    comparable: list[Any] = []
     for block in blocks:
         if block["type"] in ("invalid_tool_call", "tool_call_chunk"):
-            kept.append(("broken", block["name"]))
+            comparable.append(("broken", block["name"]))
             continue
         if "extras" in block:
             block["extras"].pop("expires_at", None)
-        kept.append({k: v for k, v in block.items() if k not in ("id", "index")})
-    return sorted(kept, key=repr)
+        comparable.append({k: v for k, v in block.items() if k not in ("id", "index")})
+    return sorted(comparable, key=repr)
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")  # v3 is beta in core
 @pytest.mark.parametrize("tools", [False, True], ids=["text", "tools"])
 @pytest.mark.parametrize("model", SUCCESSES)
 def test_one_outcome_for_all(gateway: InProcess, model: str, tools: bool) -> None:
-    """Text, reasoning, calls, tokens and cost are the same in all eight ways, LangChain's blocks in all of its nine."""
-    seen = answers(gateway, model, tools)
-    outcomes = {way: of_message(message) for way, message in seen.items() if way in WAYS}
+    """All eight ways return the same text, reasoning, calls, tokens and cost; LangChain's nine return equal blocks."""
+    results = answers(gateway, model, tools)
+    outcomes = {way: of_message(message) for way, message in results.items() if way in WAYS}
     for method in LLAMA_INDEX:
         outcomes[f"llama_index {method}"] = of_response(llama_index(gateway, model, tools, method))
-    for found in outcomes.values():
+    for result in outcomes.values():
         if model == "sandbox/null-finish":
-            found.finish_reason = None  # streams must have one, bodies may not
-        if tools and found.usage:
-            # The frameworks describe the same tools in different words, which the prompt's tokens and price count.
-            found.usage, found.cost = (0, found.usage[1], 0), None
+            result.finish_reason = None  # a stream must have one; a body need not
+        if tools and result.usage:
+            # The frameworks describe the same tools in different words, so the prompt's tokens and price differ.
+            result.usage, result.cost = (0, result.usage[1], 0), None
     first = outcomes["langchain stream"]
-    assert {way for way, found in outcomes.items() if found != first} == set(), outcomes
+    assert {way for way, result in outcomes.items() if result != first} == set(), outcomes
     assert first.text or first.calls or first.usage == (0, 1, 0) or model.partition("/")[2] in WITHOUT_TEXT
     assert all(record.json["model"] == model for record in gateway.requests)
 
-    texts = {way: message.text for way, message in seen.items()}
+    texts = {way: message.text for way, message in results.items()}
     assert set(texts.values()) == {first.text}, texts
-    blocks = {way: plain(message.content_blocks) for way, message in seen.items()}
-    assert {way for way, found in blocks.items() if found != blocks["langchain invoke"]} == set(), blocks
+    blocks = {way: plain(message.content_blocks) for way, message in results.items()}
+    assert {way for way, result in blocks.items() if result != blocks["langchain invoke"]} == set(), blocks
 
 
 @pytest.mark.parametrize("model", ["parallel-same-index", "parallel-interleaved", "tool-no-index", "tool-id-repeated"])
-def test_parallel_calls_are_told_apart(gateway: InProcess, model: str) -> None:
+def test_parallel_calls_stay_apart(gateway: InProcess, model: str) -> None:
     for way in WAYS:
         calls = outcome(way, gateway, f"sandbox/{model}", True).calls
         assert calls == [("add", {"a": 2, "b": 3}), ("greet", {"name": "Zoë"})][: len(calls)]
         assert len(calls) == (2 if model.startswith("parallel") else len(calls)) > 0
 
 
-def test_broken_arguments_are_never_taken_for_good_ones(gateway: InProcess) -> None:
+def test_broken_arguments_are_never_accepted(gateway: InProcess) -> None:
     message = langchain(gateway, "sandbox/tool-args-invalid", True).invoke(TOOLS_TEXT)
     assert message.tool_calls == []
     assert message.invalid_tool_calls[0]["name"] == "add"
     assert "not a JSON object" in message.invalid_tool_calls[0]["error"]
 
 
-# One for each exception, and all that break off, which each driver notices by itself; the others have the same way
-# from their row to the caller. Each is classified in tests/unit/kilo_gateway/test_scenarios.py.
+# One scenario for each exception, and all that break off, because each driver detects those itself. All other errors
+# take the same way from their row to the caller; tests/unit/kilo_gateway/test_scenarios.py classifies each of them.
 KINDS = {error: f"sandbox/{name}" for name, error in CLASSES.items()}
 BREAKING = [model for model in ERRORS if SCENARIOS[model].refuse is None]
 
@@ -121,7 +121,7 @@ def test_one_error_for_all(gateway: InProcess, model: str) -> None:
 
 @every_stream
 @pytest.mark.parametrize("name", ["cut-stream", "drop-connection", "finish-error", "stream-error-string"])
-def test_a_failed_stream_tells_what_had_arrived(gateway: InProcess, name: str, way: str) -> None:
+def test_a_failed_stream_reports_the_partial_text(gateway: InProcess, name: str, way: str) -> None:
     with pytest.raises(KiloError) as caught:
         outcome(way, gateway, f"sandbox/{name}", False)
     assert caught.value.partial_text.startswith(f"sandbox/{name}")

@@ -1,4 +1,4 @@
-"""Neither key, organisation id nor header values appear anywhere but on the wire and in a pickle."""
+"""Test that the key, the organisation id and header values appear only on the wire and in a pickle."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ def model(cls: Any, gateway: Sandbox | None = None, **fields: Any) -> Any:
 
 @pytest.fixture
 def everything_logged() -> Iterator[io.StringIO]:
-    """The log of the whole process at DEBUG, each record with all that it carries."""
+    """Capture the log of the whole process at DEBUG, with all attributes of each record."""
     text = io.StringIO()
 
     class Everything(logging.Handler):
@@ -75,8 +75,8 @@ def everything_logged() -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize("cls", [GatewaySettings, ChatKilo, KiloLLM])
-def test_the_object_shows_none(cls: Any) -> None:
-    """langchain-openai 1.7.4 shows `default_headers` in repr and dumps, langchain-litellm 0.11.2 the key."""
+def test_the_object_shows_no_secret(cls: Any) -> None:
+    """langchain-openai 1.7.4 shows `default_headers` in repr and dumps; langchain-litellm 0.11.2 shows the key."""
     llm = model(cls)
     assert llm.bearer == KEY
     request = llm.prepare([], stream=True, keywords={"extra_headers": {"x": CALL_HEADER}})
@@ -94,14 +94,14 @@ def test_the_object_shows_none(cls: Any) -> None:
 
 @both
 def test_a_pickle_holds_them(cls: Any) -> None:
-    """As documented: a worker process could not call without."""
+    """This is documented: a worker process needs the secrets for its calls."""
     data = pickle.dumps(model(cls))
     assert found_in(data.decode("latin-1")) == set(SECRETS)
-    assert pickle.loads(data).bearer == KEY  # noqa: S301 -- made two lines above
+    assert pickle.loads(data).bearer == KEY  # noqa: S301 -- this test made it
 
 
 @both
-def test_refusals_show_none(cls: Any) -> None:
+def test_validation_errors_show_no_secret(cls: Any) -> None:
     for wrong in (
         {"temperature": 9},
         {"api_key": f"{KEY}\n"[:-1] + "\r\nx: y"},
@@ -128,7 +128,7 @@ def test_refusals_show_none(cls: Any) -> None:
 
 @both
 @pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\r\nx-injected: 1", "a\x00b", "é", "a\u2028b", "a\ud800b"])
-def test_headers_that_cannot_travel_are_refused(kilo_sandbox: Sandbox, cls: Any, bad: str) -> None:
+def test_invalid_headers_are_refused(kilo_sandbox: Sandbox, cls: Any, bad: str) -> None:
     for field in ("mode", "task_id", "project_id", "feature"):
         fields: dict[str, Any] = {field: bad}
         with pytest.raises(ValueError, match=f"(?s){field}.*HTTP header"):
@@ -149,25 +149,25 @@ def test_headers_that_cannot_travel_are_refused(kilo_sandbox: Sandbox, cls: Any,
 
 @every_way
 @pytest.mark.parametrize("name", ["echo", *FAILING])
-def test_logs_warnings_errors_and_tracebacks_show_none(
+def test_logs_warnings_errors_and_tracebacks_show_no_secret(
     kilo_sandbox: Sandbox, everything_logged: io.StringIO, way: str, name: str
 ) -> None:
     cls, ask = WAYS[way]
     llm = model(cls, kilo_sandbox, model=f"sandbox/{name}")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        told = asyncio.run(_told(ask, llm))
+        output = asyncio.run(_output(ask, llm))
     assert kilo_sandbox.last.headers["authorization"] == f"Bearer {KEY}"
     assert kilo_sandbox.last.headers["x-tenant"] == HEADER
     assert kilo_sandbox.last.headers["x-call"] == CALL_HEADER
     log = everything_logged.getvalue()
     assert "chat/completions" in log
     assert found_in(log, *(str(warning.message) for warning in warned)) == set()
-    # The keywords of a call are locals of the caller's own frames; what the model was made with is in none.
-    assert found_in(told) <= {CALL_HEADER}
+    # The keywords of a call are locals of the caller's own frames; the model's fields are not in any frame.
+    assert found_in(output) <= {CALL_HEADER}
 
 
-async def _told(ask: Any, llm: Any) -> str:
+async def _output(ask: Any, llm: Any) -> str:
     try:
         return str(await ask(llm, extra_headers={"x-call": CALL_HEADER}))
     except KiloError as error:
@@ -178,7 +178,7 @@ async def _told(ask: Any, llm: Any) -> str:
 @pytest.mark.parametrize("cls", [KiloEmbeddings, KiloEmbedding])
 @pytest.mark.parametrize("name", ["numbers", "no-vectors", "error-503"])
 @pytest.mark.parametrize("key", [KEY, Sandbox.member_api_key])
-def test_embeddings_show_none(
+def test_embeddings_show_no_secret(
     kilo_sandbox: Sandbox, everything_logged: io.StringIO, instruments: list[Any], cls: Any, name: str, key: str
 ) -> None:
     account = {"api_key": key, "organization_id": kilo_sandbox.organization_id}
@@ -186,15 +186,15 @@ def test_embeddings_show_none(
     ask = llm.embed_query if cls is KiloEmbeddings else llm.get_query_embedding
     aask = llm.aembed_query if cls is KiloEmbeddings else llm.aget_query_embedding
 
-    async def told(**_: Any) -> str:
-        with contextlib.suppress(KiloError):  # a failed call must keep the secrets too
+    async def both_ways(**_: Any) -> str:
+        with contextlib.suppress(KiloError):  # a failed call must not show a secret either
             await aask("hi")
         return repr(ask("hi"))
 
-    shown = asyncio.run(_told(lambda llm, **call: told(), llm))
+    shown = asyncio.run(_output(lambda llm, **call: both_ways(), llm))
     assert kilo_sandbox.last.headers["x-tenant"] == HEADER
     assert kilo_sandbox.last.headers["x-kilocode-feature"] == "library"
-    shown += everything_logged.getvalue() + "".join(handler._told[0] for handler in instruments if handler._told)
+    shown += everything_logged.getvalue() + "".join(handler._texts[0] for handler in instruments if handler._texts)
     assert "embeddings" in shown
     assert found_in(shown, repr(llm), repr(llm.model_dump(exclude={"callback_manager"}))) == set()
     assert key not in shown
@@ -202,40 +202,40 @@ def test_embeddings_show_none(
 
 
 @every_way
-def test_a_broken_connection_shows_none(way: str) -> None:
-    """Deep in the HTTP library, whose frames know the request."""
+def test_a_broken_connection_shows_no_secret(way: str) -> None:
+    """The error arises deep in the HTTP library, whose frames contain the request."""
     cls, ask = WAYS[way]
     for said in (Say(end="reset"), Say(b"HTTP/1.1 200", "reset"), Say(end="reset", early=True)):
         with server(said) as (url, _):
-            told = asyncio.run(_told(ask, model(cls, base_url=url)))
-            assert "Traceback" in told
-            assert found_in(told) <= {CALL_HEADER}
+            output = asyncio.run(_output(ask, model(cls, base_url=url)))
+            assert "Traceback" in output
+            assert found_in(output) <= {CALL_HEADER}
 
 
 class Runs(BaseTracer):
-    """What a tracer such as LangSmith's is given."""
+    """Record the runs that a tracer such as LangSmith's receives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = ""
+        self.text = ""
 
     def _persist_run(self, run: Run) -> None:
-        self.told += repr(vars(run)) + repr(run)
+        self.text += repr(vars(run)) + repr(run)
 
 
 class Everything(BaseCallbackHandler):
     def __init__(self) -> None:
-        self.told = ""
+        self.text = ""
 
-    def _tell(self, *args: Any, **kwargs: Any) -> None:
-        self.told += repr((args, kwargs))
+    def _record(self, *args: Any, **kwargs: Any) -> None:
+        self.text += repr((args, kwargs))
 
-    on_chat_model_start = on_llm_new_token = on_llm_end = on_llm_error = on_chain_start = on_chain_end = _tell
+    on_chat_model_start = on_llm_new_token = on_llm_end = on_llm_error = on_chain_start = on_chain_end = _record
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("langchain")])
 @pytest.mark.parametrize("name", ["echo", "error-401", "cut-stream"])
-def test_callbacks_and_runs_show_none(kilo_sandbox: Sandbox, way: str, name: str) -> None:
+def test_callbacks_and_runs_show_no_secret(kilo_sandbox: Sandbox, way: str, name: str) -> None:
     llm = model(ChatKilo, kilo_sandbox, model=f"sandbox/{name}")
     handlers: list[Any] = [Runs(), Everything()]
     ask = WAYS[way][1]
@@ -244,31 +244,31 @@ def test_callbacks_and_runs_show_none(kilo_sandbox: Sandbox, way: str, name: str
         asyncio.run(_traced(ask, asked, config))
     assert kilo_sandbox.last.headers["x-call"] == CALL_HEADER
     for handler in handlers:
-        assert "sandbox" in handler.told
-        assert found_in(handler.told) == set()
+        assert "sandbox" in handler.text
+        assert found_in(handler.text) == set()
 
 
 async def _traced(ask: Any, llm: Any, config: Any) -> None:
-    with contextlib.suppress(KiloError):  # a failed call must keep the secrets too
+    with contextlib.suppress(KiloError):  # a failed call must not show a secret either
         await ask(llm, extra_headers={"x-call": CALL_HEADER}, config=config)
 
 
 class Events(BaseEventHandler):
-    _told: list[str] = PrivateAttr(default_factory=list)
+    _texts: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def class_name(cls) -> str:
         return "Events"
 
     def handle(self, event: Any, **kwargs: Any) -> None:
-        self._told.append(repr(event) + repr(event.model_dump()) + repr(kwargs))
+        self._texts.append(repr(event) + repr(event.model_dump()) + repr(kwargs))
 
 
 class Spans(SimpleSpanHandler):
-    _told: list[str] = PrivateAttr(default_factory=list)
+    _texts: list[str] = PrivateAttr(default_factory=list)
 
     def span_enter(self, id_: str, bound_args: Any, *args: Any, **kwargs: Any) -> None:
-        self._told.append(repr((id_, bound_args, args, kwargs)))
+        self._texts.append(repr((id_, bound_args, args, kwargs)))
         super().span_enter(id_, bound_args, *args, **kwargs)
 
 
@@ -285,15 +285,15 @@ def instruments() -> Iterator[list[Any]]:
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("llama_index")])
 @pytest.mark.parametrize("name", ["echo", "error-401", "cut-stream"])
-def test_instrumentation_shows_none(kilo_sandbox: Sandbox, instruments: list[Any], way: str, name: str) -> None:
+def test_instrumentation_shows_no_secret(kilo_sandbox: Sandbox, instruments: list[Any], way: str, name: str) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     llm = model(KiloLLM, kilo_sandbox, model=f"sandbox/{name}", callback_manager=CallbackManager([debug]))
-    with contextlib.suppress(KiloError):  # a failed call must keep the secrets too
+    with contextlib.suppress(KiloError):  # a failed call must not show a secret either
         asyncio.run(_once(WAYS[way][1], llm))
-    told = ["".join(handler._told) for handler in instruments]
-    told += [repr([event.payload for event in debug.get_events()]), repr(instruments[1].completed_spans)]
-    assert all("hi" in text for text in told[:3])
-    assert found_in(*told) == set()
+    texts = ["".join(handler._texts) for handler in instruments]
+    texts += [repr([event.payload for event in debug.get_events()]), repr(instruments[1].completed_spans)]
+    assert all("hi" in text for text in texts[:3])
+    assert found_in(*texts) == set()
 
 
 async def _once(ask: Any, llm: Any) -> str:

@@ -1,4 +1,4 @@
-"""Both classes against llama.cpp's server with a real model: `make test-real`, which is no part of `make test`."""
+"""Test both classes with llama.cpp's server and a real model: `make test-real`, which `make test` does not include."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
     assert len(pieces) > 12
 
 
-async def test_async_says_the_same(chat: ChatKilo, llm: KiloLLM) -> None:
+async def test_async_answers_are_the_same(chat: ChatKilo, llm: KiloLLM) -> None:
     whole = (await chat.ainvoke(PROMPT)).text
     assert summed(await acollect(chat.astream(PROMPT))).text == whole
     assert (await acollect(llm.astream_complete(PROMPT)))[-1].text == whole
@@ -103,9 +103,9 @@ def test_seed(chat: ChatKilo) -> None:
 def test_logprobs(chat: ChatKilo, llm: KiloLLM) -> None:
     call: dict[str, Any] = {"logprobs": True, "top_logprobs": 2}
     for answer in (chat.invoke(PROMPT, **call), summed(list(chat.stream(PROMPT, **call)))):
-        told = answer.response_metadata["logprobs"]["content"]
-        assert "".join(token["token"] for token in told) == answer.text
-        assert all(len(token["top_logprobs"]) == 2 for token in told)
+        tokens = answer.response_metadata["logprobs"]["content"]
+        assert "".join(token["token"] for token in tokens) == answer.text
+        assert all(len(token["top_logprobs"]) == 2 for token in tokens)
     response = llm.chat([ChatMessage(content=PROMPT)], **call)
     assert response.logprobs is not None
     assert all(len(candidates) == 2 for candidates in response.logprobs)
@@ -159,7 +159,7 @@ def test_leaving_early_frees_the_slot(server: LocalModel, chat: ChatKilo, llm: K
     stream.close()
     deadline = time.monotonic() + 5
     while busy(server):
-        assert time.monotonic() < deadline, "the server still generates for nobody"
+        assert time.monotonic() < deadline, "the server still generates after the client has left"
         time.sleep(0.05)
 
 
@@ -171,7 +171,7 @@ def test_a_prompt_that_does_not_fit(chat: ChatKilo, llm: KiloLLM) -> None:
 
 def test_behind_the_sandbox(server: LocalModel, chat: ChatKilo) -> None:
     with Sandbox(upstream=f"{server.url}/v1") as gateway:
-        told = {"tier": "frontier", "mode": "plan", "base_url": gateway.base_url, "api_key": gateway.api_key}
-        answer = summed(list(ChatKilo(**told, max_tokens=24, temperature=0.0).stream(PROMPT)))
+        fields = {"tier": "frontier", "mode": "plan", "base_url": gateway.base_url, "api_key": gateway.api_key}
+        answer = summed(list(ChatKilo(**fields, max_tokens=24, temperature=0.0).stream(PROMPT)))
     assert answer.text == chat.invoke(PROMPT).text
     assert answer.response_metadata["model_name"] == "anthropic/claude-opus-4.7"

@@ -1,4 +1,4 @@
-"""The commands of `kilo-gateway` against the sandbox: what they print, send and exit with."""
+"""Test the commands of `kilo-gateway` with the sandbox: their output, requests and exit status."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def run(*arguments: str, key: str | None = None, **options: Any) -> Result:
     return CliRunner().invoke(cli, arguments, env=environment, **options)
 
 
-def test_models_that_fit(kilo_sandbox: Sandbox) -> None:
+def test_models_that_match(kilo_sandbox: Sandbox) -> None:
     result = run("models", "--free", "--tools")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
@@ -39,7 +39,7 @@ def test_models_that_fit(kilo_sandbox: Sandbox) -> None:
     assert [line.split()[0] for line in lines[1:-1]] == catalog.ids
     assert "kilo-auto/free" in catalog.ids
     assert lines[-1].startswith(f"{len(catalog)} models")
-    assert len(kilo_sandbox.requests) == 1  # the second time from disk
+    assert len(kilo_sandbox.requests) == 1  # the second list comes from the disk
     run("models", "--refresh")
     assert len(kilo_sandbox.requests) == 2
 
@@ -47,12 +47,12 @@ def test_models_that_fit(kilo_sandbox: Sandbox) -> None:
 def test_models_as_json() -> None:
     arguments = ["--paid", "--vision", "--structured-outputs", "--reasoning", "--no-training", "--sort", "prompt_price"]
     limits = ["--vendor", "anthropic", "--vendor", "openai", "--min-context", "300000", "--max-price", "4"]
-    found = json.loads(run("models", "--json", *arguments, *limits).stdout)
-    assert {model["vendor"] for model in found} == {"anthropic", "openai"}
-    prices = [model["prompt_price"] for model in found]
+    models = json.loads(run("models", "--json", *arguments, *limits).stdout)
+    assert {model["vendor"] for model in models} == {"anthropic", "openai"}
+    prices = [model["prompt_price"] for model in models]
     assert prices == sorted(prices)
     assert max(prices) <= 4
-    assert all(model["context_length"] >= 300_000 and not model["free"] for model in found)
+    assert all(model["context_length"] >= 300_000 and not model["free"] for model in models)
     [sonnet] = json.loads(run("models", "SONNET", "--json").stdout)
     assert (sonnet["id"], sonnet["completion_price"]) == ("anthropic/claude-sonnet-4.6", 15.0)
     assert run("models", "no-such", "--json").stdout.strip() == "[]"
@@ -74,14 +74,14 @@ def test_tiers() -> None:
     assert ["frontier", "build, explore, code", "anthropic/claude-sonnet-4.6", "account and credits"] in rows
     assert "mid-2026" in result.stderr
     live = run("tiers", "--live")
-    told = {line.split("\t")[0]: line.split("\t")[1:] for line in live.stdout.splitlines()}
-    assert told["frontier"] == [
+    live_rows = {line.split("\t")[0]: line.split("\t")[1:] for line in live.stdout.splitlines()}
+    assert live_rows["frontier"] == [
         "1000000",
         "by the model that serves",
         "anthropic/claude-opus-4.7, anthropic/claude-sonnet-4.6",
     ]
-    assert told["free"][1] == "free"
-    assert "not in the gateway's list" in told["org"][2]
+    assert live_rows["free"][1] == "free"
+    assert "not in the gateway's list" in live_rows["org"][2]
 
 
 def test_chat(kilo_sandbox: Sandbox) -> None:
@@ -105,14 +105,14 @@ def test_chat(kilo_sandbox: Sandbox) -> None:
     assert whole.stderr.endswith(", ended by length\n")
 
 
-def test_what_a_terminal_would_obey_is_escaped(kilo_sandbox: Sandbox) -> None:
+def test_control_characters_are_escaped(kilo_sandbox: Sandbox) -> None:
     result = run("chat", "repeat \x1b[2J please")
     assert "\x1b" in json.dumps(kilo_sandbox.last.json, ensure_ascii=False).replace("\\u001b", "\x1b")
     assert "\x1b" not in result.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "message"),
     [
         (["chat", "Hi", "--tier", "frontier"], 1, "Set api_key / KILO_API_KEY"),
         (["chat", "Hi", "--model", "sandbox/error-404"], 1, "sandbox/error-404"),
@@ -120,16 +120,16 @@ def test_what_a_terminal_would_obey_is_escaped(kilo_sandbox: Sandbox) -> None:
         (["chat", "Hi", "--model", "a/b", "--tier", "free"], 2, "exclude each other"),
         (["chat", "Hi", "--deny-data-collection"], 1, "data_collection"),
         (["models", "no-such-model"], 1, "none of the 25 models fits"),
-        (["models", "--max-price", "cheap"], 2, "'cheap' is no number of USD"),
-        (["models", "--sort", "prize"], 2, "'prize' is no field of a model"),
+        (["models", "--max-price", "cheap"], 2, "'cheap' is no number of USD"),  # words: keep -- the command's text
+        (["models", "--sort", "prize"], 2, "'prize' is no field of a model"),  # words: keep -- the command's text
         (["chat"], 2, "Missing argument 'TEXT'"),
         (["modles"], 2, "No such command 'modles'"),
     ],
 )
-def test_errors_are_one_sentence(arguments: list[str], status: int, told: str) -> None:
+def test_errors_are_one_sentence(arguments: list[str], status: int, message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == status
-    assert told in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.output
     assert result.stdout == ""
 
@@ -141,11 +141,11 @@ def test_denied_data_collection_is_sent(kilo_sandbox: Sandbox) -> None:
 
 def rows_of(result: Result) -> dict[str, tuple[str, str]]:
     rows = (line.split("\t") for line in result.stdout.splitlines())
-    return {subject: (mark, found) for mark, subject, found in rows}
+    return {subject: (mark, details) for mark, subject, details in rows}
 
 
 @pytest.mark.parametrize(
-    ("key", "environment", "status", "told"),
+    ("key", "environment", "status", "details"),
     [
         (None, {}, 0, "none: tier free"),
         ("public", {}, 0, "none: tier free"),
@@ -156,22 +156,22 @@ def rows_of(result: Result) -> dict[str, tuple[str, str]]:
         (Sandbox.member_api_key, {"KILO_ORG_ID": Sandbox.organization_id}, 0, "the key is accepted"),
     ],
 )
-def test_doctor(kilo_sandbox: Sandbox, key: str | None, environment: dict[str, str], status: int, told: str) -> None:
+def test_doctor(kilo_sandbox: Sandbox, key: str | None, environment: dict[str, str], status: int, details: str) -> None:
     result = run("doctor", key=key, env=environment)
     rows = rows_of(result)
     assert result.exit_code == status
-    assert told in rows["account"][1]
+    assert details in rows["account"][1]
     assert rows["account"][0] == ("FAIL" if status else "ok")
     assert f"kilo-gateway {__version__}" in rows["versions"][1]
     assert rows["base URL"] == ("ok", f"{kilo_sandbox.base_url} (KILO_BASE_URL)")
     assert "answers, with 25 models" in rows["gateway"][1]
     secrets = [secret for secret in (key, *environment.values()) if secret not in (None, "public")]
     assert not any(secret in result.output for secret in secrets)
-    # No model is ever reached, so nothing is spent.
+    # No request reaches a model, so nothing is spent.
     assert all(record.status != 200 for record in kilo_sandbox.requests if record.method == "POST")
 
 
-def test_doctor_of_bad_surroundings(tmp_path: Path) -> None:
+def test_doctor_in_a_bad_environment(tmp_path: Path) -> None:
     away = run("doctor", key="key", env={"KILO_BASE_URL": "http://127.0.0.1:9/api/gateway"})
     assert away.exit_code == 1
     assert rows_of(away)["gateway"][0] == "FAIL"
@@ -194,10 +194,10 @@ def test_the_sandbox() -> None:
     assert run("sandbox", "--era", "E9").exit_code == 2
 
 
-def test_help_teaches() -> None:
-    told = run("--help").stdout
+def test_help_names_the_commands() -> None:
+    text = run("--help").stdout
     for name in ("models", "tiers", "chat", "sandbox", "doctor", "KILO_API_KEY", "Exit status", "--free --tools"):
-        assert name in told
+        assert name in text
     assert run("models", "-h").exit_code == 0
     assert __version__ in run("--version").stdout
 
@@ -207,6 +207,6 @@ def test_as_a_process(kilo_sandbox: Sandbox) -> None:
     command = [sys.executable, "-m", "kilo_gateway", "chat", "Hi"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, "you said: Hi" in done.stdout) == (0, True)
-    notice, told = done.stderr.splitlines()
+    notice, cost = done.stderr.splitlines()
     assert notice.startswith("Note: kilo-auto/free picks a free model")
-    assert told.endswith("tokens, cost not reported")
+    assert cost.endswith("tokens, cost not reported")

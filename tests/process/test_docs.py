@@ -1,4 +1,4 @@
-"""README and docs are true: each Python block and command runs on the sandbox, links resolve, pages are complete."""
+"""Test README and docs: each Python block and command runs on the sandbox, links resolve, pages are complete."""
 
 import os
 import re
@@ -32,7 +32,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 
 class Block(NamedTuple):
-    """A fenced block; `printed` is the block of text right after it, which is what it prints on the sandbox."""
+    """A fenced block; `printed` is the text block after it, which shows its output on the sandbox."""
 
     place: str
     language: str
@@ -42,11 +42,11 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    found = []
+    fenced = []
     for match in FENCE.finditer(text):
         place = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}"
-        found.append(Block(place, match[1], match[2], match[3]))
-    return found
+        fenced.append(Block(place, match[1], match[2], match[3]))
+    return fenced
 
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -57,15 +57,15 @@ COMMANDS = sorted(
 )
 
 
-def test_there_are_blocks_and_each_says_what_it_is() -> None:
+def test_there_are_blocks_and_each_names_its_language() -> None:
     assert len(PYTHON) > 40
     assert {block.language for block in BLOCKS} <= LANGUAGES
     fences = sum(page.read_text(encoding="utf-8").count("```") for page in PAGES)
     assert fences == 2 * (len(BLOCKS) + sum(block.printed is not None for block in BLOCKS))
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # raised by LlamaIndex's own code
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # raised by LlamaIndex's own code
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # LlamaIndex's own code warns
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # LlamaIndex's own code warns
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
 def test_python(
     block: Block,
@@ -78,7 +78,7 @@ def test_python(
     if "# needs KILO_API_KEY" in block.code:
         monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     monkeypatch.chdir(tmp_path)
-    with warnings.catch_warnings():  # blocks set filters
+    with warnings.catch_warnings():  # restores the filters that a block sets
         exec(compile(block.code, block.place, "exec"), {"__name__": "__main__"})  # noqa: S102 -- our own documentation
     printed = capsys.readouterr().out
     if block.printed is not None:
@@ -89,7 +89,7 @@ def test_python(
 
 
 def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
-    """They run the way their reader will run them: as files of pytest, in a process of its own."""
+    """They run as a reader runs them: as files of pytest, in another process."""
     for number, block in enumerate(TESTS):
         (tmp_path / f"test_block_{number}.py").write_text(block.code, encoding="utf-8")
     options = ["-q", "-p", "no:cacheprovider", "-p", "kilo_gateway.sandbox.pytest_plugin", "--rootdir", str(tmp_path)]
@@ -99,7 +99,7 @@ def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=tmp_path,
-        # Without the plugins of others, whose import takes longer than the tests.
+        # Other plugins are off, because their import takes longer than the tests.
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -126,30 +126,30 @@ def test_command(line: str, kilo_sandbox: Sandbox) -> None:
         assert result.stdout.strip()
 
 
-# Links.
+# Links
 
 
 def prose(text: str) -> str:
-    """Return a page without its blocks and code, where nothing is a link or a heading."""
+    """Return a page without its blocks and code, which contain no links or headings."""
     return re.sub(r"`[^`\n]*`", "code", FENCE.sub("", text))
 
 
 def slugs(heading: str) -> tuple[str, str]:
-    """Return the anchor of a heading on a code host, and the one mkdocs makes."""
+    """Return a heading's anchor on a code host and its anchor on the mkdocs site."""
     plain = re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower()
     return re.sub(r"\s", "-", plain), re.sub(r"[-\s]+", "-", plain)
 
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Return the anchors that lead to a heading of the page both on a code host and on the built site."""
+    """Return the anchors of a page's headings that are equal on a code host and on the built site."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    found = [slugs(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
-    return frozenset(host for host, site in found if host == site)
+    pairs = [slugs(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    return frozenset(host for host, site in pairs if host == site)
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text(encoding="utf-8")))
     for target in targets:
         if target.startswith("https://"):
@@ -171,7 +171,7 @@ def test_every_page_is_in_the_navigation_and_linked_from_the_index() -> None:
     assert {name for name in pages if f"({name})" not in index} == set()
 
 
-# Complete.
+# Completeness
 
 
 def test_every_exception_has_its_row() -> None:
@@ -191,7 +191,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         assert public <= reference, sorted(public - reference)
 
 
-def test_every_field_is_told_on_a_page() -> None:
+def test_every_field_is_described_on_a_page() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     fields = {*langchain_kilo.ChatKilo.__annotations__, *kilo_gateway.GatewaySettings.__annotations__}
     fields |= {*llama_index_kilo.KiloLLM.__annotations__, *kilo_gateway.EmbeddingSettings.__annotations__}
@@ -206,26 +206,26 @@ MIGRATIONS = re.findall(
 )
 
 
-@pytest.mark.parametrize(("before", "after", "rows"), MIGRATIONS, ids=[found[0] for found in MIGRATIONS])
+@pytest.mark.parametrize(("before", "after", "rows"), MIGRATIONS, ids=[before for before, _, _ in MIGRATIONS])
 def test_migrations(before: str, after: str, rows: str) -> None:
-    """What is told to be the same is taken; what is to be left out or renamed is refused, and its new name is taken."""
+    """Arguments listed as the same are accepted, removed or renamed ones are refused, and new names are accepted."""
     ours = {"ChatKilo": langchain_kilo.ChatKilo, "KiloLLM": llama_index_kilo.KiloLLM}[after]
     for row in rows.splitlines():
         old, new = (cell.strip() for cell in row.strip("|").split("|")[:2])
         spans = re.findall(r"`(\w+=[^`]+)`", new)
         if "the same" in new:
-            made(ours, old.strip("`"))
+            build(ours, old.strip("`"))
         elif new == "leave it out" and "base_url" not in old:
             with pytest.raises(ValueError, match="has no argument"):
-                made(ours, old.strip("`"))
+                build(ours, old.strip("`"))
         for span in spans:
-            made(ours, span)
+            build(ours, span)
 
 
-def made(cls: type, keywords: str) -> object:
+def build(cls: type, keywords: str) -> object:
     return eval(f"cls({keywords})", {"cls": cls})  # noqa: S307 -- our own documentation
 
 
 def test_there_are_three_migrations() -> None:
-    assert [found[0] for found in MIGRATIONS] == ["ChatOpenAI", "ChatOpenRouter", "OpenAILike"]
+    assert [before for before, _, _ in MIGRATIONS] == ["ChatOpenAI", "ChatOpenRouter", "OpenAILike"]
     assert all(rows.count("\n") > 10 for _, _, rows in MIGRATIONS)

@@ -1,4 +1,4 @@
-"""An interpreter that ends with streams open."""
+"""Test an interpreter that exits with open streams."""
 
 import subprocess
 import sys
@@ -39,11 +39,11 @@ loop.run_until_complete(hold())
 
 @pytest.mark.skipif(
     sys.version_info[:3] == (3, 13, 0),
-    reason="CPython 3.13.0 crashes where an exit finds a sync stream open, that of the openai client by itself as well",
+    reason="CPython 3.13.0 crashes at exit with an open sync stream, also with the openai client alone",
 )
 @both
 def test_an_exit_with_streams_open_prints_nothing(kilo_sandbox: Sandbox, cls: Any) -> None:
-    """A sync one, one in a thread, async ones left, held beyond their loop, and in a loop that nobody closed."""
+    """Streams: sync, in a thread, async and left early, kept after their loop closed, and in a loop that stays open."""
     module = cls.__module__.partition(".")[0]
     program = PROGRAM.format(module=module, name=cls.__name__, url=kilo_sandbox.base_url)
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", program]

@@ -1,4 +1,4 @@
-"""A child that a process with threads forks: the budget works there, without what the parent has under way."""
+"""Test a forked child of a process with threads: its budget works, without the parent's calls under way."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Neither importing nor composing a model imports the openai package, which the errors need."""
+"""Test that importing and composing a model do not import the openai package, which the errors need."""
 
 import subprocess
 import sys

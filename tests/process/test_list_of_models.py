@@ -1,4 +1,4 @@
-"""The kept list of models among processes, and what an import costs."""
+"""Test the stored list of models with several processes, and the imports that it needs."""
 
 import os
 import subprocess
@@ -14,9 +14,9 @@ while file.read() is None:
 for turn in range(40):
     if random.random() < 0.5:
         file.write(Stored(time.time(), [{"id": f"{me}/{turn}"}] * random.randint(1, 400)))
-    found = file.read()
-    assert found is not None and found.entries, "a reader saw half a file"
-    assert len({entry["id"] for entry in found.entries}) == 1, "a reader saw two writers"
+    stored = file.read()
+    assert stored is not None and stored.entries, "a reader saw half a file"
+    assert len({entry["id"] for entry in stored.entries}) == 1, "a reader saw two writers"
 """
 
 
@@ -29,7 +29,7 @@ def test_ten_processes_write_and_read_at_once() -> None:
     assert len(list(Path(os.environ["KILO_CACHE_DIR"]).iterdir())) == 1  # no temporary file is left behind
 
 
-def test_nothing_of_it_is_imported_with_the_adapters() -> None:
+def test_the_adapters_do_not_import_the_list() -> None:
     code = (
         "import sys, langchain_kilo, llama_index_kilo\n"
         "heavy = {'kilo_gateway.models.catalog', 'kilo_gateway.models.listing', 'kilo_gateway.models.info', 'pandas'}\n"

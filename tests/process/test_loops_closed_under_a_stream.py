@@ -1,6 +1,6 @@
-"""An event loop that is closed without `shutdown_asyncgens` leaves its streams to the garbage collector.
+"""Test streams of an event loop that is closed without `shutdown_asyncgens`: the garbage collector closes them.
 
-In an interpreter of its own, because the sockets of such a loop are left open and say so at any later time.
+Each test runs in a new interpreter, because the sockets of such a loop stay open and can warn at any later time.
 """
 
 import subprocess
@@ -54,7 +54,7 @@ with BillingGateway() as gateway:
             assert budget.spent_usd >= gateway.billed(model) > 0
         else:
             assert (budget.spent_usd, budget.unpriced_calls) == (0.01, 1)
-        # Nor does it stand in the way of the next call without a known price.
+        # The stream does not block the next call without a known price.
         ChatKilo(**account, model=UNLISTED, budget=budget).invoke("Hello")
 print("done")
 """

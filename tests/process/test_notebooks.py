@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on the sandbox, and the committed files are what such a run gives."""
+"""Test that the notebooks run from top to bottom on the sandbox, and that the committed files have its outputs."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PRIVATE = re.compile(
     r"|(?:127\.0\.0\.1|localhost):\d|sandbox-key|Bearer |eyJ[\w-]{8}"
 )
 
-pytestmark = pytest.mark.timeout(300)  # five notebooks are run for the first test
+pytestmark = pytest.mark.timeout(300)  # the first test runs five notebooks
 
 Cell = Any
 
@@ -67,7 +67,7 @@ def test_there_are_five() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_and_gives_what_is_committed(executed: dict[str, Any], name: str) -> None:
+def test_a_run_has_the_committed_outputs(executed: dict[str, Any], name: str) -> None:
     fresh, committed = executed[name], read(ROOT / "notebooks" / name)
     assert len(fresh.cells) == len(committed.cells)
     for cell, saved in zip(code_cells(fresh), code_cells(committed), strict=True):
@@ -80,7 +80,7 @@ def test_it_runs_and_gives_what_is_committed(executed: dict[str, Any], name: str
 
 @pytest.mark.parametrize("path", COMMITTED, ids=NAMES)
 class TestCommitted:
-    """What a reader on a code host gets."""
+    """The committed notebooks, as a code host shows them."""
 
     def test_it_is_plain_and_valid(self, path: Path) -> None:
         notebook = read(path)
@@ -90,12 +90,12 @@ class TestCommitted:
         assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
         assert "widget" not in path.read_text(encoding="utf-8")
 
-    def test_one_variable_in_the_first_cell_decides(self, path: Path) -> None:
+    def test_one_variable_in_the_first_cell_selects_the_gateway(self, path: Path) -> None:
         first, *others = code_cells(read(path))
         assert first.source.startswith("USE_SANDBOX = True  # False: the live gateway")
         assert not any(re.search(r"USE_SANDBOX\s*=[^=]", cell.source) for cell in others)
 
-    def test_it_says_first_what_its_outputs_are(self, path: Path) -> None:
+    def test_its_first_cell_explains_the_outputs(self, path: Path) -> None:
         first = read(path).cells[0]
         assert first.cell_type == "markdown"
         assert "Rendered from the sandbox" in first.source
@@ -107,12 +107,12 @@ class TestCommitted:
         assert all(cell.outputs for cell in cells if cell.source.splitlines()[-1].startswith(("print(", "    print(")))
         assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
 
-    def test_it_tells_nothing_of_the_machine_and_no_key(self, path: Path) -> None:
+    def test_it_contains_no_key_and_nothing_of_the_machine(self, path: Path) -> None:
         notebook = read(path)
         for output in (output for cell in code_cells(notebook) for output in cell.outputs):
-            output.get("data", {}).pop("image/png", None)  # letters of base64 say nothing
-        found = PRIVATE.search(json.dumps(notebook))
-        assert found is None, found
+            output.get("data", {}).pop("image/png", None)  # base64 can contain any word by chance
+        private = PRIVATE.search(json.dumps(notebook))
+        assert private is None, private
 
     def test_every_picture_has_a_text(self, path: Path) -> None:
         for cell in code_cells(read(path)):
@@ -122,8 +122,8 @@ class TestCommitted:
                     assert text == output.data["text/plain"]
                     assert len(text) > 40
 
-    def test_every_picture_is_also_told_in_words(self, path: Path) -> None:
-        # Code hosts show no alt text of an output.
+    def test_every_picture_is_also_described_in_words(self, path: Path) -> None:
+        # Code hosts do not show the alt text of an output.
         cells = read(path).cells
         for cell, following in pairwise(cells):
             if any("image/png" in output.get("data", {}) for output in cell.get("outputs", ())):
@@ -144,7 +144,7 @@ def test_a_cell_that_raises_fails_the_run(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in result.stderr
 
 
-def test_a_second_run_changes_no_byte_of_what_measures_time(tmp_path: Path) -> None:
+def test_a_second_run_keeps_outputs_that_measure_time(tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell("import time; print(time.time_ns())", id="one", metadata={"tags": ["varies"]})
     path = tmp_path / "clock.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)

@@ -1,4 +1,4 @@
-"""Each interpreter has an environment of its own, and the newest one besides the default one is found."""
+"""Test that each interpreter has its own environment, and that the newest one besides the default is found."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ HERE = sys.version_info[:2]
 
 
 def interpreter(path: Path, answer: str) -> Path:
-    """Write a program that answers as the interpreter of a version; one that does not run has no answer."""
+    """Write a program that answers like an interpreter of some version; without an answer, it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\necho {answer}\n" if answer else "#!/bin/sh\nexit 127\n")
     path.chmod(0o755)
@@ -33,7 +33,7 @@ def find(environment: dict[str, str], *name: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_the_newest_is_found_that_is_not_the_default_one(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_newest_one_besides_the_default_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
     assert find(environment) == ""
     interpreter(tmp_path / "bin/python3.10", "3 10 4 final")
     interpreter(tmp_path / "bin/python3.99", "3 99 0 alpha")
@@ -44,7 +44,7 @@ def test_the_newest_is_found_that_is_not_the_default_one(tmp_path: Path, environ
     assert find(environment) == f"3.81 {newest}"
 
 
-def test_an_interpreter_that_pyenv_has_not_selected_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_an_interpreter_not_selected_in_pyenv_is_found(tmp_path: Path, environment: dict[str, str]) -> None:
     interpreter(tmp_path / "bin/python3.80", "")
     interpreter(tmp_path / "pyenv/versions/3.80.1/bin/python3.80", "3 80 1 final")
     newest = interpreter(tmp_path / "pyenv/versions/3.80.10/bin/python3.80", "3 80 10 final")

@@ -1,4 +1,4 @@
-"""Promises of the project as a whole: import sets, arrows between packages, pins, version."""
+"""Test the promises of the project as a whole: imports of each extra, pins, version, wheel."""
 
 import re
 import subprocess
@@ -115,7 +115,7 @@ def test_every_package_is_typed_and_has_one_version() -> None:
     assert f"## {kilo_gateway.__version__} " in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_wheel_holds_the_packages_their_types_and_the_table_of_models(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_packages_their_types_and_the_tables(tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path))
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -1,4 +1,4 @@
-"""What ChatKilo tells langchain-tests of itself, whichever gateway the tests ask."""
+"""Describe ChatKilo to langchain-tests, for any gateway."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.vcr_settings import Source
 
 
 class ChatKiloStandard(ChatModelIntegrationTests):
-    """A subclass sets `gateway`."""
+    """The properties of ChatKilo that langchain-tests reads; a subclass sets `gateway`."""
 
     gateway: Source
 

@@ -1,4 +1,4 @@
-"""For langchain-tests: the files that it downloads, and one cassette per test, whichever class runs it."""
+"""Provide the files that langchain-tests downloads, and one cassette per test that all classes share."""
 
 import base64
 import io

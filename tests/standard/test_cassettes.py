@@ -1,4 +1,4 @@
-"""What is in the cassettes: no secret, nothing of the machine that recorded them, and where they come from."""
+"""Test the cassettes: they contain no secret and nothing of the recording machine, and they name their source."""
 
 import json
 import os
@@ -28,30 +28,30 @@ KEY, ORGANIZATION = "s3cr3t-key", "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
 
 def interactions(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
-    return found
+    recorded: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]
+    return recorded
 
 
 def check(path: Path, source: str) -> None:
-    """Fail when a cassette tells more than it should."""
+    """Fail if a cassette contains more than it should."""
     assert PRIVATE.search(path.read_text(encoding="utf-8")) is None
     assert interactions(path)
     for interaction in interactions(path):
         request, response = interaction["request"], interaction["response"]
         assert set(request["headers"]) <= set(vcr_settings.KEPT_REQUEST_HEADERS)
         assert set(response["headers"]) <= {vcr_settings.RECORDED_FROM, *vcr_settings.KEPT_RESPONSE_HEADERS}
-        first, [told] = next(iter(response["headers"].items()))
+        first, [label] = next(iter(response["headers"].items()))
         assert first == vcr_settings.RECORDED_FROM
-        assert re.fullmatch(source, told)
+        assert re.fullmatch(source, label)
         assert request["uri"] == f"{vcr_settings.REPLAY_URL}/chat/completions"
 
 
 @pytest.mark.parametrize("path", CASSETTES, ids=lambda path: path.stem)
-def test_a_cassette_tells_no_more_than_it_should(path: Path) -> None:
+def test_a_cassette_contains_no_more_than_it_should(path: Path) -> None:
     check(path, r"kilo-gateway sandbox|Kilo AI Gateway, live, \d{4}-\d\d-\d\d")
 
 
-def test_there_is_one_for_each_test_that_asks_a_model() -> None:
+def test_each_test_that_asks_a_model_has_a_cassette() -> None:
     tests = {name for name in dir(ChatModelIntegrationTests) if name.startswith("test_")}
     silent = {"test_no_overrides_DO_NOT_OVERRIDE"}
     assert {path.stem.partition("[")[0] for path in CASSETTES} == tests - silent
@@ -72,11 +72,11 @@ def test_there_is_one_for_each_test_that_asks_a_model() -> None:
         Sandbox.api_key,
     ],
 )
-def test_the_search_finds_what_it_looks_for(text: str) -> None:
+def test_the_search_finds_private_data(text: str) -> None:
     assert PRIVATE.search(text)
 
 
-def test_what_is_left_out() -> None:
+def test_a_recording_leaves_out_private_data() -> None:
     source = vcr_settings.Source("here", "https://10.1.2.3/v1", KEY, ORGANIZATION)
     settings = vcr_settings.config(source)
     body = {
@@ -87,10 +87,10 @@ def test_what_is_left_out() -> None:
     }
     headers = {"Authorization": KEY, "X-KiloCode-OrganizationId": ORGANIZATION, "Cookie": "a", "Content-Type": "b"}
     sent = Request("POST", f"{source.base_url}/chat/completions", json.dumps(body).encode(), headers)
-    kept = settings["before_record_request"](sent)
-    assert kept.uri == f"{vcr_settings.REPLAY_URL}/chat/completions"
-    assert dict(kept.headers) == {"content-type": "b"}
-    assistant, tool = json.loads(kept.body)["messages"]
+    recorded = settings["before_record_request"](sent)
+    assert recorded.uri == f"{vcr_settings.REPLAY_URL}/chat/completions"
+    assert dict(recorded.headers) == {"content-type": "b"}
+    assistant, tool = json.loads(recorded.body)["messages"]
     assert assistant["tool_calls"][0]["id"] == tool["tool_call_id"] == "call_0"
     assert tool["content"] == "HIDDEN HIDDEN"
     answer = {
@@ -108,7 +108,7 @@ def test_what_is_left_out() -> None:
 
 
 def test_a_key_in_the_environment_records_from_the_gateway_it_belongs_to(kilo_sandbox: Sandbox, tmp_path: Path) -> None:
-    """The sandbox plays the live gateway, which tests cannot reach."""
+    """The sandbox stands for the live gateway, which tests cannot reach."""
     account = {
         "KILO_API_KEY": kilo_sandbox.member_api_key,
         "KILO_ORG_ID": kilo_sandbox.organization_id,

@@ -1,4 +1,4 @@
-"""Both halves of langchain-tests for embeddings; the second over real HTTP against the sandbox."""
+"""Run both halves of langchain-tests for embeddings; the second half uses real HTTP and the sandbox."""
 
 from typing import Any
 

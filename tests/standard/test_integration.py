@@ -1,4 +1,4 @@
-"""The integration half of langchain-tests, whole, over real HTTP against the sandbox."""
+"""Run the whole integration half of langchain-tests over real HTTP with the sandbox."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The integration half of langchain-tests, whole, from cassettes, with the network blocked."""
+"""Run the whole integration half of langchain-tests from cassettes, with the network blocked."""
 
 import pytest
 

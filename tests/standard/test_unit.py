@@ -1,4 +1,4 @@
-"""The unit half of langchain-tests, whole."""
+"""Run the whole unit half of langchain-tests."""
 
 from importlib import import_module
 from typing import Any
@@ -13,9 +13,9 @@ from langchain_kilo import ChatKilo
 class TestChatKiloUnit(ChatModelUnitTests):
     @pytest.fixture(autouse=True)
     def _listed_by_core(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let "all" mean ChatKilo too: the list of classes that core loads without being told is core's own.
+        """Add ChatKilo to "all": core by default loads only the classes of its own list.
 
-        What a user writes, `allowed_objects=[ChatKilo]`, is in tests/langchain_kilo/test_chat_models.py.
+        tests/wire/langchain_kilo/test_chat_models.py tests `allowed_objects=[ChatKilo]`, as a user would write it.
         """
         # The package rebinds the name of this module to its function.
         load_module = import_module("langchain_core.load.load")

@@ -1,7 +1,7 @@
-"""A gateway that bills each request it is sent, whatever becomes of the answer; it shares no code with the client.
+"""Serve a gateway that bills each request, even if the answer is lost; it shares no code with the client.
 
-The body's `plan` says what becomes of each attempt (`steps`, the last one for all further ones) and what the answer
-holds. Its tokenizer is as bad as one can be: each byte of a text is a token.
+The body's `plan` sets the result of each attempt (`steps`; the last one applies to all further attempts) and the
+content of the answer. Its tokenizer is the worst possible one: each byte of a text is a token.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PAID, DEAR, CHEAP, EMBEDDING = "tests/paid", "tests/dear", "tests/cheap", "tests
 UNLISTED = "tests/unlisted"
 TIER = "kilo-auto/frontier"
 OUTPUT_LIMIT = 400
-"""Tokens that a model generates when the request sets no limit."""
+"""Tokens that a model generates if the request sets no limit."""
 PATIENCE = 20.0
-"""Seconds after which an answer that is held back ends, should its client not leave."""
+"""Seconds after which an answer with the step `hold` ends if its client does not leave."""
 
 PRICES: dict[str, dict[str, str]] = {
     PAID: {"prompt": "0.000003", "completion": "0.000015", "input_cache_write": "0.00000375", "request": "0.0001"},
@@ -62,11 +62,11 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that leave are what it is for."""
+        """Print nothing, because clients leave on purpose."""
 
 
 class BillingGateway:
-    """The server, as a context manager; `billed` is what it charges for a plan."""
+    """The server, as a context manager; `billed` returns the charge for a plan."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class BillingGateway:
             return self._attempts[plan] - 1
 
     def gate(self, name: str) -> threading.Event:
-        """Return what requests with `gate` in their plan wait for."""
+        """Return the event that requests with `gate` in their plan wait for."""
         with self._lock:
             return self._gates[name]
 
@@ -111,13 +111,13 @@ class BillingGateway:
             return self._attempts[plan]
 
     def wait_for(self, plan: str, attempts: int = 1) -> None:
-        """Return when so many attempts of a plan have arrived."""
+        """Wait until this number of attempts of a plan has arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._attempts[plan] >= attempts, PATIENCE), plan
 
 
 class Plans:
-    """Calls of one test, each with a plan of its own."""
+    """Calls of one test, each with its own plan."""
 
     def __init__(self, gateway: BillingGateway, name: str) -> None:
         self.gateway = gateway
@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _frames(self, frames: list[bytes]) -> None:
-        # In one write, so that what was billed has arrived when the first of it has.
+        # All in one write: when the first billed frame has arrived, the others have arrived too.
         data = b"".join((frame if frame.startswith(b"data: ") else b"data: " + frame) + b"\n\n" for frame in frames)
         self._chunk(data)
 
@@ -262,7 +262,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Call:
-    """One request: its answer, and what it costs."""
+    """One request: its answer and its cost."""
 
     def __init__(self, body: Json, plan: Json) -> None:
         self.request = body
@@ -285,14 +285,14 @@ class _Call:
         if "input" in self.request:
             return []
         limit = int(self.request.get("max_tokens") or OUTPUT_LIMIT)
-        found = []
+        generated = []
         for choice in range(self.n):
             room = limit
             for kind, whole in self.plan.get("answer") or [("content", "four")] * 8:
                 if text := whole.encode()[:room].decode(errors="ignore"):
                     room -= size(text)
-                    found.append((choice, kind, text))
-        return found
+                    generated.append((choice, kind, text))
+        return generated
 
     def cost(self, pieces: list[tuple[int, str, str]]) -> Decimal:
         per_prompt = self.prices.get(

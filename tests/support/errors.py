@@ -1,4 +1,4 @@
-"""The exception that each error scenario of the sandbox becomes."""
+"""List the exception that each error scenario of the sandbox raises."""
 
 import openai
 
@@ -111,7 +111,7 @@ NOT_STREAMED: dict[str, type[KiloError]] = {
     "cut-character": KiloResponseError,
     "drop-connection": KiloConnectionError,
 }
-"""Where an answer that is not streamed can only fail in another way."""
+"""The exceptions of scenarios that fail differently when the answer is not streamed."""
 
 OPENAI_CLASSES: dict[int, type[openai.APIError]] = {
     400: openai.BadRequestError,
@@ -123,11 +123,11 @@ OPENAI_CLASSES: dict[int, type[openai.APIError]] = {
     503: openai.InternalServerError,
 }
 ELSEWHERE = ("error-promotion-limit", "error-model-not-allowed", "error-no-provider", "error-auto-routing")
-"""Statuses that do not say what is wrong: the daily limit is no bad key, a forbidden model is not a missing one."""
+"""Scenarios whose status is misleading: the daily limit is not a bad key, a forbidden model is not a missing one."""
 
 
 def check(model: str, error: KiloError, *, streamed: bool) -> None:
-    """Assert that the error of a scenario is of its class and tells what the gateway told."""
+    """Check that the error of a scenario has the expected class and contains the gateway's text."""
     scenario, name = SCENARIOS[model], model.removeprefix("sandbox/")
     expected = CLASSES[name] if streamed else NOT_STREAMED.get(name, CLASSES[name])
     assert isinstance(error, expected)

@@ -1,7 +1,7 @@
-"""The sandbox without a socket: its application is called as a server would call it.
+"""Run the sandbox without a socket: call its application as a server does.
 
-`exchange` gives the bytes that the sandbox would send; `client` and `async_client` are HTTP clients that get them,
-for the argument `http_client` of a model.
+`exchange` returns the bytes that the sandbox would send. `client` and `async_client` are HTTP clients that receive
+these bytes; pass them to a model as `http_client`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from kilo_gateway.sandbox import Sandbox
 
 @dataclass(frozen=True)
 class Exchange:
-    """One answer; it is not `complete` when the sandbox dropped the connection."""
+    """One answer; `complete` is False if the sandbox dropped the connection."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -26,10 +26,10 @@ class Exchange:
 
 
 class InProcess(Sandbox):
-    """A sandbox that never serves."""
+    """A sandbox without a server."""
 
     def start(self) -> Self:
-        """Do nothing: `with` works as for one that serves."""
+        """Do nothing; `with` works as for a sandbox with a server."""
         return self
 
     def exchange(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Exchange:
@@ -44,7 +44,7 @@ class InProcess(Sandbox):
         answer: list[Any] = []
 
         async def receive() -> Any:
-            return arriving.pop() if arriving else await asyncio.Future()  # a client that stays
+            return arriving.pop() if arriving else await asyncio.Future()  # the client never disconnects
 
         async def send(message: Any) -> None:
             answer.append(message)
@@ -68,7 +68,7 @@ class InProcess(Sandbox):
 
     @cached_property
     def client(self) -> httpx.Client:
-        """A client whose every request is answered from here."""
+        """A client whose requests this sandbox answers."""
         return httpx.Client(transport=_Transport(self), trust_env=False)
 
     @cached_property
@@ -89,17 +89,17 @@ class _Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     async def _answered(self, request: httpx.Request, body: bytes) -> httpx.Response:
         headers = [(name.lower(), value) for name, value in request.headers.raw]
-        made = await self.gateway.aexchange(request.method, request.url.raw_path.decode(), body, headers)
-        return httpx.Response(made.status, headers=made.headers, stream=_Body(made))
+        exchange = await self.gateway.aexchange(request.method, request.url.raw_path.decode(), body, headers)
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=_Body(exchange))
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    def __init__(self, made: Exchange) -> None:
-        self.made = made
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self.made.pieces
-        if not self.made.complete:
+        yield from self.exchange.pieces
+        if not self.exchange.complete:
             raise httpx.RemoteProtocolError("the sandbox dropped the connection")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""What a call may leave open: sockets, threads, tasks."""
+"""Find what a call leaves open: sockets, threads, tasks."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def open_to(url: str) -> int:
-    """Return how many sockets of this process are open towards the port of `url`, whatever the other end does."""
+    """Return how many sockets of this process are open to the port of `url`, even if the other end is closed."""
     port = int(url.partition("//")[2].partition("/")[0].rpartition(":")[2])
     return sum(_peer(int(name)) == port for name in os.listdir("/proc/self/fd"))
 
@@ -21,16 +21,16 @@ def _peer(number: int) -> int | None:
             return None
         with socket.socket(fileno=os.dup(number)) as twin:
             address = twin.getpeername()
-    except OSError:  # it is not connected, or was closed meanwhile
+    except OSError:  # not connected, or already closed
         return None
     return address[1] if isinstance(address, tuple) else None
 
 
 def threads() -> set[str]:
-    """Return the threads that are neither the sandbox's nor the executor's of a running loop."""
+    """Return the names of all threads except those of the sandbox and of an event loop's executor."""
     return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "kilo-sandbox"))}
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:
-    """Return the tasks of the running loop but the one that asks."""
+    """Return all tasks of the running loop except the current one."""
     return asyncio.all_tasks() - {asyncio.current_task()}

@@ -1,4 +1,4 @@
-"""One outcome for both frameworks: what an answer holds, whichever class and way brought it."""
+"""Convert an answer to one form for both frameworks and all ways, so that tests can compare them."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.support.ways import TOOLS_TEXT, collect, messages, said
 SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
 ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
 BROKEN = "not a JSON object"
-"""In place of the arguments of a call that cannot be run."""
+"""Stands for the arguments of a call that cannot be run."""
 
 
 @dataclass
@@ -70,13 +70,13 @@ def parsed(arguments: Any) -> Any:
 
 
 def langchain(gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Any:
-    """Return a ChatKilo, with two tools or without."""
+    """Return a ChatKilo with two tools or none."""
     llm = ChatKilo(model=model, **_account(gateway), **fields)
     return llm.bind_tools([add, greet]) if tools else llm
 
 
 def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatResponse:
-    """Return the last response of a KiloLLM that is asked with two tools or without."""
+    """Return the last response of a KiloLLM that is called with two tools or none."""
     llm = KiloLLM(model=model, **_account(gateway))
     if tools:
         ask = getattr(llm, f"{method}_with_tools")
@@ -88,7 +88,7 @@ def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatR
 
 
 def outcome(way: str, gateway: Sandbox, model: str, tools: bool) -> Outcome:
-    """Ask in one of the eight ways."""
+    """Call a model in one of the eight ways and return the outcome."""
     framework, method = way.split()
     if framework == "langchain":
         return of_message(said(method, langchain(gateway, model, tools), TOOLS_TEXT))

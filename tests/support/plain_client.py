@@ -1,4 +1,4 @@
-"""A client of nothing but the standard library, so that the sandbox is seen as it is on the wire."""
+"""Send requests with the standard library alone, to see the bytes of the sandbox unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Response:
 
     @property
     def events(self) -> list[str]:
-        """The data of each event, by the rules of the event stream format."""
+        """The data of each event, parsed by the rules of the event stream format."""
         text = self.data.decode(errors="replace").removeprefix("\ufeff")
         lines = re.split(r"\r\n|\n|\r", text)
         events: list[str] = []
@@ -64,9 +64,9 @@ def request(
     gateway: Sandbox, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> Response:
     if isinstance(gateway, InProcess):
-        made = gateway.exchange(method, path, body or b"", headers)
-        named = {name.decode().lower(): value.decode("latin-1") for name, value in made.headers}
-        return Response(made.status, named, _unpacked(b"".join(made.pieces), named), made.complete)
+        result = gateway.exchange(method, path, body or b"", headers)
+        named = {name.decode().lower(): value.decode("latin-1") for name, value in result.headers}
+        return Response(result.status, named, _unpacked(b"".join(result.pieces), named), result.complete)
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
     try:
         connection.request(method, path, body, headers or {})
@@ -131,22 +131,22 @@ def joined(chunks: list[dict[str, Any]], field: str = "content") -> str:
 
 
 def calls(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the calls of a stream together: a new id opens one, other fragments go to their index or the last."""
-    found: list[dict[str, Any]] = []
+    """Join the calls of a stream: a new id starts a call, other fragments belong to their index or the last call."""
+    joined_calls: list[dict[str, Any]] = []
     for delta in deltas(chunks):
         for fragment in delta.get("tool_calls") or []:
             function = fragment["function"]
-            known = [call["id"] for call in found]
-            if not found or (fragment.get("id") and fragment["id"] not in known):
-                found.append({"id": fragment.get("id"), "index": fragment.get("index"), "parts": []})
+            known = [call["id"] for call in joined_calls]
+            if not joined_calls or (fragment.get("id") and fragment["id"] not in known):
+                joined_calls.append({"id": fragment.get("id"), "index": fragment.get("index"), "parts": []})
             if fragment.get("id"):
-                call = next(call for call in found if call["id"] == fragment["id"])
+                call = next(call for call in joined_calls if call["id"] == fragment["id"])
             else:
-                same = [call for call in found if call["index"] == fragment.get("index")]
-                call = same[-1] if same else found[-1]
+                same = [call for call in joined_calls if call["index"] == fragment.get("index")]
+                call = same[-1] if same else joined_calls[-1]
             call["name"] = function.get("name") or call.get("name")
             call["parts"].append(function.get("arguments"))
-    return found
+    return joined_calls
 
 
 def finishes(chunks: list[dict[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A gateway of one plain socket: it says what no HTTP framework would, and then breaks off as it is told."""
+"""Serve any bytes from a plain socket, including those that no HTTP framework sends, and end as the test requires."""
 
 import json
 import re
@@ -22,7 +22,7 @@ End = Literal["close", "reset", "hold"]
 
 @dataclass(frozen=True)
 class Say:
-    """What one connection gets; `early` is said before any request is read."""
+    """The answer of one connection; if `early` is True, it is sent before the request is read."""
 
     answer: bytes = b""
     end: End = "close"
@@ -34,16 +34,16 @@ def chunked(*frames: bytes) -> bytes:
 
 
 GOOD = HEAD + chunked(TEXT, FINISH, USAGE, DONE) + b"0\r\n\r\n"
-"""A whole answer, as an event stream, which is understood as a body too."""
+"""A complete answer as an event stream, which the client also accepts as a body."""
 
 
 @contextmanager
 def server(
     *answers: bytes | Say, end: End = "close", tls: ssl.SSLContext | None = None, listening: bool = True
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Give each connection the next answer, the last one again and again, and tell the requests that came.
+    """Send the next answer to each connection, repeat the last one, and record the requests.
 
-    With `listening` False connections are refused until `listen` is called with the URL.
+    If `listening` is False, connections are refused until `listen` is called with the URL.
     """
     plays = [Say(answer, end) if isinstance(answer, bytes) else answer for answer in answers]
     listener = socket.socket()
@@ -54,7 +54,7 @@ def server(
     threads: list[threading.Thread] = []
 
     def play(connection: socket.socket, said: Say) -> None:
-        with connection, suppress(OSError):  # whatever the client does to its end
+        with connection, suppress(OSError):  # the client may close first
             if tls is not None:
                 connection = tls.wrap_socket(connection, server_side=True)
             if not said.early:
@@ -89,7 +89,7 @@ def server(
     finally:
         release.set()
         del _SLEEPERS[port]
-        with suppress(OSError):  # whatever the client does to its end
+        with suppress(OSError):  # the client may close first
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in threads:
@@ -100,7 +100,7 @@ _SLEEPERS: dict[int, Callable[[], None]] = {}
 
 
 def listen(url: str) -> None:
-    """Let a server that refused connections accept them."""
+    """Let a server that refuses connections accept them."""
     _SLEEPERS[int(url.rpartition(":")[2])]()
 
 
@@ -118,13 +118,13 @@ def _request(connection: socket.socket) -> bytes:
 
 
 def json_body(value: Any, status: str = "200 OK") -> bytes:
-    """Return a whole JSON answer."""
+    """Return a complete JSON answer."""
     content = json.dumps(value).encode()
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     return head.encode() + content
 
 
 def stream_of(*deltas: dict[str, Any]) -> bytes:
-    """Return a stream of these deltas with as little else as the protocol allows."""
+    """Return a stream of these deltas, with only the fields that the protocol requires."""
     choices = [{"index": 0, "delta": delta} for delta in deltas] + [{"index": 0, "delta": {}, "finish_reason": "stop"}]
     return HEAD + chunked(*(b"data: " + json.dumps({"choices": [c]}).encode() + b"\n\n" for c in choices), DONE)

@@ -1,4 +1,4 @@
-"""The tools that tests offer to models."""
+"""Define the tools that tests offer to models."""
 
 from langchain_core.tools import tool
 from llama_index.core.tools import FunctionTool
@@ -15,16 +15,16 @@ def greet(name: str) -> str:
 
 
 FUNCTION_TOOLS = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
-"""Both as LlamaIndex has them."""
+"""The same two tools for LlamaIndex."""
 
 
 @tool
 def weather(city: str, days: int = 1) -> str:
-    """Tell the weather in a city."""
+    """Tell the weather in a city."""  # words: keep -- a model receives it
     return f"{city}: sunny for {days} days"
 
 
 @tool
 def clock() -> str:
-    """Tell the time."""
+    """Tell the time."""  # words: keep -- a model receives it
     return "12:00"

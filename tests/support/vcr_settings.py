@@ -1,4 +1,4 @@
-"""How cassettes are recorded and replayed: from the sandbox or the live gateway, and with no secrets in them."""
+"""Record and replay cassettes, from the sandbox or the live gateway, without secrets."""
 
 import inspect
 import json
@@ -11,19 +11,19 @@ from kilo_gateway import GatewaySettings
 from kilo_gateway.sandbox import Sandbox
 
 RECORDED_FROM = "Recorded-From"
-"""Capitals sort before the other headers, so it stands first in a cassette."""
+"""A header that is first in a cassette, because capitals sort before the other headers."""
 KEPT_REQUEST_HEADERS = ("content-type", "x-kilocode-mode")
 KEPT_RESPONSE_HEADERS = ("content-type", "request-id")
 REPLAY_URL = "https://gateway.invalid/api/gateway"
 HIDDEN = "HIDDEN"
 
-# An account's id, which the gateway tells in the bodies of some errors (docs/gateway.md, "Errors").
+# An account's id, which some error bodies of the gateway contain (docs/gateway.md, "Errors").
 _ACCOUNT = re.compile(rb'("user_id"\s*:\s*)"[^"]*"')
 
 
 @dataclass(frozen=True)
 class Source:
-    """A gateway that answers, and what the first header of each recorded answer says of it."""
+    """A gateway that answers; `label` names it in the first header of each recorded answer."""
 
     label: str
     base_url: str
@@ -33,8 +33,8 @@ class Source:
     @property
     def params(self) -> dict[str, Any]:
         """The arguments of `ChatKilo` that reach this gateway."""
-        told = {"base_url": self.base_url, "api_key": self.api_key, "organization_id": self.organization_id}
-        return {name: value for name, value in told.items() if value}
+        arguments = {"base_url": self.base_url, "api_key": self.api_key, "organization_id": self.organization_id}
+        return {name: value for name, value in arguments.items() if value}
 
 
 NOBODY = Source("nobody", REPLAY_URL, "replayed")
@@ -45,7 +45,7 @@ def sandbox(gateway: Sandbox) -> Source:
 
 
 def live() -> Source | None:
-    """Return the gateway that the environment has a key for."""
+    """Return the live gateway, if the environment has a key for it."""
     settings = GatewaySettings()
     if settings.bearer is None:
         return None
@@ -64,7 +64,7 @@ def config(source: Source) -> dict[str, Any]:
         return _ACCOUNT.sub(rf'\1"{HIDDEN}"'.encode(), body)
 
     def anonymous_request(request: Any) -> Any:
-        # Whatever the base URL was, what follows it is `/chat/completions`.
+        # The path ends in `/chat/completions`, also if the base URL has another path.
         request.uri = f"{REPLAY_URL}/{'/'.join(request.path.split('/')[-2:])}"
         request.headers = _kept(request.headers, KEPT_REQUEST_HEADERS)
         request.body = hidden(_normal(request.body))
@@ -89,7 +89,7 @@ def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _normal(body: bytes) -> bytes:
-    """Return a request's body as it is in every run and on every Python."""
+    """Return a request's body without differences between runs and versions of Python."""
     sent = json.loads(body)
     _number_calls(sent)
     _clean_descriptions(sent.get("tools", []))
@@ -97,7 +97,7 @@ def _normal(body: bytes) -> bytes:
 
 
 def _clean_descriptions(schema: Any) -> None:
-    """Remove the indentation of docstrings, as Python does from 3.13 on: a tool's description is one."""
+    """Remove the indentation of tool descriptions, which are docstrings: Python 3.13 and later removes it."""
     if isinstance(schema, dict):
         if isinstance(text := schema.get("description"), str):
             schema["description"] = inspect.cleandoc(text)
@@ -108,10 +108,10 @@ def _clean_descriptions(schema: Any) -> None:
 
 
 def _number_calls(sent: dict[str, Any]) -> None:
-    """Number the tool calls: langchain-tests makes up new ids in every run."""
+    """Number the tool calls, because langchain-tests uses new ids in every run."""
     calls = [call for message in sent["messages"] for call in message.get("tool_calls") or ()]
-    found = [call["id"] for call in calls] + [message.get("tool_call_id") for message in sent["messages"]]
-    numbers = {name: f"call_{n}" for n, name in enumerate(dict.fromkeys(filter(None, found)))}
+    ids = [call["id"] for call in calls] + [message.get("tool_call_id") for message in sent["messages"]]
+    numbers = {name: f"call_{n}" for n, name in enumerate(dict.fromkeys(filter(None, ids)))}
     for call in calls:
         call["id"] = numbers.get(call["id"], call["id"])
     for message in sent["messages"]:

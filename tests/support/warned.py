@@ -1,4 +1,4 @@
-"""Which data-policy notices a call gives."""
+"""Record the data-policy notices that a call issues."""
 
 import warnings
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The eight ways to ask: two classes, sync and async, streamed and not."""
+"""Define the eight ways to call a model: two classes, sync and async, streamed and not."""
 
 import asyncio
 import operator
@@ -23,12 +23,12 @@ ENDPOINTS = (*LLAMA_INDEX, *COMPLETIONS)
 
 
 def messages(text: str = TEXT) -> list[ChatMessage]:
-    """Return a question as LlamaIndex has it."""
+    """Return a question as LlamaIndex's messages."""
     return [ChatMessage(role="user", content=text)]
 
 
 async def acollect(answer: Any) -> list[Any]:
-    """Return all that a call gives: awaited, iterated over, or as it is."""
+    """Return all results of a call: await it, iterate over it, or take it as it is."""
     if isinstance(answer, Awaitable):
         answer = await answer
     if isinstance(answer, AsyncIterable):
@@ -37,24 +37,24 @@ async def acollect(answer: Any) -> list[Any]:
 
 
 def collect(answer: Any) -> list[Any]:
-    """Do the same in a loop of its own, which a sync call does not need."""
+    """Do the same from sync code, in a new event loop if the call is async."""
     if isinstance(answer, Awaitable | AsyncIterable):
         return asyncio.run(acollect(answer))
     return list(answer) if isinstance(answer, Iterator) else [answer]
 
 
 def summed(chunks: list[Any]) -> Any:
-    """Return what the chunks of one of LangChain's streams add up to."""
+    """Return the sum of the chunks of a LangChain stream."""
     return reduce(operator.add, chunks)
 
 
 def said(method: str, llm: Any, asked: Any, **call: Any) -> Any:
-    """Return the answer as LangChain has it, one message, streamed or not."""
+    """Return the answer as one LangChain message, streamed or not."""
     return summed(collect(getattr(llm, method)(asked, **call)))
 
 
 def text_of(answers: list[Any]) -> str:
-    """Return the text of what a call gave: messages, chunks or the responses of a stream."""
+    """Return the text of a call's messages, chunks or responses."""
     return "".join(_text(answer) for answer in answers)
 
 
@@ -82,13 +82,13 @@ WAYS: dict[str, tuple[type[ChatKilo | KiloLLM], Ask]] = {
     **{f"langchain {method}": (ChatKilo, _langchain(method)) for method in LANGCHAIN},
     **{f"llama_index {method}": (KiloLLM, _llama_index(method)) for method in LLAMA_INDEX},
 }
-"""Class and question of each way; the answer's text is what a question returns."""
+"""The class of each way, and a function that asks a question and returns the answer's text."""
 STREAMED = [name for name in WAYS if "stream" in name]
 every_way = pytest.mark.parametrize("way", WAYS)
 every_stream = pytest.mark.parametrize("way", STREAMED)
 both = pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
 
-# Of one framework alone, by the names of its methods.
+# The ways of one framework, by the names of its methods.
 every_langchain_way = pytest.mark.parametrize("way", LANGCHAIN)
 every_langchain_stream = pytest.mark.parametrize("way", ["stream", "astream"])
 every_llama_index_way = pytest.mark.parametrize("way", LLAMA_INDEX)

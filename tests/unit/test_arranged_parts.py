@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kilo_gateway.conversation import Message, Opaque, Part, Refusal, Text, Thought, ToolCall, arranged
 from kilo_gateway.interfaces.chat_completions import history
 
 FIRST, SECOND = {"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text", "text": "b"}
 ADD, SHOW = ToolCall("1", "add", "{}"), ToolCall("2", "show", "{}")
 SEARCH = {"type": "web_search_call", "id": "ws"}
-LAYOUT = [
+LAYOUT: list[dict[str, Any]] = [
     {"type": "reasoning", "details": 1},
     {"type": "text", "characters": 3},
     {"type": "opaque", "place": "output", "value": SEARCH},
@@ -47,8 +49,13 @@ def test_a_text_of_another_length_stays_whole_at_its_first_place() -> None:
 def test_parts_without_a_place_are_kept() -> None:
     assert arranged(PARTS, []) == [Thought(details=[FIRST, SECOND]), Text("onetwo!"), ADD, SHOW]
     assert arranged([Thought("ab"), Text("x")], LAYOUT[2:4]) == [Thought("ab"), Text("x"), Opaque(SEARCH, "output")]
-    odd = [None, {"type": "text"}, {"type": "reasoning", "details": "1"}, {"type": "opaque", "place": "images"}]
-    assert arranged([Text("x"), ADD], odd) == [Text("x"), ADD]  # type: ignore[arg-type] # what a user's JSON may hold
+    odd: list[Any] = [
+        None,
+        {"type": "text"},
+        {"type": "reasoning", "details": "1"},
+        {"type": "opaque", "place": "images"},
+    ]
+    assert arranged([Text("x"), ADD], odd) == [Text("x"), ADD]  # as in JSON that a user has edited
 
 
 def test_chat_completions_leaves_out_the_items_of_other_interfaces() -> None:

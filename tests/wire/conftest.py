@@ -1,4 +1,4 @@
-"""A gateway that bills, for the tests of money."""
+"""Provide a gateway that bills, for the tests of budgets and costs."""
 
 from collections.abc import Iterator
 
@@ -16,12 +16,12 @@ def _billing_gateway() -> Iterator[BillingGateway]:
 
 @pytest.fixture
 def gateway(_billing_gateway: BillingGateway) -> BillingGateway:
-    """A gateway that bills, whose list of models is known."""
+    """Return a gateway that bills, after its list of models was fetched."""
     list_models(base_url=_billing_gateway.base_url, api_key=KEY)
     return _billing_gateway
 
 
 @pytest.fixture
 def plans(gateway: BillingGateway, request: pytest.FixtureRequest) -> Plans:
-    """Makes what calls send along, and adds up what is billed for them."""
+    """Return the plans that calls send to the gateway; `billed` is the sum of their charges."""
     return Plans(gateway, request.node.nodeid)

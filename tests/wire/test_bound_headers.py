@@ -1,4 +1,4 @@
-"""Headers that are bound to a model reach the gateway as they were given."""
+"""Test that headers bound to a model reach the gateway unchanged."""
 
 from pydantic import SecretStr
 

@@ -1,4 +1,4 @@
-"""Calls whose cost is not known in advance: a limit is passed by one of them at most, and nothing waits for ever."""
+"""Test calls whose cost is unknown in advance: at most one exceeds the limit, and no call waits for ever."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ def dearest(plans: Plans) -> float:
 
 
 def streamed(llm: ChatKilo, plan: dict[str, Any]) -> bool:
-    """Return whether the budget let the call pass."""
+    """Return True if the budget allowed the call."""
     try:
         for _ in llm.stream("Hello", extra_body=plan):
             pass
@@ -49,7 +49,7 @@ def invoked(llm: ChatKilo, plan: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("ask", [streamed, invoked])
 @pytest.mark.parametrize("call", [{"max_tokens": 150}, {}], ids=["max_tokens", "no max_tokens"])
 @pytest.mark.parametrize("model", [UNLISTED, TIER, "kilo-auto/balanced"])
-def test_a_crowd_of_threads_passes_the_limit_by_one_call_at_most(
+def test_threads_exceed_the_limit_by_one_call_at_most(
     account: dict[str, Any], plans: Plans, ask: Any, call: dict[str, Any], model: str
 ) -> None:
     served = {TIER: DEAR, "kilo-auto/balanced": UNLISTED}.get(model, model)
@@ -67,16 +67,16 @@ def test_a_crowd_of_threads_passes_the_limit_by_one_call_at_most(
     assert passed == sum(plans.gateway.attempts(name) for name in plans.names) >= 1
     assert budget.spent_usd == pytest.approx(plans.billed)
     assert budget.under_way_usd == 0
-    if model == TIER:  # the list says what it can reach
+    if model == TIER:  # the list contains the models of the tier
         assert plans.billed <= 0.05
     else:
         assert plans.billed <= 0.05 + dearest(plans)
     if ask is invoked:
-        assert passed >= 2  # they waited for their turn
+        assert passed >= 2  # they waited their turn
 
 
 @pytest.mark.parametrize("embeddings", [False, True])
-async def test_a_crowd_of_tasks_takes_turns(account: dict[str, Any], plans: Plans, embeddings: bool) -> None:
+async def test_tasks_take_turns(account: dict[str, Any], plans: Plans, embeddings: bool) -> None:
     budget = KiloBudget(limit_usd=10)
     if embeddings:
         await KiloEmbeddings(
@@ -96,7 +96,7 @@ async def test_a_crowd_of_tasks_takes_turns(account: dict[str, Any], plans: Plan
 
 
 def test_calls_that_are_not_streamed_never_overlap(account: dict[str, Any], plans: Plans) -> None:
-    """The second is sent when the first has settled, and not before."""
+    """The second call is sent only after the first has settled."""
     gate = plans.gateway.gate("first")
     llm = ChatKilo(model=UNLISTED, **account, budget=KiloBudget(limit_usd=10))
     first, second = plans("ok", gate="first"), plans("ok")
@@ -104,7 +104,7 @@ def test_calls_that_are_not_streamed_never_overlap(account: dict[str, Any], plan
         one = pool.submit(llm.invoke, "Hello", extra_body=first)
         plans.gateway.wait_for(plans.names[0])
         two = pool.submit(llm.invoke, "Hello", extra_body=second)
-        while not llm.budget or not llm.budget._waiting:  # until the second waits, which no event says
+        while not llm.budget or not llm.budget._waiting:  # until the second waits; no event signals this
             pass
         assert plans.gateway.attempts(plans.names[1]) == 0
         gate.set()
@@ -125,7 +125,7 @@ def test_a_second_call_beside_an_open_stream_raises(account: dict[str, Any], pla
         asyncio.run(llm.ainvoke("Hello", extra_body=plans("ok")))
     stream.close()
     llm.invoke("Hello", extra_body=plans("ok"))
-    # A call with a known price may run beside it.
+    # A call with a known price may run at the same time.
     stream = llm.stream("Hello", extra_body=plans("ok"))
     next(stream)
     ChatKilo(model=EMBEDDING, **account, budget=budget, extra_body=plans("ok")).invoke("Hello")
@@ -150,7 +150,7 @@ async def test_a_call_that_was_cancelled_while_it_waited_leaves_no_trace(account
     first = asyncio.ensure_future(llm.ainvoke("Hello", extra_body=plans("ok", gate="cancelled")))
     await asyncio.to_thread(plans.gateway.wait_for, plans.names[0])
     waiting = [asyncio.ensure_future(llm.ainvoke("Hello", extra_body=plans("ok"))) for _ in range(3)]
-    while len(budget._waiting) < 3:  # noqa: ASYNC110 -- until all three wait, which no event says
+    while len(budget._waiting) < 3:  # noqa: ASYNC110 -- until all three wait; no event signals this
         await asyncio.sleep(0)
     waiting[0].cancel()
     plans.gateway.gate("cancelled").set()
@@ -174,13 +174,13 @@ def test_such_calls_can_be_refused_or_allowed(account: dict[str, Any], plans: Pl
     assert llm.budget.under_way_usd == 0
 
 
-def test_a_policy_that_does_not_exist() -> None:
+def test_an_unknown_policy_raises() -> None:
     with pytest.raises(ValueError, match="unknown_price='one' must be one of one_at_a_time, refuse, allow"):
-        KiloBudget(limit_usd=1, unknown_price="one")  # type: ignore[arg-type] # what the test is about
+        KiloBudget(limit_usd=1, unknown_price="one")  # type: ignore[arg-type] # the test passes a wrong value
 
 
-def test_a_call_waits_for_those_that_leave_no_room(account: dict[str, Any], plans: Plans) -> None:
-    """Two reservations do not fit beside each other; the calls do, one after the other."""
+def test_a_call_waits_while_others_leave_no_room(account: dict[str, Any], plans: Plans) -> None:
+    """Two reservations together exceed the limit, but the calls fit one after the other."""
     llm = KiloLLM(model=DEAR, **account, max_tokens=100)
     most = llm.estimate_cost("Hello")
     assert most is not None
@@ -197,7 +197,7 @@ def test_a_call_waits_for_those_that_leave_no_room(account: dict[str, Any], plan
     assert budget.spent_usd < budget.limit_usd
 
 
-def test_after_a_call_whose_cost_nobody_reports_the_next_one_raises(account: dict[str, Any], plans: Plans) -> None:
+def test_the_next_call_raises_after_one_without_a_reported_cost(account: dict[str, Any], plans: Plans) -> None:
     llm = ChatKilo(**account, model=UNLISTED, budget=KiloBudget(limit_usd=10))
     llm.invoke("Hello", extra_body=plans("ok"))
     llm.invoke("Hello", extra_body=plans("no-cost"))
@@ -209,7 +209,7 @@ def test_after_a_call_whose_cost_nobody_reports_the_next_one_raises(account: dic
         llm.invoke("Hello", extra_body=plans(step))
 
 
-def test_an_unpriced_call_counts_what_the_budget_says(account: dict[str, Any], plans: Plans) -> None:
+def test_an_unpriced_call_counts_the_budgets_unknown_cost(account: dict[str, Any], plans: Plans) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.25)
     llm = ChatKilo(**{**account, "max_retries": 1}, model=UNLISTED, budget=budget)
     llm.invoke("Hello", extra_body=plans("drop", "no-cost"))

@@ -1,4 +1,4 @@
-"""What calls may cost and have cost, and budgets, in both frameworks."""
+"""Test estimated costs, actual costs and budgets in both frameworks."""
 
 import asyncio
 import contextlib
@@ -35,10 +35,10 @@ EXTRA = "tests/not-listed"
 
 @pytest.fixture
 def account(kilo_sandbox: Sandbox) -> dict[str, Any]:
-    found: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
-    list_models(**found)
+    fields: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    list_models(**fields)
     kilo_sandbox.clear()
-    return found
+    return fields
 
 
 @pytest.fixture(params=[ChatKilo, KiloLLM])
@@ -47,7 +47,7 @@ def cls(request: pytest.FixtureRequest) -> Any:
 
 
 def ask(llm: Any, text: str = "Hello", **call: Any) -> float:
-    """Return the told cost of a call."""
+    """Return the reported cost of a call."""
     if isinstance(llm, ChatKilo):
         return float(llm.invoke(text, **call).response_metadata["cost"])
     return float(llm.complete(text, **call).additional_kwargs["cost"])
@@ -83,14 +83,14 @@ def test_an_estimate(account: dict[str, Any], cls: Any) -> None:
     assert ask(llm, text, max_tokens=1000) <= expected
 
 
-def test_an_estimate_of_a_tier_is_that_of_the_dearest_model_it_reaches(account: dict[str, Any], cls: Any) -> None:
+def test_an_estimate_of_a_tier_is_that_of_its_dearest_model(account: dict[str, Any], cls: Any) -> None:
     reached = (list_models(**account).get("kilo-auto/frontier").auto_routing or {})["models"]
     assert len(reached) > 1
     each = [cls(model=model, **account).estimate_cost("Hello", 10) for model in reached]
     assert cls(tier="frontier", **account).estimate_cost("Hello", 10) == max(each)
 
 
-def test_an_unknown_price_is_none_and_a_free_one_nothing(account: dict[str, Any], cls: Any) -> None:
+def test_an_unknown_price_is_none_and_a_free_one_is_zero(account: dict[str, Any], cls: Any) -> None:
     assert cls(model=EXTRA, **account).estimate_cost("Hello", 10) is None
     assert cls(tier="free", **account).estimate_cost("Hello") == 0.0
     assert cls(model="nobody/knows:free", **account).estimate_cost("Hello", 10) is None
@@ -155,7 +155,7 @@ def test_a_spent_budget_refuses_before_the_request_is_sent(
     assert (error.retryable, error.limit_usd, error.under_way_usd) == (False, budget.limit_usd, 0)
     assert error.spent_usd == budget.spent_usd
     assert isinstance(error, ModelError) is (cls is ChatKilo)
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 -- our own
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 -- our own data
     with pytest.raises(KiloBudgetExceeded):
         list(pieces(llm))
     with pytest.raises(KiloBudgetExceeded):
@@ -183,18 +183,18 @@ def test_a_call_that_may_cost_more_than_is_left_is_not_sent(
 
 def test_everything_that_shares_it_counts(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1)
-    told = ask(ChatKilo(model=PAID, budget=budget, **account)) + ask(KiloLLM(model=PAID, budget=budget, **account))
+    reported = ask(ChatKilo(model=PAID, budget=budget, **account)) + ask(KiloLLM(model=PAID, budget=budget, **account))
     for embeddings in (KiloEmbeddings(budget=budget, **account), KiloEmbedding(budget=budget, **account)):
         if isinstance(embeddings, KiloEmbeddings):
             embeddings.embed_documents(["foo", "bar"])
         else:
             asyncio.run(embeddings.aget_text_embedding_batch(["foo", "bar"]))
-        told += embeddings.usage.total.cost
+        reported += embeddings.usage.total.cost
     streamed = ChatKilo(model=PAID, budget=budget, **account).invoke("Hello", stream=True)
-    told += streamed.response_metadata["cost"]
+    reported += streamed.response_metadata["cost"]
     last = list(pieces(KiloLLM(model=PAID, budget=budget, **account)))[-1]
-    told += last.additional_kwargs["cost"]
-    assert budget.spent_usd == pytest.approx(told)
+    reported += last.additional_kwargs["cost"]
+    assert budget.spent_usd == pytest.approx(reported)
     assert (budget.under_way_usd, budget.unpriced_calls) == (0, 0)
 
 
@@ -210,7 +210,7 @@ def test_embeddings_are_refused(account: dict[str, Any], kilo_sandbox: Sandbox, 
     assert isinstance(raised.value, ModelError) is (embeddings is KiloEmbeddings)
 
 
-def test_threads_cannot_overdraw_it(account: dict[str, Any], kilo_sandbox: Sandbox) -> None:
+def test_threads_cannot_exceed_it(account: dict[str, Any], kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(model=PAID, max_tokens=100, **account)
     most = llm.estimate_cost("Hello")
     assert most is not None
@@ -263,7 +263,7 @@ def test_a_cost_that_is_not_reported(account: dict[str, Any]) -> None:
     assert spent(None, EXTRA) == (0.25, 1)
     assert 0.01 < spent(None)[0] < 0.02
     free = KiloBudget(limit_usd=0.01)
-    ChatKilo(budget=free, base_url=account["base_url"]).invoke("The free tier tells no cost")
+    ChatKilo(budget=free, base_url=account["base_url"]).invoke("The free tier tells no cost")  # words: keep -- a prompt
     assert (free.spent_usd, free.unpriced_calls) == (0, 0)
 
 
@@ -279,14 +279,14 @@ def test_a_call_that_fails_counts_nothing(account: dict[str, Any], cls: Any) -> 
 def test_a_stream_that_is_closed_early_counts_an_estimate(account: dict[str, Any], cls: Any) -> None:
     llm = cls(model=PAID, **account)
     whole = list(pieces(llm, "word " * 400))[-1]
-    told = whole.response_metadata["cost"] if cls is ChatKilo else whole.additional_kwargs["cost"]
+    full_cost = whole.response_metadata["cost"] if cls is ChatKilo else whole.additional_kwargs["cost"]
     budget = llm.budget = KiloBudget(limit_usd=1)
     stream = pieces(llm, "word " * 400)
     next(stream)
     assert budget.under_way_usd > 0
     stream.close()
     assert (budget.under_way_usd, budget.unpriced_calls) == (0, 0)
-    assert 0.001 < budget.spent_usd < told
+    assert 0.001 < budget.spent_usd < full_cost
 
     async def leave() -> None:
         stream = await apieces(llm)
@@ -316,10 +316,10 @@ def test_a_stream_that_breaks_counts_what_had_arrived() -> None:
     assert budget.spent_usd == 0.2
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # raised by LlamaIndex's own code
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # raised by LlamaIndex's own code
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # LlamaIndex's own code warns
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # LlamaIndex's own code warns
 def test_agents_stop_when_it_is_spent(account: dict[str, Any], kilo_sandbox: Sandbox) -> None:
-    """An agent of two calls: the first spends the budget."""
+    """The first of the agent's two calls spends the budget."""
     llm = ChatKilo(tier="balanced", max_tokens=200, **account)
     most = llm.estimate_cost("What is add(2, 3)?", tools=[convert_to_openai_tool(add)])
     assert most is not None
@@ -344,13 +344,13 @@ def test_a_batch_counts(account: dict[str, Any]) -> None:
     assert budget.spent_usd == pytest.approx(sum(answer.response_metadata["cost"] for answer in answers))
 
 
-def test_copies_are_the_same_budget_and_pickles_go_on_by_themselves(account: dict[str, Any], cls: Any) -> None:
+def test_copies_share_the_budget_and_pickles_have_their_own(account: dict[str, Any], cls: Any) -> None:
     budget = KiloBudget(limit_usd=1)
     llm = cls(model=PAID, budget=budget, **account)
     assert copy.copy(budget) is copy.deepcopy(budget) is budget
     assert copy.deepcopy(llm).budget is llm.model_copy().budget is llm.with_mode("plan").budget is budget
     ask(llm)
-    other = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- our own
+    other = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- our own data
     assert other.budget.spent_usd == budget.spent_usd > 0
     before = budget.spent_usd
     ask(other)
@@ -367,14 +367,14 @@ def test_the_cache_of_langchain_does_not_depend_on_it(account: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
-def test_a_limit_is_above_nothing(limit: float) -> None:
+def test_a_limit_must_be_positive(limit: float) -> None:
     with pytest.raises(ValueError, match="limit_usd="):
         KiloBudget(limit_usd=limit)
     with pytest.raises(ValueError, match="unknown_cost_usd="):
         KiloBudget(limit_usd=1, unknown_cost_usd=-1)
 
 
-def test_it_is_no_keyword_of_a_call(account: dict[str, Any], cls: Any) -> None:
+def test_it_cannot_be_set_per_call(account: dict[str, Any], cls: Any) -> None:
     with pytest.raises(ValueError, match="set it on the model"):
         ask(cls(**account), budget=KiloBudget(limit_usd=1))
     with pytest.raises(ValueError, match="budget"):
@@ -386,7 +386,7 @@ def test_it_is_no_keyword_of_a_call(account: dict[str, Any], cls: Any) -> None:
 async def test_nothing_stays_under_way(account: dict[str, Any], way: str, name: str) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.1)
     cls, ask = WAYS[way]
-    with contextlib.suppress(KiloError):  # a call that fails must give back its share too
+    with contextlib.suppress(KiloError):  # a failed call must release its share too
         await ask(cls(model=f"sandbox/{name}", budget=budget, max_retries=0, **account))
     assert budget.under_way_usd == 0
     assert budget.spent_usd <= 0.1

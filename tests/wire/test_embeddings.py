@@ -1,4 +1,4 @@
-"""Embeddings of both frameworks on the sandbox: requests, batches, odd answers, cost, errors, copies."""
+"""Test the embeddings of both frameworks on the sandbox: requests, batches, odd answers, cost, errors, copies."""
 
 import asyncio
 import copy
@@ -34,8 +34,8 @@ class LangChain:
 
     @staticmethod
     def texts(model: Any, texts: list[str], use_async: bool = False) -> list[list[float]]:
-        found = asyncio.run(model.aembed_documents(texts)) if use_async else model.embed_documents(texts)
-        return list(found)
+        vectors = asyncio.run(model.aembed_documents(texts)) if use_async else model.embed_documents(texts)
+        return list(vectors)
 
     @staticmethod
     def query(model: Any, text: str, use_async: bool = False) -> list[float]:
@@ -65,7 +65,7 @@ class LlamaIndex:
 
 
 def pickled(model: Any) -> Any:
-    return pickle.loads(pickle.dumps(model))  # noqa: S301 -- it is our own pickle
+    return pickle.loads(pickle.dumps(model))  # noqa: S301 -- our own data
 
 
 both = pytest.mark.parametrize("framework", [LangChain, LlamaIndex])
@@ -76,9 +76,9 @@ sync_and_async = pytest.mark.parametrize("use_async", [False, True], ids=["sync"
 @sync_and_async
 def test_texts_become_vectors_in_their_order(kilo_sandbox: Sandbox, framework: Any, use_async: bool) -> None:
     model = framework.make(kilo_sandbox, model=SMALL, dimensions=256, batch=3)
-    found = framework.texts(model, TEXTS, use_async)
-    assert found == [pytest.approx(vector(text, 256), abs=1e-6) for text in TEXTS]
-    # Requests at the same time arrive in any order.
+    vectors = framework.texts(model, TEXTS, use_async)
+    assert vectors == [pytest.approx(vector(text, 256), abs=1e-6) for text in TEXTS]
+    # Simultaneous requests arrive in any order.
     sent = sorted((record.json["input"] for record in kilo_sandbox.requests), key=len, reverse=True)
     assert sent == [TEXTS[:3], TEXTS[3:]]
     body = kilo_sandbox.requests[0].json
@@ -92,7 +92,7 @@ def test_texts_become_vectors_in_their_order(kilo_sandbox: Sandbox, framework: A
 
 @both
 @sync_and_async
-def test_queries_and_documents_are_told_apart(kilo_sandbox: Sandbox, framework: Any, use_async: bool) -> None:
+def test_queries_and_documents_are_distinguished(kilo_sandbox: Sandbox, framework: Any, use_async: bool) -> None:
     model = framework.make(
         kilo_sandbox, query_input_type="search_query", document_input_type="search_document", extra_body={"x": 1}
     )
@@ -106,8 +106,8 @@ def test_queries_and_documents_are_told_apart(kilo_sandbox: Sandbox, framework: 
 @sync_and_async
 @pytest.mark.parametrize("name", ["reversed", "unnumbered", "no-usage"])
 def test_harmless_oddities(kilo_sandbox: Sandbox, framework: Any, use_async: bool, name: str) -> None:
-    found = framework.texts(framework.make(kilo_sandbox, model=f"sandbox/{name}"), TEXTS, use_async)
-    assert found == [pytest.approx(vector(text, 1536), abs=1e-6) for text in TEXTS]
+    vectors = framework.texts(framework.make(kilo_sandbox, model=f"sandbox/{name}"), TEXTS, use_async)
+    assert vectors == [pytest.approx(vector(text, 1536), abs=1e-6) for text in TEXTS]
 
 
 @both
@@ -118,30 +118,30 @@ def test_numbers_instead_of_base64(kilo_sandbox: Sandbox, framework: Any) -> Non
 @both
 @sync_and_async
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("numbered-twice", r"the indexes \[0, 0, 0, 0\]"),
         ("one-short", "4 texts were sent, and 3 embeddings came back"),
         ("uneven", r"differ in length: \[1, 2, 3, 4\]"),
-        ("not-finite", "embedding 0 is no list of finite numbers"),
-        ("half-a-number", "embedding 0 is no list"),
-        ("huge-number", "embedding 0 is no list"),
-        ("no-base64", "embedding 0 is no list"),
-        ("no-vectors", "embedding 0 is no list"),
-        ("null", "embedding 0 is no list"),
+        ("not-finite", "embedding 0 is no list of finite numbers"),  # words: keep -- the error's text
+        ("half-a-number", "embedding 0 is no list"),  # words: keep -- the error's text
+        ("huge-number", "embedding 0 is no list"),  # words: keep -- the error's text
+        ("no-base64", "embedding 0 is no list"),  # words: keep -- the error's text
+        ("no-vectors", "embedding 0 is no list"),  # words: keep -- the error's text
+        ("null", "embedding 0 is no list"),  # words: keep -- the error's text
         ("page", "it is not JSON"),
     ],
 )
-def test_an_answer_that_fits_not_raises(
-    kilo_sandbox: Sandbox, framework: Any, use_async: bool, name: str, told: str
+def test_a_mismatched_answer_raises(
+    kilo_sandbox: Sandbox, framework: Any, use_async: bool, name: str, message: str
 ) -> None:
     model = framework.make(kilo_sandbox, model=f"sandbox/{name}")
-    with pytest.raises(kilo.KiloResponseError, match=told):
+    with pytest.raises(kilo.KiloResponseError, match=message):
         framework.texts(model, TEXTS, use_async)
 
 
 @both
-def test_other_dimensions_than_asked_for_raise(kilo_sandbox: Sandbox, framework: Any) -> None:
+def test_wrong_dimensions_raise(kilo_sandbox: Sandbox, framework: Any) -> None:
     model = framework.make(kilo_sandbox, model="sandbox/three-dimensions", dimensions=256)
     with pytest.raises(kilo.KiloResponseError, match="have 3 dimensions, not 256"):
         framework.texts(model, TEXTS)
@@ -152,10 +152,10 @@ def test_other_dimensions_than_asked_for_raise(kilo_sandbox: Sandbox, framework:
 @both
 @sync_and_async
 def test_batches_that_differ_in_dimensions_raise(kilo_sandbox: Sandbox, framework: Any, use_async: bool) -> None:
-    long = ["x" * 40_000, "foo"]  # two requests, whatever the batch size
-    found = framework.texts(framework.make(kilo_sandbox), long, use_async)
+    long = ["x" * 40_000, "foo"]  # two requests, for any batch size
+    vectors = framework.texts(framework.make(kilo_sandbox), long, use_async)
     assert [len(record.json["input"]) for record in kilo_sandbox.requests] == [1, 1]
-    assert [len(v) for v in found] == [1024, 1024]
+    assert [len(v) for v in vectors] == [1024, 1024]
     model = framework.make(kilo_sandbox, model="sandbox/a-dimension-a-text", batch=2)
     with pytest.raises(kilo.KiloResponseError, match=r"have (1 dimensions, not 2|2 dimensions, not 1)\."):
         framework.texts(model, TEXTS[:3], use_async)
@@ -196,11 +196,11 @@ def test_failed_requests_are_repeated(kilo_sandbox: Sandbox, framework: Any) -> 
 
 @both
 @sync_and_async
-@pytest.mark.parametrize(("texts", "told"), [(["foo", ""], r"texts\[1\] is empty"), (["foo", 5], r"\[1\] is a int")])
-def test_what_cannot_be_embedded_is_not_sent(
-    kilo_sandbox: Sandbox, framework: Any, use_async: bool, texts: Any, told: str
+@pytest.mark.parametrize(("texts", "message"), [(["foo", ""], r"texts\[1\] is empty"), (["foo", 5], r"\[1\] is a int")])
+def test_texts_that_cannot_be_embedded_are_not_sent(
+    kilo_sandbox: Sandbox, framework: Any, use_async: bool, texts: Any, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         framework.texts(framework.make(kilo_sandbox), texts, use_async)
     assert framework.texts(framework.make(kilo_sandbox), [], use_async) == []
     with pytest.raises(ValueError, match="half of a character"):
@@ -252,7 +252,7 @@ def test_cost_is_counted(kilo_sandbox: Sandbox, framework: Any, use_async: bool)
 
 
 @both
-def test_a_batch_that_was_answered_counts_though_the_next_fails(kilo_sandbox: Sandbox, framework: Any) -> None:
+def test_an_answered_batch_counts_if_the_next_fails(kilo_sandbox: Sandbox, framework: Any) -> None:
     model = framework.make(kilo_sandbox, batch=1, model="sandbox/uneven")
     with pytest.raises(ValueError, match="half of a character"):
         framework.texts(model, ["foo", "\ud800"])
@@ -262,7 +262,7 @@ def test_a_batch_that_was_answered_counts_though_the_next_fails(kilo_sandbox: Sa
 @both
 async def test_async_batches_are_bounded(kilo_sandbox: Sandbox, framework: Any) -> None:
     class Meeting(httpx.AsyncHTTPTransport):
-        """Sends when three requests have come, and knows how many are under way."""
+        """Send when three requests have arrived, and count those under way."""
 
         barrier, under_way, most = asyncio.Barrier(3), 0, 0
 
@@ -281,9 +281,9 @@ async def test_async_batches_are_bounded(kilo_sandbox: Sandbox, framework: Any) 
         model = framework.make(kilo_sandbox, batch=1, http_async_client=client, **limit)
         embed = model.aembed_documents if framework is LangChain else model.aget_text_embedding_batch
         texts = [f"word{i}" for i in range(9)]
-        found = await embed(texts)
+        vectors = await embed(texts)
     assert transport.most == 3
-    assert found == [pytest.approx(vector(text, 1024), abs=1e-6) for text in texts]
+    assert vectors == [pytest.approx(vector(text, 1024), abs=1e-6) for text in texts]
 
 
 async def test_when_a_batch_fails_the_others_are_cancelled(kilo_sandbox: Sandbox) -> None:
@@ -332,7 +332,7 @@ def test_copies_work_elsewhere(kilo_sandbox: Sandbox, framework: Any) -> None:
 
 @both
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"modle": "x"}, "did you mean 'model'"),
         ({"model": " "}, "must not be blank"),
@@ -342,8 +342,8 @@ def test_copies_work_elsewhere(kilo_sandbox: Sandbox, framework: Any) -> None:
         ({"temperature": 0}, "has no argument 'temperature'; send other request fields with extra_body"),
     ],
 )
-def test_bad_arguments(framework: Any, fields: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_bad_arguments(framework: Any, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         framework.cls(**fields)
     model = framework.cls()
     with pytest.raises(ValueError, match="must be at least 1"):
@@ -364,7 +364,7 @@ def test_names_of_other_classes() -> None:
         KiloEmbedding(model="a/b", model_name=SMALL)
 
 
-def test_llama_index_takes_it_as_its_default(kilo_sandbox: Sandbox) -> None:
+def test_llama_index_accepts_it_as_its_default(kilo_sandbox: Sandbox) -> None:
     model = LlamaIndex.make(kilo_sandbox)
     Settings.embed_model = model
     try:

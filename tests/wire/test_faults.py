@@ -1,4 +1,4 @@
-"""Faults of the wire that no HTTP framework would send, from a plain socket; and what must not pile up."""
+"""Test faults that no HTTP framework sends, from a plain socket, and resources that must not accumulate."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ from tests.support.ways import both, collect, every_langchain_stream
         ((TEXT, FINISH, USAGE, DONE), "hold"),
     ],
 )
-def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: End) -> None:
+def test_a_complete_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...], end: End) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
         llm = ChatKilo(base_url=url, stream_idle_timeout=0.5, max_retries=0)
         chunks = collect(getattr(llm, way)("hi"))
@@ -49,10 +49,10 @@ def test_a_whole_answer_survives_a_broken_end(way: str, frames: tuple[bytes, ...
 @every_langchain_stream
 @pytest.mark.parametrize("end", ["reset", "close"])
 @pytest.mark.parametrize("frames", [(TEXT,), (TEXT, FINISH), (TEXT, DONE)])
-def test_an_answer_that_may_lack_something_does_not(way: str, frames: tuple[bytes, ...], end: End) -> None:
+def test_an_incomplete_answer_raises(way: str, frames: tuple[bytes, ...], end: End) -> None:
     with server(HEAD + chunked(*frames), end=end) as (url, _):
         llm = ChatKilo(base_url=url, max_retries=0)
-        # A reset may overtake the first bytes, and then there was no stream to be interrupted.
+        # A reset may overtake the first bytes; then no stream has started that could be interrupted.
         with pytest.raises(KiloStreamInterruptedError if end == "close" else KiloConnectionError) as caught:
             collect(getattr(llm, way)("hi"))
     assert caught.value.partial_text in ("whole", "")
@@ -69,7 +69,7 @@ def test_an_error_page_that_breaks_off_is_a_kilo_error(way: str) -> None:
             llm.invoke("hi")
 
 
-def test_an_error_body_nested_beyond_reason_is_a_kilo_error() -> None:
+def test_a_deeply_nested_error_body_is_a_kilo_error() -> None:
     body = b"[" * 100_000
     answer = b"HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
     with server(answer + body) as (url, _), pytest.raises(KiloServerError) as caught:
@@ -88,7 +88,7 @@ def test_half_a_character_in_a_prompt_is_named(kilo_sandbox: Sandbox) -> None:
         ChatKilo(base_url=kilo_sandbox.base_url).invoke("a\ud83d")
 
 
-def test_event_loops_are_let_go(kilo_sandbox: Sandbox) -> None:
+def test_event_loops_are_released(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
     before = len(clients._LOOPS)
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_assignment_is_checked(cls: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the case that is tested
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")  # the test forks on purpose
 def test_a_child_forked_while_a_client_is_built_can_call(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
     llm.invoke("before")
@@ -150,7 +150,7 @@ def test_a_traceback_with_locals_shows_no_key() -> None:
     assert "s3cr3t" not in repr(account)
 
 
-def test_who_once_refused_data_collection_is_warned_later(kilo_sandbox: Sandbox) -> None:
+def test_a_call_after_a_refused_one_is_warned(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(tier="free", base_url=kilo_sandbox.base_url)
     with pytest.raises(KiloInvalidRequestError):
         llm.invoke("hi", provider={"data_collection": "deny"})

@@ -1,4 +1,4 @@
-"""What the list of models tells decides in both classes, once it has been fetched; nothing asks for it unasked."""
+"""Test that both classes use the list of models after it was fetched, and never fetch it by themselves."""
 
 import pytest
 from llama_index.core.prompts import PromptTemplate
@@ -20,13 +20,13 @@ class Person(BaseModel):
 
 @pytest.fixture
 def model(kilo_sandbox: Sandbox) -> str:
-    """Return a model that the list tells takes JSON schemas, and of which the built-in table knows no such thing."""
+    """Return a model that accepts JSON schemas according to the list, but not according to the built-in table."""
     models = list_models(base_url=kilo_sandbox.base_url).filter(structured_outputs=True)
     kilo_sandbox.clear()
     return next(info.id for info in models if not (ChatKilo(model=info.id).profile or {}).get("structured_output"))
 
 
-def test_the_native_way_is_taken_where_the_list_tells_of_it(kilo_sandbox: Sandbox, model: str) -> None:
+def test_the_native_way_is_used_if_the_list_reports_it(kilo_sandbox: Sandbox, model: str) -> None:
     account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     assert ChatKilo(model=model, **account).with_structured_output(Person).invoke(PROMPT) == Person(name="Ada")
     assert "response_format" in kilo_sandbox.last.json
@@ -43,4 +43,4 @@ def test_windows_and_limits_are_those_of_the_list(kilo_sandbox: Sandbox, model: 
     assert profile is not None
     assert profile["max_input_tokens"] == info.context_length
     assert KiloLLM(model=model, base_url=kilo_sandbox.base_url).metadata.context_window == info.context_length
-    assert not kilo_sandbox.requests  # the list that was fetched before knows it all
+    assert not kilo_sandbox.requests  # the list was fetched before

@@ -1,4 +1,4 @@
-"""Answers that never end, are sent in pieces, grow too large or come with a cookie."""
+"""Test answers that never end, arrive in pieces, grow too large or contain a cookie."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ NOT_STREAMED = [way for way in WAYS if way not in STREAMED]
 BODY = b'{"choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}'
 GATEWAY = "/api/gateway"
 SOON = 20.0
-"""Seconds after which a test gives up on a call that hangs."""
+"""Seconds after which a test stops a call that hangs."""
 
 
 def page(content: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
@@ -127,7 +127,7 @@ EMPTY_FRAMES = {
     [(HEAD, name) for name in EMPTY_FRAMES] + [(PLAIN, "a comment"), (PLAIN, "an empty object")],
     ids=[*EMPTY_FRAMES, "undeclared, a comment", "undeclared, an empty object"],
 )
-async def test_frames_that_carry_nothing_new_end_at_the_idle_limit(way: str, head: bytes, frame: str) -> None:
+async def test_frames_without_news_end_at_the_idle_limit(way: str, head: bytes, frame: str) -> None:
     cls, ask = WAYS[way]
     with dripping(head, lambda: itertools.chain([TEXT], itertools.repeat(EMPTY_FRAMES[frame]))) as url:
         llm = cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)
@@ -137,7 +137,7 @@ async def test_frames_that_carry_nothing_new_end_at_the_idle_limit(way: str, hea
 
 
 @every_way
-async def test_the_whole_answer_has_a_limit(way: str) -> None:
+async def test_the_total_time_has_a_limit(way: str) -> None:
     cls, ask = WAYS[way]
     pieces = itertools.repeat(TEXT if way in STREAMED else b'{"choices":')
     with dripping(HEAD if way in STREAMED else PLAIN, lambda: pieces) as url:
@@ -170,7 +170,7 @@ async def test_the_limit_includes_retries_and_their_waits(way: str) -> None:
 
 
 @every_way
-async def test_an_answer_in_time_is_not_touched(way: str) -> None:
+async def test_an_answer_in_time_is_not_affected(way: str) -> None:
     cls, ask = WAYS[way]
     with server(GOOD) as (url, _):
         assert await ask(cls(base_url=url + GATEWAY, total_timeout=SOON)) == "whole"
@@ -178,7 +178,7 @@ async def test_an_answer_in_time_is_not_touched(way: str) -> None:
 
 @pytest.mark.parametrize("way", NOT_STREAMED)
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_body_that_is_cut_is_not_asked_for_again(way: str, end: End) -> None:
+async def test_a_truncated_body_is_not_requested_again(way: str, end: End) -> None:
     cls, ask = WAYS[way]
     whole = page(BODY, b"content-type: application/json")
     with (
@@ -227,7 +227,7 @@ def test_a_retry_after_that_is_neither_is_not_reported(later: str) -> None:
 
 
 @every_way
-async def test_a_wait_that_is_too_long_is_the_error_at_once(way: str) -> None:
+async def test_a_wait_that_is_too_long_raises_at_once(way: str) -> None:
     cls, ask = WAYS[way]
     with (
         server(page(b"{}", b"retry-after: 60", status=b"429 Too Many Requests")) as (url, seen),
@@ -242,7 +242,7 @@ BOMB = gzip.compress(b" " * 5_000_000)
 
 
 @pytest.mark.parametrize("way", NOT_STREAMED)
-async def test_a_body_that_grows_when_decompressed_ends_at_the_limit(way: str) -> None:
+async def test_a_decompressed_body_ends_at_the_limit(way: str) -> None:
     cls, ask = WAYS[way]
     with (
         server(page(BOMB, b"content-encoding: gzip", b"content-type: application/json")) as (url, seen),
@@ -252,7 +252,7 @@ async def test_a_body_that_grows_when_decompressed_ends_at_the_limit(way: str) -
     assert len(seen) == 1
 
 
-def test_other_bodies_too() -> None:
+def test_other_bodies_end_at_the_limit() -> None:
     with server(page(BOMB, b"content-encoding: gzip", b"content-type: application/json")) as (url, _):
         base_url = url + GATEWAY
         with pytest.raises(KiloResponseError, match="max_response_bytes"):
@@ -262,7 +262,7 @@ def test_other_bodies_too() -> None:
 
 
 @pytest.mark.parametrize("way", ["langchain invoke", "langchain astream"])
-async def test_a_page_of_an_error_is_read_only_so_far(way: str) -> None:
+async def test_an_error_page_is_read_up_to_a_limit(way: str) -> None:
     cls, ask = WAYS[way]
     bomb = gzip.compress(b"<" * 300_000_000, compresslevel=9)
     with (
@@ -276,7 +276,7 @@ async def test_a_page_of_an_error_is_read_only_so_far(way: str) -> None:
 
 @every_way
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "hello"])
-async def test_an_encoding_that_nobody_asked_for_is_an_error(way: str, encoding: str) -> None:
+async def test_an_unrequested_encoding_is_an_error(way: str, encoding: str) -> None:
     cls, ask = WAYS[way]
     cases: list[tuple[bytes, type[KiloError]]] = [(b"200 OK", KiloResponseError), (b"502 Bad Gateway", KiloServerError)]
     for status, expected in cases:

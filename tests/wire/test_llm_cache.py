@@ -1,4 +1,4 @@
-"""An answer in LangChain's cache is served to the account that paid for it, and to nobody else."""
+"""Test that LangChain's cache serves an answer only to the account that paid for it."""
 
 from langchain_core.caches import InMemoryCache
 

@@ -1,4 +1,4 @@
-"""A budget counts whatever was or may have been billed, and is never passed."""
+"""Test that a budget counts everything that was or may have been billed, and is never exceeded."""
 
 import asyncio
 import json
@@ -49,29 +49,29 @@ ANSWER = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason"
 
 @pytest.fixture
 def account(kilo_sandbox: Sandbox) -> dict[str, Any]:
-    found: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
-    list_models(**found)
+    fields: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    list_models(**fields)
     kilo_sandbox.clear()
-    return found
+    return fields
 
 
 @pytest.fixture
 def listed(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every gateway of a test have the sandbox's prices."""
+    """Give every gateway of a test the sandbox's prices."""
     catalog = list_models(base_url=kilo_sandbox.base_url)
     entries = {model.id: model for model in catalog}
     monkeypatch.setattr("kilo_gateway.models.known.known", lambda model, **_: entries.get(model))
 
 
 @pytest.mark.parametrize("number", [-5, -0.01, float("nan"), float("inf"), -float("inf"), "-1", True, None, [], "x"])
-def test_a_number_that_cannot_be_counts_as_not_reported(number: Any) -> None:
+def test_an_impossible_number_counts_as_not_reported(number: Any) -> None:
     usage = parse_usage({"cost": number, "prompt_tokens": 3, "completion_tokens": number})
     assert usage == Usage(prompt_tokens=3, total_tokens=3, raw=usage.raw if usage else {})
     assert parse_usage({"cost": number, "prompt_tokens": number}) is None
 
 
 @every_way
-async def test_a_negative_cost_refills_nothing(way: str) -> None:
+async def test_a_negative_cost_does_not_refill_a_budget(way: str) -> None:
     cls, ask = WAYS[way]
     usage = {"cost": -5, "prompt_tokens": -100, "completion_tokens": 3, "total_tokens": -97}
     stream = HEAD + chunked(frame(choices=[{"delta": {"content": "hi"}, "finish_reason": "stop"}]), frame(usage=usage))
@@ -92,7 +92,7 @@ CALL = {"index": 0, "id": "c", "function": {"name": "book", "arguments": '{"x": 
     ids=["tool call", "refusal", "text", "reasoning"],
 )
 @pytest.mark.usefixtures("listed")
-async def test_whatever_arrived_of_a_cut_stream_counts(way: str, delta: dict[str, Any]) -> None:
+async def test_the_received_part_of_a_cut_stream_counts(way: str, delta: dict[str, Any]) -> None:
     cls, ask = WAYS[way]
     budget = KiloBudget(limit_usd=10)
     answer = Say(HEAD + chunked(frame(choices=[{"index": 0, "delta": delta, "finish_reason": None}])))
@@ -119,7 +119,7 @@ async def test_a_cost_reported_before_an_error_counts(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" not in way])
-async def test_the_usage_of_a_body_that_cannot_be_used_counts(way: str) -> None:
+async def test_the_usage_of_an_unusable_body_counts(way: str) -> None:
     cls, ask = WAYS[way]
     budget = KiloBudget(limit_usd=1, unknown_price="allow")
     with server(body(choices=[], usage={"cost": 0.5, "prompt_tokens": 1})) as (url, _):
@@ -144,7 +144,7 @@ def test_closing_between_the_endings_of_two_answers_counts() -> None:
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" not in way])
 @pytest.mark.usefixtures("listed")
-async def test_an_answer_that_was_lost_counts_what_it_may_have_cost(way: str) -> None:
+async def test_a_lost_answer_counts_its_possible_cost(way: str) -> None:
     cls, ask = WAYS[way]
     budget = KiloBudget(limit_usd=10)
     with server(body(**ANSWER)[:-10]) as (url, seen):
@@ -159,10 +159,10 @@ async def test_an_answer_that_was_lost_counts_what_it_may_have_cost(way: str) ->
 
 @every_way
 @pytest.mark.usefixtures("listed")
-async def test_each_attempt_that_was_lost_counts(way: str) -> None:
+async def test_each_lost_attempt_counts(way: str) -> None:
     cls, ask = WAYS[way]
     budget = KiloBudget(limit_usd=10)
-    with server(Say(b"", end="close")) as (url, seen):  # the request is read, and nothing is answered
+    with server(Say(b"", end="close")) as (url, seen):  # the server reads the request and does not answer
         llm = cls(model=PAID, base_url=url + GATEWAY, max_tokens=1000, budget=budget, max_retries=2)
         most = llm.estimate_cost("hi")
         with pytest.raises(KiloError):
@@ -183,7 +183,7 @@ async def test_a_request_that_was_never_sent_counts_nothing(way: str) -> None:
 
 @every_way
 @pytest.mark.usefixtures("listed")
-async def test_a_refusal_that_leaves_no_time_to_ask_again_counts_nothing(way: str) -> None:
+async def test_a_refusal_without_time_for_a_retry_counts_nothing(way: str) -> None:
     cls, ask = WAYS[way]
     budget = KiloBudget(limit_usd=10)
     busy = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
@@ -215,7 +215,7 @@ def test_calls_of_unknown_price_run_one_at_a_time() -> None:
 
 
 @every_way
-async def test_200_calls_of_unknown_price_pass_the_limit_by_one_at_most(way: str) -> None:
+async def test_200_calls_of_unknown_price_exceed_the_limit_by_one_at_most(way: str) -> None:
     cls, ask = WAYS[way]
     usage = {"cost": 0.01, "prompt_tokens": 1, "completion_tokens": 1}
     stream = HEAD + chunked(frame(choices=[{"delta": {"content": "hi"}, "finish_reason": "stop"}]), frame(usage=usage))
@@ -242,7 +242,7 @@ def _result_of(ask: Any, llm: Any) -> Any:
 
 
 @every_way
-async def test_a_price_that_nobody_knows_can_be_refused(way: str, kilo_sandbox: Sandbox) -> None:
+async def test_an_unknown_price_can_be_refused(way: str, kilo_sandbox: Sandbox) -> None:
     cls, ask = WAYS[way]
     kilo_sandbox.clear()
     budget = KiloBudget(limit_usd=1, unknown_price="refuse")
@@ -266,7 +266,7 @@ def test_a_caller_does_not_wait_for_itself(account: dict[str, Any]) -> None:
     assert llm.invoke("Hello").text
 
 
-async def test_nor_does_a_task(account: dict[str, Any]) -> None:
+async def test_a_task_does_not_wait_for_itself(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = KiloLLM(model="sandbox/echo", budget=budget, **account)
     stream = await llm.astream_complete("Hello")
@@ -280,7 +280,7 @@ async def test_nor_does_a_task(account: dict[str, Any]) -> None:
     assert budget.under_way_usd == 0
 
 
-async def test_a_wait_ends_with_the_time_for_the_whole_answer(account: dict[str, Any]) -> None:
+async def test_a_wait_ends_at_the_total_timeout(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = ChatKilo(model="sandbox/echo", budget=budget, **account)
     stream: Any = llm.astream("Hello")
@@ -290,7 +290,7 @@ async def test_a_wait_ends_with_the_time_for_the_whole_answer(account: dict[str,
     await stream.aclose()
 
 
-async def test_a_cancelled_wait_takes_nothing(account: dict[str, Any]) -> None:
+async def test_a_cancelled_wait_reserves_nothing(account: dict[str, Any]) -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     llm = ChatKilo(model="sandbox/echo", budget=budget, **account)
     stream: Any = llm.astream("Hello")
@@ -301,23 +301,23 @@ async def test_a_cancelled_wait_takes_nothing(account: dict[str, Any]) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await stream.aclose()
-    # LangChain may leave the closing of the model's own generator to the event loop: the next call waits for it.
+    # LangChain may let the event loop close the model's own generator, so the next call waits for it.
     assert (await llm.ainvoke("Hello")).text
     assert budget.under_way_usd == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # what is tested is a fork beside threads
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the test forks a process with threads
 def test_a_forked_child_has_neither_the_reservations_nor_the_lock() -> None:
     budget = KiloBudget(limit_usd=1, unknown_price="allow")
     budget.reserve("of the parent", 0.75, HOLDER, lambda: None)
     budget.settle("spent before", None)
-    budget._lock.acquire()  # as a thread of the parent may hold it
+    budget._lock.acquire()  # as a thread of the parent may do
     child = os.fork()
     if child == 0:
         signal.alarm(20)
         granted = budget.reserve("of the child", 0.9, HOLDER, lambda: None)
-        budget.settle("of the parent", Cost(0.75))  # a stream of the parent that the child collects
+        budget.settle("of the parent", Cost(0.75))  # the child's garbage collector may close a stream of the parent
         budget.settle("of the child", Cost(0.5))
         os._exit(0 if (granted, budget.spent_usd, budget.under_way_usd) == ("granted", 0.5, 0) else 1)
     budget._lock.release()
@@ -328,7 +328,7 @@ def test_a_forked_child_has_neither_the_reservations_nor_the_lock() -> None:
 def test_a_call_that_ends_inside_the_lock_is_settled_afterwards() -> None:
     budget = KiloBudget(limit_usd=1, unknown_cost_usd=0.01)
     assert budget.reserve("a", 0.5, HOLDER, lambda: None) == "granted"
-    with budget._locked():  # where garbage collection may close a stream
+    with budget._locked():  # garbage collection may close a stream here
         budget.settle("a", Cost(0.25))
     assert (budget.spent_usd, budget.under_way_usd) == (0.25, 0)
 

@@ -1,4 +1,4 @@
-"""Retrieval with Kilo's classes alone, on the sandbox, from real texts."""
+"""Test retrieval from real texts with Kilo's classes alone, on the sandbox."""
 
 import re
 from pathlib import Path
@@ -75,10 +75,10 @@ async def test_it_cites_the_passage(account: dict[str, Any]) -> None:
     ],
 )
 def test_the_right_section_of_a_real_text(account: dict[str, Any], question: str, section: str) -> None:
-    """The text is docs/gateway.md; each framework finds it."""
+    """Each framework finds the section in docs/gateway.md."""
     store = InMemoryVectorStore.from_documents([Document(text) for text in SECTIONS], KiloEmbeddings(**account))
-    [found] = store.as_retriever(search_kwargs={"k": 1}).invoke(question)
-    assert found.page_content.startswith(f"## {section}\n")
+    [document] = store.as_retriever(search_kwargs={"k": 1}).invoke(question)
+    assert document.page_content.startswith(f"## {section}\n")
     index = VectorStoreIndex([TextNode(text=text) for text in SECTIONS], embed_model=KiloEmbedding(**account))
     [node] = index.as_retriever(similarity_top_k=1).retrieve(question)
     assert node.get_content().startswith(f"## {section}\n")
@@ -87,8 +87,8 @@ def test_the_right_section_of_a_real_text(account: dict[str, Any], question: str
 async def test_an_async_retriever(account: dict[str, Any]) -> None:
     store = InMemoryVectorStore(KiloEmbeddings(**account))
     await store.aadd_texts(list(TIERS.values()))
-    [found] = await store.as_retriever(search_kwargs={"k": 1}).ainvoke(QUESTION)
-    assert found.page_content == TIERS["free"]
+    [document] = await store.as_retriever(search_kwargs={"k": 1}).ainvoke(QUESTION)
+    assert document.page_content == TIERS["free"]
 
 
 def test_an_ingestion_pipeline(account: dict[str, Any]) -> None:
@@ -97,4 +97,4 @@ def test_an_ingestion_pipeline(account: dict[str, Any]) -> None:
     first, second = (pipeline.run(nodes=[TextNode(text=text, id_="1") for text in TIERS.values()]) for _ in range(2))
     assert [len(node.embedding or ()) for node in first] == [1024] * len(TIERS)
     assert [node.embedding for node in second] == [node.embedding for node in first]
-    assert embedding.usage.total.calls == 1  # the second time from the pipeline's cache, which knows the model by it
+    assert embedding.usage.total.calls == 1  # the second run uses the pipeline's cache

@@ -1,6 +1,6 @@
-"""Every scenario of the sandbox once over HTTP: the connection changes nothing about what the bytes say.
+"""Test every scenario of the sandbox once over HTTP: the connection does not change the outcome.
 
-What they say in each of the eight ways is asked without a socket, in tests/matrix/test_scenarios.py.
+tests/matrix/test_scenarios.py tests each scenario in all eight ways, without a socket.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Answers that are slow in a way of their own: what must end ends, and what is whole is returned."""
+"""Test slow answers: limits end those that must end, and complete answers are returned."""
 
 import asyncio
 import gzip
@@ -24,14 +24,14 @@ BAD_GATEWAY = HEAD.replace(b"200 OK", b"502 Bad Gateway").replace(b"text/event-s
 
 @every_stream
 @pytest.mark.parametrize("limit", [{"stream_idle_timeout": 0.3}, {"total_timeout": 0.5}], ids=["idle", "total"])
-async def test_keep_alives_behind_a_whole_answer_take_nothing_away(way: str, limit: dict[str, float]) -> None:
+async def test_keep_alives_after_a_complete_answer_do_no_harm(way: str, limit: dict[str, float]) -> None:
     cls, ask = WAYS[way]
     with dripping(HEAD, lambda: itertools.chain([TEXT + FINISH + USAGE], itertools.repeat(b": bye\n\n"))) as url:
         assert await asyncio.wait_for(ask(cls(base_url=url, max_retries=0, **limit)), SOON) == "whole"
 
 
 @every_stream
-async def test_a_connection_that_stays_open_behind_the_end_is_not_waited_for(way: str) -> None:
+async def test_a_connection_that_stays_open_after_the_end_is_not_waited_for(way: str) -> None:
     cls, ask = WAYS[way]
     pieces = [TEXT + FINISH + USAGE + DONE]
     with dripping(HEAD, lambda: itertools.chain(pieces, itertools.repeat(b": bye\n\n"))) as url:
@@ -39,7 +39,7 @@ async def test_a_connection_that_stays_open_behind_the_end_is_not_waited_for(way
 
 
 @every_way
-async def test_a_page_of_an_error_has_the_limits_of_an_answer(way: str) -> None:
+async def test_an_error_page_has_the_limits_of_an_answer(way: str) -> None:
     cls, ask = WAYS[way]
     with dripping(BAD_GATEWAY, lambda: itertools.repeat(b" ")) as url:
         with pytest.raises(KiloTimeoutError):
@@ -50,7 +50,7 @@ async def test_a_page_of_an_error_has_the_limits_of_an_answer(way: str) -> None:
 
 
 @every_way
-async def test_a_page_of_an_error_that_breaks_off_keeps_no_retry_away(way: str) -> None:
+async def test_a_truncated_error_page_is_retried(way: str) -> None:
     cls, ask = WAYS[way]
     busy = page(b"upstream is busy", b"retry-after-ms: 1", status=b"503 Service Unavailable")[:-5]
     with server(busy, GOOD) as (url, seen):
@@ -60,7 +60,7 @@ async def test_a_page_of_an_error_that_breaks_off_keeps_no_retry_away(way: str) 
 
 @pytest.mark.parametrize("status", [b"302 Found", b"502 Bad Gateway"])
 @pytest.mark.parametrize("way", ["langchain invoke", "langchain astream"])
-async def test_a_page_of_an_error_is_short_for_every_client(way: str, status: bytes) -> None:
+async def test_an_error_page_is_short_for_every_client(way: str, status: bytes) -> None:
     cls, ask = WAYS[way]
     bomb = gzip.compress(b"<" * 100_000_000, compresslevel=9)
     answer = page(bomb, b"content-encoding: gzip", b"location: /elsewhere", status=status)
@@ -74,7 +74,7 @@ async def test_a_page_of_an_error_is_short_for_every_client(way: str, status: by
 
 
 @every_way
-async def test_a_limit_of_the_whole_lengthens_no_other_limit(way: str) -> None:
+async def test_the_total_timeout_does_not_extend_other_limits(way: str) -> None:
     cls, ask = WAYS[way]
     with server(Say(end="hold")) as (url, _), HTTP.Client(timeout=0.2) as own:
         async with HTTP.AsyncClient(timeout=0.2) as own_async:
@@ -84,7 +84,7 @@ async def test_a_limit_of_the_whole_lengthens_no_other_limit(way: str) -> None:
 
 
 @every_way
-async def test_the_limit_of_the_whole_ends_a_read_over_tls(
+async def test_the_total_timeout_ends_a_read_over_tls(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cls, ask = WAYS[way]

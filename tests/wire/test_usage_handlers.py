@@ -1,4 +1,4 @@
-"""Tokens and cost added up, in both frameworks."""
+"""Test the sums of tokens and cost in both frameworks."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ def expected(*answers: Any) -> Spent:
     return total
 
 
-def same(seen: Spent, told: Spent) -> None:
-    assert seen.cost == pytest.approx(told.cost)
-    assert seen.cost > 0
+def same(counted: Spent, reported: Spent) -> None:
+    assert counted.cost == pytest.approx(reported.cost)
+    assert counted.cost > 0
     counts = ("calls", "prompt_tokens", "completion_tokens", "unpriced")
-    assert [getattr(seen, name) for name in counts] == [getattr(told, name) for name in counts]
+    assert [getattr(counted, name) for name in counts] == [getattr(reported, name) for name in counts]
 
 
 def of_message(message: Any) -> Any:
@@ -35,8 +35,8 @@ def of_message(message: Any) -> Any:
 
 
 def of_response(response: Any) -> Any:
-    told = response.additional_kwargs
-    return (told["prompt_tokens"], told["completion_tokens"]), told["cost"]
+    extra = response.additional_kwargs
+    return (extra["prompt_tokens"], extra["completion_tokens"]), extra["cost"]
 
 
 def test_langchain(kilo_sandbox: Sandbox) -> None:
@@ -72,7 +72,7 @@ def test_llama_index(kilo_sandbox: Sandbox) -> None:
     same(used.usage.total, expected(*map(of_response, answers)))
 
 
-def test_what_is_not_told_is_counted(kilo_sandbox: Sandbox) -> None:
+def test_unreported_costs_are_counted(kilo_sandbox: Sandbox) -> None:
     with KiloUsageCallback() as used:
         ChatKilo(base_url=kilo_sandbox.base_url).invoke("hi")
     total = used.usage.total

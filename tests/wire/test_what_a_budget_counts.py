@@ -1,4 +1,4 @@
-"""A budget counts what was billed or may have been, by a gateway that bills each request it is sent."""
+"""Test that a budget counts all certain and possible charges of a gateway that bills each request."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ def invoke(account: dict[str, Any], plan: dict[str, Any], **call: Any) -> KiloBu
 
 
 def read(account: dict[str, Any], plan: dict[str, Any], pieces: int | None = None, **call: Any) -> KiloBudget:
-    """Read so many pieces of a stream, or as many as come."""
+    """Read this number of pieces of a stream, or all pieces."""
     budget = KiloBudget(limit_usd=10)
     stream: Any = ChatKilo(**{"model": PAID, **account}, budget=budget, extra_body=plan).stream("Hello", **call)
     try:
@@ -77,7 +77,7 @@ Way = Callable[..., KiloBudget]
 @streams
 @pytest.mark.parametrize("answer", [CALL, REFUSAL, REASONING, TEXT], ids=["call", "refusal", "reasoning", "text"])
 @pytest.mark.parametrize("step", ["hold", "cut"])
-def test_what_arrived_of_a_stream_that_ended_early_counts(
+def test_the_received_part_of_a_stream_that_ended_early_counts(
     account: dict[str, Any], plans: Plans, way: Way, answer: Any, step: str
 ) -> None:
     budget = way(account, plans(step, answer=answer, sent=len(answer)), pieces=1 if step == "hold" else None)
@@ -98,7 +98,7 @@ def test_a_cost_that_was_reported_before_an_error_counts(
         assert budget.estimated_calls == 0
 
 
-def test_an_error_says_what_was_reported_before_it(account: dict[str, Any], plans: Plans) -> None:
+def test_an_error_contains_the_usage_reported_before_it(account: dict[str, Any], plans: Plans) -> None:
     for step in ("usage-error", "unusable"):
         llm = ChatKilo(model=PAID, **account, extra_body=plans(step))
         for call in (lambda: llm.invoke("Hello"), lambda: list(llm.stream("Hello"))):  # noqa: B023 -- called at once
@@ -113,7 +113,7 @@ def test_an_error_says_what_was_reported_before_it(account: dict[str, Any], plan
 
 
 @ways
-def test_an_answer_that_was_lost_counts_what_it_may_have_cost(account: dict[str, Any], plans: Plans, way: Way) -> None:
+def test_a_lost_answer_counts_its_possible_cost(account: dict[str, Any], plans: Plans, way: Way) -> None:
     for step in ("drop", "cut"):
         budget = way(account, plans(step, answer=TEXT, sent=6))
         assert (budget.estimated_calls, budget.unpriced_calls) == (1, 0)
@@ -177,7 +177,7 @@ def test_attempts_that_were_not_sent_or_refused_count_nothing(account: dict[str,
     assert (nobody.spent_usd, nobody.unpriced_calls, nobody.under_way_usd) == (0, 0, 0)
 
 
-def test_a_retry_that_cannot_be_afforded_is_not_sent(account: dict[str, Any], plans: Plans) -> None:
+def test_a_retry_beyond_the_limit_is_not_sent(account: dict[str, Any], plans: Plans) -> None:
     llm = ChatKilo(**{**account, "max_retries": 2}, model=PAID, max_tokens=50, extra_body=plans("drop"))
     most = llm.estimate_cost("Hello")
     assert most is not None

@@ -1,4 +1,4 @@
-"""What both classes send, read from the sandbox's record."""
+"""Test the requests of both classes, which the sandbox records."""
 
 import asyncio
 import gc
@@ -82,9 +82,7 @@ def test_tier_and_mode(kilo_sandbox: Sandbox, cls: Any) -> None:
 
 
 @both
-def test_nothing_is_sent_that_nobody_asked_for(
-    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any
-) -> None:
+def test_only_requested_fields_are_sent(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
         monkeypatch.setenv(name, "belongs-to-openai")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-secret: belongs-to-openai")
@@ -99,7 +97,7 @@ def test_nothing_is_sent_that_nobody_asked_for(
 
 
 @both
-def test_everything_is_sent_that_was_asked_for(kilo_sandbox: Sandbox, cls: Any) -> None:
+def test_all_requested_fields_are_sent(kilo_sandbox: Sandbox, cls: Any) -> None:
     model = cls(
         model="anthropic/claude-sonnet-4.6",
         base_url=kilo_sandbox.base_url,
@@ -162,7 +160,7 @@ def test_everything_is_sent_that_was_asked_for(kilo_sandbox: Sandbox, cls: Any) 
 
 
 @both
-def test_a_header_is_sent_once_whatever_its_case(kilo_sandbox: Sandbox, cls: Any) -> None:
+def test_a_header_is_sent_once_in_any_case(kilo_sandbox: Sandbox, cls: Any) -> None:
     model = cls(base_url=kilo_sandbox.base_url, default_headers={"user-agent": "mine", "X-One": "1"})
     ask(model, extra_headers={"x-one": "2"})
     sent = kilo_sandbox.last.headers
@@ -253,9 +251,7 @@ def test_one_instance_in_two_event_loops_leaves_nothing_open(kilo_sandbox: Sandb
 
 
 @both
-def test_no_thread_is_asked_what_computer_this_is(
-    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any
-) -> None:
+def test_a_request_starts_no_thread(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any) -> None:
     def threaded(*args: Any) -> None:
         raise AssertionError("a request does not need a thread")
 
@@ -290,14 +286,14 @@ def test_a_thousand_instances_share_one_connection(kilo_sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("status", [503, 429])
-def test_a_flaky_model_is_asked_again(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_a_flaky_model_is_retried(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
     llm = ChatKilo(model=f"sandbox/flaky-{status}", base_url=kilo_sandbox.base_url, max_retries=1)
     assert llm.invoke("hi").text
     assert [record.status for record in kilo_sandbox.requests] == [status, 200]
 
 
-def test_a_clients_own_http_client_is_used(kilo_sandbox: Sandbox) -> None:
+def test_the_callers_http_client_is_used(kilo_sandbox: Sandbox) -> None:
     seen: list[Any] = []
     with openai.DefaultHttpxClient(event_hooks={"request": [seen.append]}) as own:
         ask(ChatKilo(base_url=kilo_sandbox.base_url, http_client=own))

@@ -1,11 +1,11 @@
-"""What importing and building a model does."""
+"""Test that importing the package and building a model uses no network."""
 
 import subprocess
 import sys
 
 
 def test_import_and_construction_need_no_network() -> None:
-    """langchain-litellm 0.11.2: fetches a price list from GitHub at import, in three tries."""
+    """langchain-litellm 0.11.2 fetches a price list from GitHub at import, with three attempts."""
     code = (
         "import socket, sys\n"
         "def refuse(*a, **k): sys.exit('a connection was tried')\n"

@@ -1,4 +1,4 @@
-"""A conversation that LangGraph keeps in SQLite is taken up by another process."""
+"""Test that another process resumes a conversation that LangGraph keeps in SQLite."""
 
 import asyncio
 import json
@@ -21,8 +21,8 @@ BOOK = "Call book_room in the city 'Malmö' for 3 nights."
 AGAIN = "Now find_trains to the city 'Tromsø'."
 
 
-def as_answered(record: Record, base_url: str) -> dict[str, Any]:
-    """Return the message that answers a recorded request, from the sandbox itself, which always answers alike."""
+def answer_to(record: Record, base_url: str) -> dict[str, Any]:
+    """Return the sandbox's answer to a recorded request; the sandbox always gives the same answer."""
     body = json.dumps({**record.json, "stream": False}).encode()
     url = f"{base_url}/chat/completions"
     request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310 -- the sandbox
@@ -59,17 +59,17 @@ def test_another_process_resumes_a_conversation(kilo_sandbox: Sandbox, tmp_path:
     sent = requests[-1].json["messages"]
     roles = "user assistant tool tool assistant user assistant tool assistant user assistant tool"
     assert [message["role"] for message in sent] == roles.split()
-    # Nothing of the history changes from request to request, whichever process sends it.
+    # The history stays the same from request to request, for both processes.
     for record in requests:
         assert sent[: len(record.json["messages"])] == record.json["messages"]
     said = [message for message in sent if message["role"] == "assistant"]
     for message, record in zip(said, requests, strict=False):
-        expected = as_answered(record, kilo_sandbox.base_url)
+        expected = answer_to(record, kilo_sandbox.base_url)
         details = message["reasoning_details"]
         assert [detail["type"].partition(".")[2] for detail in details] == ["text", "encrypted", "summary"]
-        streamed = record.json["stream"]  # the pieces of a stream tell the members of an object in their own order
-        told = json.dumps(expected["reasoning_details"], sort_keys=streamed)
-        assert json.dumps(details, sort_keys=streamed) == told
+        streamed = record.json["stream"]  # in a stream, the order of an object's members may differ
+        answered = json.dumps(expected["reasoning_details"], sort_keys=streamed)
+        assert json.dumps(details, sort_keys=streamed) == answered
         assert (message["content"] or "") == (expected["content"] or "")
     calls = [call["id"] for message in said for call in message.get("tool_calls", ())]
     assert calls == [message["tool_call_id"] for message in sent if message["role"] == "tool"]
@@ -78,6 +78,6 @@ def test_another_process_resumes_a_conversation(kilo_sandbox: Sandbox, tmp_path:
     tasks = {record.headers["x-kilocode-taskid"] for record in requests}
     assert len(tasks) == 1
     for record in requests:
-        told = f"{record.path} {record.query} {dict(record.headers)} {record.body.decode()}"
-        assert "4711" not in told
-        assert "zoe@" not in told
+        request = f"{record.path} {record.query} {dict(record.headers)} {record.body.decode()}"
+        assert "4711" not in request
+        assert "zoe@" not in request

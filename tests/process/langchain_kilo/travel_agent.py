@@ -1,8 +1,8 @@
-"""An agent with three tools and a memory in SQLite, which a test starts and a process of its own resumes.
+"""Run an agent with three tools and a memory in SQLite; a test starts it, and another process resumes it.
 
     python -m tests.process.langchain_kilo.travel_agent {sync,async} BASE_URL DATABASE THREAD QUESTION
 
-prints the texts of the streamed final answer as a JSON list.
+The program prints the texts of the streamed final answer as a JSON list.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ def find_trains(city: str) -> str:
 
 @tool
 def tell_time() -> str:
-    """Tell the local time."""
+    """Tell the local time."""  # words: keep -- a model receives it
     return "07:30"
 
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's pipelines send a model to processes of their own."""
+"""Test that LlamaIndex's pipelines can send a model to worker processes."""
 
 from llama_index.core import Document
 from llama_index.core.base.llms.types import ChatMessage
@@ -21,5 +21,5 @@ def test_an_extractor_in_worker_processes(kilo_sandbox: Sandbox) -> None:
     nodes = pipeline.run(nodes=[TextNode(text=d.text) for d in (DANUBE, RHINE)], num_workers=2)
     keywords = [node.metadata["excerpt_keywords"] for node in nodes]
     assert ["Budapest" in keywords[0], "Cologne" in keywords[1]] == [True, True], keywords
-    # Fresh interpreters rebuild the model, its key included, from its pickle alone.
+    # New interpreters build the model, including its key, from its pickle alone.
     assert [record.account for record in kilo_sandbox.requests] == ["rich", "rich"]

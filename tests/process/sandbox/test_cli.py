@@ -1,4 +1,4 @@
-"""The command line and the pytest plugin."""
+"""Test the command line of the sandbox and its pytest plugin."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_a_taken_port_is_explained(gw: Sandbox, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("background", [False, True])
-def test_it_serves_until_a_signal_ends_it(ending: signal.Signals, background: bool, gw: Sandbox) -> None:
-    # A shell starts a background job with SIGINT ignored, which a program inherits.
+def test_it_serves_until_a_signal(ending: signal.Signals, background: bool, gw: Sandbox) -> None:
+    # A shell starts a background job with SIGINT ignored, and the program inherits this.
     begin = "trap '' INT; exec" if background else "exec"
     started = ["sh", "-c", f'{begin} "$@"', "sh", *MODULE, "--port", "0"]
     process = subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -89,13 +89,13 @@ def test_the_fixture_gives_each_test_an_empty_record(tmp_path: Path) -> None:
         "kilo_gateway.sandbox.pytest_plugin",
         str(tmp_path),
     ]
-    # Without the plugins of the environment, of which this one may already be one.
+    # The plugins of the environment are off, because this plugin may be among them.
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_plugin_is_light() -> None:
+def test_the_plugin_imports_little() -> None:
     code = (
         "import sys, kilo_gateway.sandbox.pytest_plugin;"
         "print([m for m in ('starlette', 'uvicorn', 'openai', 'asyncio') if m in sys.modules])"
@@ -104,7 +104,7 @@ def test_the_plugin_is_light() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_sandbox_needs_nothing_of_the_client() -> None:
+def test_the_sandbox_imports_no_client() -> None:
     code = (
         "import sys, kilo_gateway.sandbox as s; s.Sandbox, s.SCENARIOS;"
         "print(sorted(m for m in sys.modules if m in ('openai', 'httpx', 'langchain_core', 'llama_index')"

@@ -1,4 +1,4 @@
-"""The list of models: asking for it, keeping it, and reading it offline."""
+"""Test the list of models: request it, store it, and read it offline."""
 
 import json
 import os
@@ -26,15 +26,15 @@ from kilo_gateway.sandbox import Sandbox
 ODD: dict[str, Any] = {"default_headers": {"x-sandbox-models": "odd"}}
 
 
-def kept_files() -> list[Path]:
+def stored_files() -> list[Path]:
     folder = Path(os.environ["KILO_CACHE_DIR"])
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-# Asking
+# Requests
 
 
-def test_the_list_needs_no_key_and_is_kept(kilo_sandbox: Sandbox) -> None:
+def test_the_list_needs_no_key_and_is_stored(kilo_sandbox: Sandbox) -> None:
     catalog = list_models(base_url=kilo_sandbox.base_url)
     assert "kilo-auto/free" in catalog
     assert (catalog.from_cache, catalog.skipped) == (False, 0)
@@ -46,7 +46,7 @@ def test_the_list_needs_no_key_and_is_kept(kilo_sandbox: Sandbox) -> None:
     assert len(kilo_sandbox.requests) == 2
 
 
-async def test_async_asks_the_same_and_shares_what_is_kept(kilo_sandbox: Sandbox) -> None:
+async def test_async_and_sync_share_the_stored_list(kilo_sandbox: Sandbox) -> None:
     catalog = await alist_models(base_url=kilo_sandbox.base_url)
     assert catalog.get("kilo-auto/free").free is True
     assert (await alist_models(base_url=kilo_sandbox.base_url)).from_cache
@@ -54,9 +54,7 @@ async def test_async_asks_the_same_and_shares_what_is_kept(kilo_sandbox: Sandbox
     assert len(kilo_sandbox.requests) == 1
 
 
-def test_settings_come_from_the_environment_as_for_the_chat(
-    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_come_from_the_environment(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KILO_BASE_URL", kilo_sandbox.base_url)
     monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     monkeypatch.setenv("KILO_ORG_ID", kilo_sandbox.organization_id)
@@ -71,10 +69,10 @@ def test_settings_come_from_the_environment_as_for_the_chat(
     assert "authorization" not in kilo_sandbox.last.headers
 
 
-# Odd and failing answers
+# Odd and failed answers
 
 
-def test_odd_entries_cost_only_themselves(kilo_sandbox: Sandbox) -> None:
+def test_only_unreadable_entries_are_left_out(kilo_sandbox: Sandbox) -> None:
     fine = list_models(base_url=kilo_sandbox.base_url)
     odd = list_models(base_url=kilo_sandbox.base_url, **ODD)
     assert set(fine.ids) < set(odd.ids)
@@ -94,7 +92,7 @@ def test_odd_entries_cost_only_themselves(kilo_sandbox: Sandbox) -> None:
         ("error-200", KiloRateLimitError, "Rate limit exceeded"),
     ],
 )
-async def test_a_failure_is_a_kilo_error_and_nothing_is_kept(
+async def test_a_failure_is_a_kilo_error_and_nothing_is_stored(
     kilo_sandbox: Sandbox, answer: str, error: type[KiloError], text: str
 ) -> None:
     arguments: Any = {
@@ -107,22 +105,22 @@ async def test_a_failure_is_a_kilo_error_and_nothing_is_kept(
     with pytest.raises(error, match=text) as caught:
         await alist_models(**arguments)
     assert isinstance(caught.value, openai.APIError)
-    assert kept_files() == []
+    assert stored_files() == []
 
 
-def test_an_empty_list_is_an_answer_but_is_not_kept(kilo_sandbox: Sandbox) -> None:
+def test_an_empty_list_is_returned_but_not_stored(kilo_sandbox: Sandbox) -> None:
     catalog = list_models(base_url=kilo_sandbox.base_url, default_headers={"x-sandbox-models": "empty"})
     assert (len(catalog), str(catalog).splitlines()[-1]) == (0, "0 models")
-    assert kept_files() == []
+    assert stored_files() == []
 
 
-def test_a_wrong_base_url_is_told(kilo_sandbox: Sandbox) -> None:
+def test_a_wrong_base_url_raises(kilo_sandbox: Sandbox) -> None:
     with pytest.raises(KiloError) as caught:
         list_models(base_url=kilo_sandbox.base_url + "/nowhere")
     assert caught.value.status_code == 405
 
 
-def test_a_gateway_that_stays_silent_costs_the_timeout() -> None:
+def test_a_silent_gateway_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         with pytest.raises(KiloTimeoutError, match=r"0\.2 seconds"):
@@ -130,7 +128,7 @@ def test_a_gateway_that_stays_silent_costs_the_timeout() -> None:
         assert time.monotonic() - started < 10
 
 
-# Keeping
+# Storage
 
 
 def test_key_and_organisation_are_nowhere_on_disk(kilo_sandbox: Sandbox) -> None:
@@ -141,7 +139,7 @@ def test_key_and_organisation_are_nowhere_on_disk(kilo_sandbox: Sandbox) -> None
         organization_id=organization,
         default_headers={"x-private": "hidden-value"},
     )
-    (file,) = kept_files()
+    (file,) = stored_files()
     for secret in (kilo_sandbox.api_key, organization, "hidden-value"):
         assert secret not in file.name
         assert secret not in file.read_text()
@@ -163,11 +161,11 @@ def test_each_account_has_its_own_list(kilo_sandbox: Sandbox) -> None:
     for account in accounts:
         assert list_models(base_url=url, **account).from_cache
     assert not list_models(base_url=url + "/v1").from_cache
-    assert len(kept_files()) == len(accounts) + 1
+    assert len(stored_files()) == len(accounts) + 1
 
 
 def aged(seconds: float) -> None:
-    for file in kept_files():
+    for file in stored_files():
         held = json.loads(file.read_text())
         held["fetched_at"] -= seconds
         file.write_text(json.dumps(held))
@@ -178,33 +176,33 @@ def aged(seconds: float) -> None:
 )
 def test_a_list_is_fresh_for_max_age_seconds(kilo_sandbox: Sandbox, age: float, max_age: float, asks: int) -> None:
     list_models(base_url=kilo_sandbox.base_url)
-    aged(age)  # a negative age: the clock was set back since
+    aged(age)  # a negative age: the clock was set back after the write
     list_models(base_url=kilo_sandbox.base_url, max_age=max_age)
     assert len(kilo_sandbox.requests) == asks
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b'{"format": 1, "entries": 7}', b"[" * 99_999])
-def test_a_broken_file_is_ignored_and_written_anew(kilo_sandbox: Sandbox, content: bytes) -> None:
+def test_a_broken_file_is_ignored_and_replaced(kilo_sandbox: Sandbox, content: bytes) -> None:
     list_models(base_url=kilo_sandbox.base_url)
-    (file,) = kept_files()
+    (file,) = stored_files()
     file.write_bytes(content)
     assert not list_models(base_url=kilo_sandbox.base_url).from_cache
     assert list_models(base_url=kilo_sandbox.base_url).from_cache
 
 
-def test_a_folder_that_cannot_be_written_costs_one_warning(
+def test_a_folder_that_cannot_be_written_is_one_warning(
     kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KILO_CACHE_DIR", str(tmp_path / "file" / "below"))
-    with pytest.warns(UserWarning, match="KILO_CACHE_DIR") as told:
+    with pytest.warns(UserWarning, match="KILO_CACHE_DIR") as warned:
         assert list_models(base_url=kilo_sandbox.base_url)
-    assert [warning.filename for warning in told] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
     assert list_models(base_url=kilo_sandbox.base_url)  # a second warning would be an error
     assert len(kilo_sandbox.requests) == 2
 
 
-def test_what_is_kept_is_known(kilo_sandbox: Sandbox) -> None:
+def test_known_reads_the_stored_list(kilo_sandbox: Sandbox) -> None:
     url = kilo_sandbox.base_url
     before = known("x-ai/grok-4", base_url=url)
     assert before is not None
@@ -219,38 +217,38 @@ def test_what_is_kept_is_known(kilo_sandbox: Sandbox) -> None:
 
 
 @pytest.fixture
-def gone() -> str:
-    """The URL of a gateway whose list was fetched and that is no longer there."""
+def stopped_url() -> str:
+    """Return the URL of a gateway that stopped after its list was fetched."""
     with Sandbox() as gateway:
         url = gateway.base_url
         list_models(base_url=url)
     return url
 
 
-async def test_offline_the_old_list_is_returned_with_its_age(gone: str) -> None:
+async def test_offline_the_old_list_is_returned_with_its_age(stopped_url: str) -> None:
     aged(3 * 3600 + 60)
-    with pytest.warns(UserWarning, match=r"old \(3 h ago\).*connection") as told:
-        catalog = list_models(base_url=gone, max_retries=0)
-    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match=r"old \(3 h ago\).*connection") as warned:
+        catalog = list_models(base_url=stopped_url, max_retries=0)
+    assert warned[0].filename == __file__
     assert catalog.from_cache
     assert "kilo-auto/free" in catalog
     assert "fetched 3 h ago" in str(catalog)
     with pytest.warns(UserWarning, match="3 h ago"):
-        assert (await alist_models(base_url=gone, max_retries=0)).ids == catalog.ids
+        assert (await alist_models(base_url=stopped_url, max_retries=0)).ids == catalog.ids
 
 
-def test_offline_a_fresh_list_needs_no_warning(gone: str) -> None:
-    assert list_models(base_url=gone).from_cache
+def test_offline_a_fresh_list_needs_no_warning(stopped_url: str) -> None:
+    assert list_models(base_url=stopped_url).from_cache
 
 
-def test_offline_without_a_list_of_this_account_it_is_an_error(gone: str) -> None:
+def test_offline_without_a_list_of_this_account_it_is_an_error(stopped_url: str) -> None:
     with pytest.raises(KiloConnectionError, match="base_url"):
-        list_models(base_url=gone, api_key="another", max_retries=0)
+        list_models(base_url=stopped_url, api_key="another", max_retries=0)
     with pytest.raises(KiloConnectionError):
-        list_models(base_url=gone, refresh=True, max_retries=0)
+        list_models(base_url=stopped_url, refresh=True, max_retries=0)
 
 
-def test_an_old_list_also_stands_in_for_a_failing_gateway(kilo_sandbox: Sandbox) -> None:
+def test_an_old_list_replaces_a_failed_answer(kilo_sandbox: Sandbox) -> None:
     catalog = list_models(base_url=kilo_sandbox.base_url)
     aged(7200)
     with openai.DefaultHttpxClient(headers={"x-sandbox-models": "failing"}) as own:
@@ -266,6 +264,6 @@ def test_four_hundred_entries_are_read_and_found(kilo_sandbox: Sandbox) -> None:
     assert len(catalog) == 400
     assert len(list_models(base_url=kilo_sandbox.base_url, default_headers={"x-sandbox-models": "large"})) == 400
     assert catalog.get("large/model-200").id == "large/model-200"
-    found = known("large/model-200", base_url=kilo_sandbox.base_url)
-    assert found is not None
-    assert found is known("large/model-200", base_url=kilo_sandbox.base_url)
+    info = known("large/model-200", base_url=kilo_sandbox.base_url)
+    assert info is not None
+    assert info is known("large/model-200", base_url=kilo_sandbox.base_url)

@@ -1,4 +1,4 @@
-"""How often a notice is given, and what silences it."""
+"""Test how often a notice is issued, and which settings silence it."""
 
 import contextlib
 from typing import Any
@@ -15,7 +15,7 @@ from llama_index_kilo import KiloLLM
 from tests.support.warned import issued
 
 
-def test_once_per_process_and_model(kilo_sandbox: Sandbox) -> None:
+def test_it_is_issued_once_per_process_and_model(kilo_sandbox: Sandbox) -> None:
     def act() -> None:
         for model in ("kilo-auto/free", "kilo-auto/free", "openrouter/free", "sandbox/echo"):
             for cls in (ChatKilo, KiloLLM):
@@ -39,11 +39,11 @@ def test_once_per_process_and_model(kilo_sandbox: Sandbox) -> None:
     ],
 )
 @pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
-def test_what_silences_it(kilo_sandbox: Sandbox, cls: Any, fields: dict[str, Any], sent: Any) -> None:
+def test_settings_that_silence_it(kilo_sandbox: Sandbox, cls: Any, fields: dict[str, Any], sent: Any) -> None:
     llm = cls(base_url=kilo_sandbox.base_url, **fields)
 
     def act() -> None:
-        with contextlib.suppress(KiloDataCollectionError):  # what the notice tells of may be refused, too
+        with contextlib.suppress(KiloDataCollectionError):  # the gateway may refuse the call
             llm.invoke("Hi") if cls is ChatKilo else llm.complete("Hi")
 
     assert issued(act) == []
@@ -66,7 +66,7 @@ def test_embeddings_have_notices_too(kilo_sandbox: Sandbox) -> None:
     account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
 
     def act(**fields: Any) -> None:
-        with contextlib.suppress(KiloError):  # the notice comes before the answer, whatever that is
+        with contextlib.suppress(KiloError):  # the notice comes before the answer, so the call may fail
             KiloEmbeddings(model="a/embed:free", **account, **fields).embed_query("foo")
 
     assert issued(lambda: act(acknowledge_data_policy=True)) == []

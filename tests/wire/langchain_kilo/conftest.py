@@ -1,4 +1,4 @@
-"""Models of the sandbox's scenarios."""
+"""Provide models for the sandbox's scenarios."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ Scenario = Callable[..., ChatKilo]
 
 @pytest.fixture
 def scenario(kilo_sandbox: Sandbox) -> Scenario:
-    """Return a ChatKilo that asks for a scenario, given its name and further fields."""
+    """Return a function that builds a ChatKilo for a scenario, from its name and further fields."""
 
-    def made(name: str, **fields: Any) -> ChatKilo:
+    def build(name: str, **fields: Any) -> ChatKilo:
         return ChatKilo(model=f"sandbox/{name}", base_url=kilo_sandbox.base_url, **{"max_retries": 0, **fields})
 
-    return made
+    return build

@@ -1,4 +1,4 @@
-"""Agents of LangGraph: structured answers, summaries of long talks."""
+"""Test LangGraph's agents: structured answers, and summaries of long conversations."""
 
 import asyncio
 import json

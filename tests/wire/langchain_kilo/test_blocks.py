@@ -1,4 +1,4 @@
-"""Standard content blocks: what they hold, and how they go back."""
+"""Test standard content blocks: their content, and how they are sent back."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.ways import TOOLS_TEXT as TEXT
 from tests.support.ways import summed
 
 
-def test_what_the_blocks_hold(kilo_sandbox: Sandbox) -> None:
+def test_content_of_the_blocks(kilo_sandbox: Sandbox) -> None:
     def blocks(name: str) -> list[Any]:
         return ChatKilo(model=f"sandbox/{name}", base_url=kilo_sandbox.base_url).invoke("hi").content_blocks
 
@@ -45,7 +45,7 @@ def test_a_v1_message_goes_back_like_a_v0_one(kilo_sandbox: Sandbox, name: str) 
     assert sent[0] == sent[1]
 
 
-def test_content_that_somebody_else_wrote_is_cores_to_read() -> None:
+def test_core_reads_content_from_other_sources() -> None:
     message = AIMessage(
         [{"type": "text", "text": "a"}, {"type": "odd", "x": 1}], response_metadata={"model_provider": "kilo"}
     )

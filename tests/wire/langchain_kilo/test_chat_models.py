@@ -1,4 +1,4 @@
-"""ChatKilo as LangChain uses it; what it sends is read from the sandbox's record."""
+"""Test ChatKilo as LangChain uses it; the sandbox's record shows its requests."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ class AsyncTokens(AsyncCallbackHandler):
         self.seen.append((token, chunk))
 
 
-def test_what_an_answer_tells_of_itself(kilo_sandbox: Sandbox) -> None:
+def test_metadata_of_an_answer(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(tier="frontier", mode="plan", base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
     message = llm.invoke("Plan a party")
     metadata = message.response_metadata
@@ -117,7 +117,7 @@ def test_tool_choice(llm: ChatKilo, kilo_sandbox: Sandbox, choice: Any, sent: An
     assert kilo_sandbox.last.json.get("tool_choice") == sent
 
 
-def test_a_tool_choice_that_is_not_offered(llm: ChatKilo) -> None:
+def test_a_tool_choice_without_its_tool_raises(llm: ChatKilo) -> None:
     with pytest.raises(ValueError, match=r"'wheather'.*weather, clock"):
         llm.bind_tools([weather, clock], tool_choice="wheather")
 
@@ -227,7 +227,7 @@ def test_an_agent_streams(llm: ChatKilo) -> None:
     assert len([piece for piece in pieces if piece]) > 3
 
 
-@pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's, and what a user calls
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's function, which users call
 def test_it_is_dumped_without_secrets_and_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     organization = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
     llm = ChatKilo(
@@ -243,7 +243,7 @@ def test_it_is_dumped_without_secrets_and_loaded_again(monkeypatch: pytest.Monke
     assert (loaded.model_id, loaded.mode, loaded.bearer) == ("kilo-auto/frontier", "plan", "from-env")
 
 
-def test_what_traces_see(llm: ChatKilo) -> None:
+def test_parameters_for_traces(llm: ChatKilo) -> None:
     params = llm._get_ls_params(stop=["x"], temperature=0.3)
     assert params == {
         "ls_provider": "kilo",

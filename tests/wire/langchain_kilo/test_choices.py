@@ -1,4 +1,4 @@
-"""Several answers to one request (n > 1) are kept apart, whole and streamed."""
+"""Test several answers to one request (n > 1): they stay apart, streamed or not."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What LangChain offers every chat model works with ChatKilo: limits, caches, callbacks, copies, compositions."""
+"""Test that LangChain's general features work with ChatKilo: limits, caches, callbacks, copies, compositions."""
 
 import asyncio
 import copy
@@ -109,15 +109,15 @@ def test_streaming_can_be_turned_off(scenario: Scenario, kilo_sandbox: Sandbox, 
 
 
 class Log(BaseCallbackHandler):
-    """Writes down what it is told, and in which order."""
+    """Record the events of a call and their data, in order."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.told: list[dict[str, Any]] = []
+        self.data: list[dict[str, Any]] = []
 
-    def note(self, event: str, **told: Any) -> None:
+    def note(self, event: str, **data: Any) -> None:
         self.events.append(event)
-        self.told.append(told)
+        self.data.append(data)
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         self.note("start", **kwargs)
@@ -133,7 +133,7 @@ class Log(BaseCallbackHandler):
 
 
 class AsyncLog(AsyncCallbackHandler):
-    """Does the same, asynchronously."""
+    """Do the same for async calls."""
 
     def __init__(self) -> None:
         self.log = Log()
@@ -164,10 +164,10 @@ def test_callbacks_come_in_order(scenario: Scenario, way: str) -> None:
         assert log.events[-1] == "end"
         assert log.events.count("token") == len(log.events) - 2
         assert (len(log.events) > 4) == ("stream" in way)
-        assert log.told[-1]["response"].generations[0][0].message.content == message.content
+        assert log.data[-1]["response"].generations[0][0].message.content == message.content
         if "stream" in way:
-            assert "".join(told["token"] for told in log.told[1:-1]) == message.content
-        assert len({told["run_id"] for told in log.told}) == 1
+            assert "".join(data["token"] for data in log.data[1:-1]) == message.content
+        assert len({data["run_id"] for data in log.data}) == 1
 
 
 @every_langchain_way
@@ -177,10 +177,10 @@ def test_an_error_ends_the_callbacks(scenario: Scenario, way: str) -> None:
             said(way, scenario("cut-stream", callbacks=[handler]), "hi")
         log = getattr(handler, "log", handler)
         assert (log.events[0], log.events[-1], "end" in log.events) == ("start", "error", False)
-        assert log.told[-1]["error"] is caught.value
+        assert log.data[-1]["error"] is caught.value
         if "stream" in way:
-            [partial] = log.told[-1]["response"].generations[0]
-            assert partial.text == caught.value.partial_text == "".join(told["token"] for told in log.told[1:-1])
+            [partial] = log.data[-1]["response"].generations[0]
+            assert partial.text == caught.value.partial_text == "".join(data["token"] for data in log.data[1:-1])
             assert partial.text
 
 
@@ -190,15 +190,15 @@ def test_tags_and_metadata_reach_callbacks(scenario: Scenario, way: str) -> None
     llm = scenario("echo", tags=["mine"], metadata={"team": "blue"}, temperature=0.5)
     config: Any = {"callbacks": [log], "tags": ["call"], "metadata": {"user": "zoe"}, "run_name": "greeting"}
     said(way, llm.with_config(config), "hi")
-    told = log.told[0]
-    assert {"mine", "call"} <= set(told["tags"])
-    assert (told["metadata"]["team"], told["metadata"]["user"]) == ("blue", "zoe")
-    assert (told["metadata"]["ls_provider"], told["metadata"]["ls_temperature"]) == ("kilo", 0.5)
-    assert (told["name"], told["invocation_params"]["model"]) == ("greeting", "sandbox/echo")
+    start = log.data[0]
+    assert {"mine", "call"} <= set(start["tags"])
+    assert (start["metadata"]["team"], start["metadata"]["user"]) == ("blue", "zoe")
+    assert (start["metadata"]["ls_provider"], start["metadata"]["ls_temperature"]) == ("kilo", 0.5)
+    assert (start["name"], start["invocation_params"]["model"]) == ("greeting", "sandbox/echo")
 
 
 class InFlight:
-    """Counts requests under way; each waits until another is under way too."""
+    """Count requests under way; each waits until another is under way too."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -226,7 +226,7 @@ class InFlight:
         self._count(-1)
 
 
-def test_a_batch_keeps_to_its_limit(scenario: Scenario, kilo_sandbox: Sandbox) -> None:
+def test_a_batch_respects_its_limit(scenario: Scenario, kilo_sandbox: Sandbox) -> None:
     flight = InFlight()
     with openai.DefaultHttpxClient(event_hooks={"request": [flight.sent], "response": [flight.answered]}) as own:
         answers = scenario("echo", http_client=own).batch([f"{n}!" for n in range(8)], {"max_concurrency": 2})
@@ -235,7 +235,7 @@ def test_a_batch_keeps_to_its_limit(scenario: Scenario, kilo_sandbox: Sandbox) -
     assert len(kilo_sandbox.requests) == 8
 
 
-async def test_an_async_batch_keeps_to_its_limit(scenario: Scenario, kilo_sandbox: Sandbox) -> None:
+async def test_an_async_batch_respects_its_limit(scenario: Scenario, kilo_sandbox: Sandbox) -> None:
     flight = InFlight()
     hooks: Any = {"request": [flight.asent], "response": [flight.aanswered]}
     async with openai.DefaultAsyncHttpxClient(event_hooks=hooks) as own:
@@ -249,18 +249,18 @@ async def test_an_async_batch_keeps_to_its_limit(scenario: Scenario, kilo_sandbo
 @every_langchain_way
 def test_copies_are_equal_and_independent(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm = scenario("echo", mode="plan", default_headers={"x-team": "blue"})
-    for made in (
+    for twin in (
         llm.model_copy(),
         llm.model_copy(deep=True),
         copy.copy(llm),
         copy.deepcopy(llm),
-        pickle.loads(pickle.dumps(llm)),  # noqa: S301 -- our own
+        pickle.loads(pickle.dumps(llm)),  # noqa: S301 -- our own data
     ):
-        assert made == llm
-        said(way, made, "hi")
+        assert twin == llm
+        said(way, twin, "hi")
         record = kilo_sandbox.last
         assert (record.headers["x-kilocode-mode"], record.headers["x-team"]) == ("plan", "blue")
-        made.mode = "code"
+        twin.mode = "code"
     assert llm.mode == "plan"
     said(way, llm.model_copy(update={"mode": "ask"}), "hi")
     assert kilo_sandbox.last.headers["x-kilocode-mode"] == "ask"
@@ -291,7 +291,7 @@ def test_retries(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
 
 
 @every_langchain_way
-def test_fallbacks_of_streams_too(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
+def test_fallbacks_also_of_streams(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm: Any = scenario("stream-error-first").with_fallbacks([scenario("echo")])
     assert said(way, llm, "hi").text.startswith("sandbox/echo")
     assert said(way, llm.with_config(tags=["x"]), "hi").text.startswith("sandbox/echo")
@@ -305,11 +305,11 @@ def test_compositions(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> No
     llm = scenario("echo")
     prompt = ChatPromptTemplate.from_template("About {topic}")
     chain = RunnablePassthrough.assign(answer=prompt | llm | StrOutputParser()) | RunnableParallel(
-        text=lambda made: made["answer"], planned=lambda made: made["answer"].upper()
+        text=lambda state: state["answer"], planned=lambda state: state["answer"].upper()
     )
-    made = said(way, chain, {"topic": "rivers"})
-    assert made["text"] == "sandbox/echo on the sandbox: you said: About rivers"
-    assert made["planned"] == made["text"].upper()
+    result = said(way, chain, {"topic": "rivers"})
+    assert result["text"] == "sandbox/echo on the sandbox: you said: About rivers"
+    assert result["planned"] == result["text"].upper()
     both = said(way, RunnableParallel(plain=llm, planned=llm.bind(mode="plan")), "hi")
     assert both["plain"].text == "sandbox/echo on the sandbox: you said: hi"
     assert both["planned"].text.startswith("Plan by sandbox/echo (mode plan)")

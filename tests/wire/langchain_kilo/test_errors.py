@@ -1,4 +1,4 @@
-"""ChatKilo's errors are LangChain's kinds too, and its retries and fallbacks decide by them."""
+"""Test that ChatKilo's errors have LangChain's classes too, which its retries and fallbacks use."""
 
 import pickle
 from typing import Any
@@ -62,10 +62,10 @@ async def test_kinds(kilo_sandbox: Sandbox, name: str, kind: type[ModelError], r
     except KiloError as error:
         caught.append(error)
     assert len(caught) == 2
-    for found in caught:
-        assert isinstance(found, kind)
-        assert isinstance(found, KiloError)
-        assert found.is_retryable is found.retryable is retryable
+    for raised in caught:
+        assert isinstance(raised, kind)
+        assert isinstance(raised, KiloError)
+        assert raised.is_retryable is raised.retryable is retryable
 
 
 def test_a_timeout(kilo_sandbox: Sandbox) -> None:
@@ -73,11 +73,11 @@ def test_a_timeout(kilo_sandbox: Sandbox) -> None:
         model(kilo_sandbox, "stall", timeout=0.2).invoke("hi")
 
 
-def test_the_classes_have_a_home_and_travel(kilo_sandbox: Sandbox) -> None:
+def test_the_classes_have_a_module_and_can_be_pickled(kilo_sandbox: Sandbox) -> None:
     with pytest.raises(KiloRateLimitError) as caught:
         model(kilo_sandbox, "error-429").invoke("hi")
     assert type(caught.value) is chat_errors.KiloRateLimitError
-    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- made on this line
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- this line made it
     assert isinstance(copy, ModelRateLimitError)
     assert (str(copy), copy.is_retryable) == (str(caught.value), True)
 
@@ -97,7 +97,7 @@ def test_fallbacks_and_retries_of_runnables(kilo_sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("name", "requests"), [("error-502", 3), ("error-no-balance", 1), ("error-promotion-limit", 1)]
 )
-def test_the_retry_middleware_retries_what_may_pass(kilo_sandbox: Sandbox, name: str, requests: int) -> None:
+def test_the_retry_middleware_retries_temporary_errors(kilo_sandbox: Sandbox, name: str, requests: int) -> None:
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, on_failure="error")
     agent: Any = create_agent(model(kilo_sandbox, name), middleware=[retry])
     with pytest.raises(KiloError):
@@ -111,21 +111,21 @@ def test_the_fallback_middleware_falls_back(kilo_sandbox: Sandbox) -> None:
     assert "sandbox/echo" in agent.invoke({"messages": [("user", "hi")]})["messages"][-1].text
 
 
-def test_what_a_stream_had_delivered_reaches_on_llm_error(kilo_sandbox: Sandbox) -> None:
+def test_on_llm_error_receives_the_partial_answer(kilo_sandbox: Sandbox) -> None:
     class Errors(BaseCallbackHandler):
-        seen: tuple[Any, str] | None = None
+        received: tuple[Any, str] | None = None
 
         def on_llm_error(self, error: BaseException, *, response: Any = None, **kwargs: Any) -> None:
-            self.seen = (error, response.generations[0][0].text)
+            self.received = (error, response.generations[0][0].text)
 
     handler = Errors()
     with pytest.raises(KiloError) as caught:
         list(model(kilo_sandbox, "cut-stream").stream("hi", config={"callbacks": [handler]}))
-    assert handler.seen == (caught.value, caught.value.partial_text)
+    assert handler.received == (caught.value, caught.value.partial_text)
     assert caught.value.partial_text
 
 
-def test_a_class_catches_those_below_it() -> None:
+def test_a_base_class_catches_its_subclasses() -> None:
     assert issubclass(chat_errors.KiloContextLengthError, chat_errors.KiloInvalidRequestError)
     assert issubclass(chat_errors.KiloStreamInterruptedError, chat_errors.KiloConnectionError)
     assert issubclass(chat_errors.KiloSignInRequiredError, chat_errors.KiloAuthenticationError)

@@ -1,4 +1,4 @@
-"""The events of an answer that has reasoning, text and tool calls: each kind in its turn, and each whole at the end."""
+"""Test the events of an answer with reasoning, text and tool calls: the kinds come in order and end complete."""
 
 from itertools import groupby
 from typing import Any
@@ -14,12 +14,12 @@ REASONING, SAID, CALLED = "The user needs add, so I call it first.", "Let me loo
 
 
 def kind_of(chunk: Any) -> str | None:
-    told = {
+    values = {
         "reasoning": chunk.additional_kwargs.get("reasoning_content"),
         "text": chunk.text,
         "call": chunk.tool_call_chunks,
     }
-    return next((kind for kind, value in told.items() if value), None)
+    return next((kind for kind, value in values.items() if value), None)
 
 
 async def test_events_of_v2_come_in_order(scenario: Scenario) -> None:

@@ -1,4 +1,4 @@
-"""Answers go back to the gateway as they came."""
+"""Test that answers are sent back to the gateway unchanged."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.support.ways import summed
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning-encrypted", "reasoning-string"])
-def test_reasoning_goes_back_as_it_came(kilo_sandbox: Sandbox, name: str) -> None:
+def test_reasoning_goes_back_unchanged(kilo_sandbox: Sandbox, name: str) -> None:
     llm = ChatKilo(model=f"sandbox/{name}", base_url=kilo_sandbox.base_url)
     for answer in (llm.invoke("hi"), summed(list(llm.stream("hi")))):
         restored = AIMessage(
@@ -27,7 +27,7 @@ def test_reasoning_goes_back_as_it_came(kilo_sandbox: Sandbox, name: str) -> Non
 
 
 @pytest.mark.parametrize("scenario", ["audio", "images"])
-def test_what_a_model_drew_or_spoke_goes_back_alike_in_every_version(kilo_sandbox: Sandbox, scenario: str) -> None:
+def test_images_and_audio_go_back_alike_in_every_version(kilo_sandbox: Sandbox, scenario: str) -> None:
     sent = []
     for version in ("v0", "v1"):
         llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url, output_version=version)

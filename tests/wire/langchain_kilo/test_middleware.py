@@ -1,4 +1,4 @@
-"""Modes of an agent's model calls, and the conversation id that follows a LangGraph thread."""
+"""Test the modes of an agent's model calls, and the task id that follows a LangGraph thread."""
 
 import asyncio
 from typing import Any
@@ -59,7 +59,7 @@ def test_a_rule_and_a_field_of_the_state(kilo_sandbox: Sandbox) -> None:
         KiloModeMiddleware(lambda request: "debug", field="mode")
 
 
-def test_other_models_know_no_mode(kilo_sandbox: Sandbox) -> None:
+def test_other_models_receive_no_mode(kilo_sandbox: Sandbox) -> None:
     class Other(GenericFakeChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> Any:
             assert "mode" not in kwargs

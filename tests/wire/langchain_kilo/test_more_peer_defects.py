@@ -1,4 +1,4 @@
-"""The rest of tests/wire/langchain_kilo/test_peer_defects.py: LangChain's core, other peers, and what users ask for."""
+"""Test further peer defects: LangChain's core, other packages, and requests of users. See `test_peer_defects.py`."""
 
 import asyncio
 import json
@@ -79,12 +79,12 @@ def v3(llm: Any, *, asynchronous: bool) -> AIMessage:
 class TestOthers:
     @every_langchain_way
     def test_reasoning_tokens_are_a_part_of_the_output(self, scenario: Scenario, way: str) -> None:
-        """langchain-xai 1.3.0: reasoning is added onto output_tokens, 27 + 10 is not 30."""
+        """langchain-xai 1.3.0 adds reasoning to output_tokens: 27 + 10 is not 30."""
         usage = said(way, scenario("reasoning"), "hi").usage_metadata
         assert 0 < usage["output_token_details"]["reasoning"] < usage["output_tokens"]
         assert usage["input_tokens"] + usage["output_tokens"] == usage["total_tokens"]
 
-    @pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's, and what a user calls
+    @pytest.mark.filterwarnings("ignore:The function `load` is in beta")  # core's function, which users call
     def test_a_model_is_serialized(self, scenario: Scenario) -> None:
         """langchain-deepseek 1.1.1: not serializable."""
         text = dumps(scenario("echo", temperature=0.5, api_key="s3cr3t"))
@@ -93,14 +93,14 @@ class TestOthers:
 
     @every_langchain_way
     def test_a_finish_reason_is_not_rewritten(self, scenario: Scenario, way: str) -> None:
-        """langchain-litellm 0.11.2: finish reason "error" becomes "stop"."""
+        """langchain-litellm 0.11.2 changes the finish reason "error" to "stop"."""
         with pytest.raises(KiloError):
             said(way, scenario("finish-error"), "hi")
         assert said(way, scenario("content-filter"), "hi").response_metadata["finish_reason"] == "content_filter"
 
     @every_langchain_way
     def test_usage_is_not_invented(self, scenario: Scenario, way: str) -> None:
-        """langchain-litellm 0.11.2: without usage 0/0/0, or an estimate in a stream (langchain-litellm#5, #16)."""
+        """langchain-litellm 0.11.2 invents usage: 0/0/0, or an estimate in a stream (langchain-litellm#5, #16)."""
         message = said(way, scenario("usage-missing"), "hi")
         assert message.usage_metadata is None
         assert message.response_metadata.get("cost") is None
@@ -108,7 +108,7 @@ class TestOthers:
 
     @every_langchain_way
     def test_a_history_with_tools_goes_back(self, scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
-        """langchain-litellm: streamed calls are lost from the history (langchain-litellm#20), invalid ones always."""
+        """langchain-litellm loses streamed calls from the history (langchain-litellm#20), and all invalid ones."""
         for name, calls in (("parallel-interleaved", 2), ("tool-args-invalid", 2)):
             llm = scenario(name).bind_tools([add, greet])
             answer = said(way, llm, TOOLS_TEXT)
@@ -123,7 +123,7 @@ class TestOthers:
 
     @pytest.mark.parametrize("where", ["block", "extras"])
     def test_cache_control_is_kept(self, scenario: Scenario, kilo_sandbox: Sandbox, where: str) -> None:
-        """langchain-litellm 0.11.2: stripped, unless the id is a Claude one; others drop it in `extras`."""
+        """langchain-litellm 0.11.2 removes it, except for Claude's ids; others drop it in `extras`."""
         mark = {"cache_control": {"type": "ephemeral"}}
         block = {"type": "text", "text": "long", **(mark if where == "block" else {"extras": mark})}
         scenario("echo").invoke([SystemMessage([block]), HumanMessage([block])])
@@ -159,9 +159,10 @@ class TestRequestsOfUsers:
     @every_langchain_way
     @pytest.mark.parametrize("name", ["reasoning", "reasoning-string", "reasoning-content", "reasoning-details-only"])
     def test_reasoning_in_every_field(self, scenario: Scenario, name: str, way: str) -> None:
-        """Asked for in spring-projects/spring-ai#5265, deepset-ai/haystack-core-integrations#2181,
+        """Reasoning is read from every field that servers use.
 
-        UKGovernmentBEIS/inspect_ai#2954: whichever field it comes in.
+        Asked for in spring-projects/spring-ai#5265, deepset-ai/haystack-core-integrations#2181 and
+        UKGovernmentBEIS/inspect_ai#2954.
         """
         assert said(way, scenario(name), "hi").additional_kwargs["reasoning_content"].startswith("The user wrote: hi.")
 
@@ -185,7 +186,7 @@ class TestRequestsOfUsers:
 
 
 def test_several_streams_at_once_do_not_mix(kilo_sandbox: Sandbox, scenario: Scenario) -> None:
-    """Every peer that keeps state per instance: here one instance serves any number of streams."""
+    """Peers keep state per instance; here one instance serves any number of streams."""
     llm = scenario("echo")
 
     async def ask() -> list[str]:

@@ -1,6 +1,6 @@
-"""What goes wrong in other LangChain chat models that are pointed at a gateway like this one, and must not here.
+"""Test for defects of other LangChain chat models with a gateway like this one.
 
-Each docstring tells the peer's behaviour: langchain-openrouter 0.2.9, langchain-openai 1.7.4 (with `base_url`),
+Each docstring describes a peer's behaviour: langchain-openrouter 0.2.9, langchain-openai 1.7.4 (with `base_url`),
 langchain-xai 1.3.0, langchain-deepseek 1.1.1, langchain-litellm 0.11.2. Issues without an owner are langchain-ai's.
 """
 
@@ -34,10 +34,10 @@ class TestChatOpenRouter:
         assert len(kilo_sandbox.requests) == 1
 
     @pytest.mark.parametrize("status", [408, 429, 500])
-    def test_1_what_may_pass_is_retried(
+    def test_1_temporary_errors_are_retried(
         self, scenario: Scenario, kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, status: int
     ) -> None:
-        """langchain-openrouter 0.2.9: statuses 408 and 429 are never retried."""
+        """langchain-openrouter 0.2.9 never retries the statuses 408 and 429."""
         monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
         monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.001)
         with pytest.raises(KiloError):
@@ -52,7 +52,7 @@ class TestChatOpenRouter:
 
     @every_langchain_way
     def test_3_reasoning_details_go_back_whole(self, scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
-        """langchain-openrouter 0.2.9: streamed details lose `format` and ids, at equal indices the encrypted entry.
+        """langchain-openrouter 0.2.9: streamed details lose `format` and ids, and at equal indices the encrypted entry.
 
         The same family: langchainjs#11699, open-webui/open-webui#26404, agno-agi/agno#8794, anomalyco/opencode#37708.
         """
@@ -70,7 +70,7 @@ class TestChatOpenRouter:
         }
         assert (summary["summary"], summary["format"]) == (" Answered directly.", "openai-responses-v1")
 
-    def test_4_an_answer_may_lack_what_nobody_needs(self) -> None:
+    def test_4_an_answer_may_lack_optional_fields(self) -> None:
         """langchain-openrouter 0.2.9: without `system_fingerprint` "Response validation failed".
 
         OpenRouterTeam/python-sdk#44.
@@ -83,7 +83,7 @@ class TestChatOpenRouter:
 
     @every_langchain_way
     @pytest.mark.parametrize("name", ["tool-args-null", "tool-no-index"])
-    def test_4_tool_calls_may_lack_what_can_be_told(self, scenario: Scenario, name: str, way: str) -> None:
+    def test_4_tool_calls_may_lack_fields_that_can_be_inferred(self, scenario: Scenario, name: str, way: str) -> None:
         """langchain-openrouter 0.2.9: null arguments and a missing index are "Response validation failed"."""
         message = said(way, scenario(name).bind_tools([add, greet]), TOOLS_TEXT)
         expected = [{}, {}] if name == "tool-args-null" else [{"a": 2, "b": 3}, {"name": "Zoë"}]
@@ -91,16 +91,16 @@ class TestChatOpenRouter:
 
     @every_langchain_way
     @pytest.mark.parametrize(
-        ("name", "told"),
+        ("name", "message"),
         [
             ("error-no-balance", "Add credits to continue"),
             ("error-200-string", "The sandbox is resting."),
             ("stream-error-upstream", "slow down"),
         ],
     )
-    def test_4_an_error_says_what_is_wrong(self, scenario: Scenario, name: str, told: str, way: str) -> None:
+    def test_4_an_error_says_what_is_wrong(self, scenario: Scenario, name: str, message: str, way: str) -> None:
         """langchain-openrouter 0.2.9: error bodies and stream errors are "Response validation failed" too."""
-        with pytest.raises(KiloError, match=told):
+        with pytest.raises(KiloError, match=message):
             said(way, scenario(name), "hi")
 
     @every_langchain_way
@@ -120,7 +120,7 @@ class TestChatOpenRouter:
     def test_5_nothing_of_a_request_is_dropped(self, scenario: Scenario, kilo_sandbox: Sandbox) -> None:
         """langchain-openrouter 0.2.9: images of tools go out as UNKNOWN (langchain#40434, langchain#40435).
 
-        Names and the developer role are lost there; server tools and unknown keywords are refused.
+        It also loses names and the developer role, and refuses server tools and unknown keywords.
         """
         image = {"type": "image", "base64": PNG, "mime_type": "image/png"}
         messages = [
@@ -148,7 +148,7 @@ class TestChatOpenRouter:
         assert (sent["tools"][1], sent["session_id"]) == (server_tool, "s")
 
     def test_6_instances_share_connections_or_use_yours(self, scenario: Scenario, kilo_sandbox: Sandbox) -> None:
-        """langchain-openrouter 0.2.9: new pools per instance, none of one's own (langchain#37498, langchain#38610)."""
+        """langchain-openrouter 0.2.9: one pool per instance, no own client (langchain#37498, langchain#38610)."""
         pools = {id(clients.sync_client(scenario("echo", api_key=key))._client) for key in ("a", "b", "a")}
         assert len(pools) == 1
         seen: list[Any] = []
@@ -168,12 +168,12 @@ class TestChatOpenRouter:
         assert said(way, scenario("cost-string"), "hi").response_metadata["cost"] > 0
 
     @every_langchain_way
-    def test_8_errors_are_langchains_and_travel(self, scenario: Scenario, way: str) -> None:
-        """langchain-openrouter 0.2.9: no error is a `ModelError`, so each is retried; and none can be pickled."""
+    def test_8_errors_are_langchains_and_can_be_pickled(self, scenario: Scenario, way: str) -> None:
+        """langchain-openrouter 0.2.9: no error is a `ModelError`, so each is retried, and no error can be pickled."""
         with pytest.raises(ModelError) as caught:
             said(way, scenario("error-invalid-token"), "hi")
         assert caught.value.is_retryable is False
-        travelled = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- made on this line
+        travelled = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- this line made it
         assert (type(travelled), str(travelled)) == (type(caught.value), str(caught.value))
 
     def test_8_private_headers_json_mode_and_token_counts(self, scenario: Scenario, kilo_sandbox: Sandbox) -> None:
@@ -187,7 +187,7 @@ class TestChatOpenRouter:
 
 class TestChatOpenAI:
     @every_langchain_way
-    def test_9_what_is_no_openai_field_arrives(self, scenario: Scenario, way: str) -> None:
+    def test_9_fields_unknown_to_openai_arrive(self, scenario: Scenario, way: str) -> None:
         """langchain-openai 1.7.4: no reasoning, details, images, annotations, and no cost when streaming, by policy.
 
         langchain#34328 is open; #32981 and the pull requests #34705 and #36881 were refused.
@@ -207,7 +207,7 @@ class TestChatOpenAI:
     def test_10_an_error_in_a_stream_has_its_kind(
         self, scenario: Scenario, name: str, status: int, retryable: bool, way: str
     ) -> None:
-        """langchain-openai 1.7.4: a bare `openai.APIError` without status, which no retry or fallback understands."""
+        """langchain-openai 1.7.4: a bare `openai.APIError` without status, unknown to retries and fallbacks."""
         with pytest.raises(ModelError) as caught:
             said(way, scenario(name), "hi")
         assert isinstance(caught.value, KiloError)
@@ -215,15 +215,15 @@ class TestChatOpenAI:
 
     @every_langchain_way
     @pytest.mark.parametrize("name", ["finish-error", "error-choice-error", "error-200-string"])
-    def test_10_a_failed_answer_is_no_success(self, scenario: Scenario, name: str, way: str) -> None:
-        """langchain-openai 1.7.4: errors in a choice or its finish reason pass as success (twin: langchain#39039)."""
+    def test_10_a_failed_answer_raises(self, scenario: Scenario, name: str, way: str) -> None:
+        """langchain-openai 1.7.4: errors in a choice or its finish reason pass as success (also langchain#39039)."""
         with pytest.raises(ModelError):
             said(way, scenario(name), "hi")
 
     @every_langchain_way
     @pytest.mark.parametrize("status", [402, 408, 413, 422])
     def test_10_every_status_has_its_kind(self, scenario: Scenario, status: int, way: str) -> None:
-        """langchain-openai 1.7.4: 402, 408, 413 and 422 are no `ModelError`."""
+        """langchain-openai 1.7.4: errors 402, 408, 413 and 422 are not a `ModelError`."""
         with pytest.raises(ModelError) as caught:
             said(way, scenario(f"error-{status}"), "hi")
         assert caught.value.is_retryable is (status == 408)
@@ -244,45 +244,45 @@ class TestChatOpenAI:
 
     @every_langchain_way
     @pytest.mark.parametrize("name", ["error-html-200", "error-choices-empty-200", "error-null-choices-200"])
-    def test_10_what_is_no_answer_is_an_error_of_ours(self, scenario: Scenario, name: str, way: str) -> None:
+    def test_10_a_malformed_answer_is_a_kilo_error(self, scenario: Scenario, name: str, way: str) -> None:
         """langchain-openai 1.7.4: HTML is "No generation chunks were returned", `choices: []` an IndexError."""
         with pytest.raises(KiloResponseError):
             said(way, scenario(name), "hi")
 
     @every_langchain_stream
-    def test_10_a_frame_that_is_no_json_is_an_error_of_ours(self, scenario: Scenario, way: str) -> None:
-        """langchain-openai 1.7.4: a raw JSONDecodeError."""
+    def test_10_a_frame_that_is_not_json_is_a_kilo_error(self, scenario: Scenario, way: str) -> None:
+        """langchain-openai 1.7.4 raises a JSONDecodeError."""
         with pytest.raises(KiloResponseError) as caught:
             said(way, scenario("bad-json-frame"), "hi")
         assert isinstance(caught.value, ModelError)
 
     @every_langchain_stream
     @pytest.mark.parametrize("name", ["finish-twice", "usage-twice", "echo"])
-    def test_11_a_stream_tells_what_invoke_tells(self, scenario: Scenario, name: str, way: str) -> None:
+    def test_11_a_stream_reports_the_same_as_invoke(self, scenario: Scenario, name: str, way: str) -> None:
         """langchain-openai 1.7.4: "stopstop", a doubled model_name, double usage; metadata differ (langchain#33717)."""
         message, whole = said(way, scenario(name), "hi"), scenario(name).invoke("hi")
         varying = ("id", "created", "request_id")
-        told = [
+        reported = [
             {k: v for k, v in m.response_metadata.items() if k not in varying} | (m.usage_metadata or {})
             for m in (message, whole)
         ]
-        assert told[0] == told[1]
-        assert (told[0]["finish_reason"], told[0]["model_name"]) == ("stop", f"sandbox/{name}")
+        assert reported[0] == reported[1]
+        assert (reported[0]["finish_reason"], reported[0]["model_name"]) == ("stop", f"sandbox/{name}")
 
     @every_langchain_way
-    def test_12_a_model_travels(self, scenario: Scenario, way: str) -> None:
-        """langchain-openai 1.7.4: neither pickle nor deepcopy: "cannot pickle '_thread.RLock'".
+    def test_12_a_model_can_be_pickled_and_copied(self, scenario: Scenario, way: str) -> None:
+        """langchain-openai 1.7.4 supports neither pickle nor deepcopy: "cannot pickle '_thread.RLock'".
 
         Asked for in langflow-ai/langflow#1324 and NVIDIA-NeMo/Guardrails#614.
         """
         llm = scenario("echo")
-        said(way, llm, "hi")  # with its connections open
-        for travelled in (pickle.loads(pickle.dumps(llm)), copy.deepcopy(llm), copy.copy(llm)):  # noqa: S301 -- our own
-            assert said(way, travelled, "hi").text == "sandbox/echo on the sandbox: you said: hi"
+        said(way, llm, "hi")  # opens connections
+        for twin in (pickle.loads(pickle.dumps(llm)), copy.deepcopy(llm), copy.copy(llm)):  # noqa: S301 -- our own data
+            assert said(way, twin, "hi").text == "sandbox/echo on the sandbox: you said: hi"
 
     @every_langchain_stream
-    def test_13_a_tool_delta_without_a_function_is_passed_over(self, way: str) -> None:
-        """langchain-openai 1.7.4: an AttributeError."""
+    def test_13_a_tool_delta_without_a_function_is_ignored(self, way: str) -> None:
+        """langchain-openai 1.7.4 raises an AttributeError."""
         call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
         answer = stream_of(
             {"tool_calls": [call]}, {"tool_calls": [{"index": 0}]}, {"tool_calls": [{"index": 0, "id": "c1"}]}
@@ -293,5 +293,5 @@ class TestChatOpenAI:
 
     @every_langchain_way
     def test_13_a_refusal_is_kept(self, scenario: Scenario, way: str) -> None:
-        """langchain-openai 1.7.4: a streamed refusal is lost."""
+        """langchain-openai 1.7.4 loses a streamed refusal."""
         assert said(way, scenario("refusal"), "hi").additional_kwargs["refusal"] == "I can't help with that request."

@@ -1,4 +1,4 @@
-"""Structured output: three methods, every kind of schema, and what does not fit raises."""
+"""Test structured output: three methods, every kind of schema, and errors for unusable answers."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ def test_structured_output_with_the_raw_message(llm: ChatKilo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "told"),
+    ("scenario", "message"),
     [
         ("tool-args-truncated", "raise max_tokens"),
         ("tool-args-invalid", "not a JSON object"),
@@ -92,20 +92,20 @@ def test_structured_output_with_the_raw_message(llm: ChatKilo) -> None:
     ],
 )
 @pytest.mark.parametrize("way", ["invoke", "stream", "raw"])
-def test_structured_output_that_is_none_raises(kilo_sandbox: Sandbox, scenario: str, told: str, way: str) -> None:
+def test_unusable_structured_output_raises(kilo_sandbox: Sandbox, scenario: str, message: str, way: str) -> None:
     llm = ChatKilo(model=f"sandbox/{scenario}", base_url=kilo_sandbox.base_url)
     structured = llm.with_structured_output(Person, include_raw=way == "raw")
     if way == "raw":
         result = structured.invoke(QUESTION)
-        assert (result["parsed"], told in str(result["parsing_error"])) == (None, True)
+        assert (result["parsed"], message in str(result["parsing_error"])) == (None, True)
         return
-    with pytest.raises(OutputParserException, match=told):
+    with pytest.raises(OutputParserException, match=message):
         structured.invoke(QUESTION) if way == "invoke" else list(structured.stream(QUESTION))
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 @pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
-def test_structured_output_that_is_cut_is_not_completed(llm: ChatKilo, method: Any, schema: Any) -> None:
+def test_truncated_structured_output_is_not_completed(llm: ChatKilo, method: Any, schema: Any) -> None:
     structured = llm.model_copy(update={"max_tokens": 2}).with_structured_output(schema, method=method)
     with pytest.raises(OutputParserException, match="raise max_tokens"):
         structured.invoke(JSON_QUESTION)
@@ -115,8 +115,8 @@ def test_structured_output_that_is_cut_is_not_completed(llm: ChatKilo, method: A
 
 @pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
 @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
-def test_structured_chains_travel_to_other_processes(llm: ChatKilo, method: Any, schema: Any) -> None:
-    chain: Any = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own
+def test_structured_chains_can_be_pickled(llm: ChatKilo, method: Any, schema: Any) -> None:
+    chain: Any = pickle.loads(pickle.dumps(llm.with_structured_output(schema, method=method)))  # noqa: S301 -- our own data
     answer = chain.invoke(JSON_QUESTION if method == "json_mode" else QUESTION)
     assert (answer.name if schema is Person else answer["name"]) == "Ada"
 
@@ -128,18 +128,18 @@ def test_a_refusal_of_structured_output_without_tools_raises(kilo_sandbox: Sandb
             llm.with_structured_output(schema, method="json_schema").invoke(QUESTION)
 
 
-def test_structured_output_arguments_that_cannot_work(llm: ChatKilo) -> None:
+def test_bad_arguments_of_structured_output_raise(llm: ChatKilo) -> None:
     with pytest.raises(ValueError, match="methods: function_calling"):
-        llm.with_structured_output(Person, method="magic")  # type: ignore[arg-type] # what is refused
+        llm.with_structured_output(Person, method="magic")  # type: ignore[arg-type] # the test passes a wrong type
     with pytest.raises(ValueError, match="needs a schema"):
         llm.with_structured_output(None)
 
 
-def test_a_refusal_is_an_error_of_its_own(kilo_sandbox: Sandbox) -> None:
+def test_a_refusal_has_its_own_error(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(model="sandbox/refusal", base_url=kilo_sandbox.base_url)
     with pytest.raises(KiloRefusalError) as caught:
         llm.with_structured_output(Person).invoke(QUESTION)
-    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- our own
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 -- our own data
     assert (str(error), error.raw_message) == (str(caught.value), caught.value.raw_message)
     assert isinstance(error, ModelError)
     assert error.is_retryable is False
@@ -155,7 +155,7 @@ class Tree(BaseModel):
 
 
 def answering(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch, text: str) -> ChatKilo:
-    """Return a model that says `text`, whatever it is asked."""
+    """Return a model that always answers with `text`."""
     monkeypatch.setattr("kilo_gateway.sandbox.model.canned.say", lambda call, turn: text)
     return ChatKilo(model=PAID, base_url=gateway.base_url, api_key=gateway.api_key)
 
@@ -163,7 +163,7 @@ def answering(gateway: Sandbox, monkeypatch: pytest.MonkeyPatch, text: str) -> C
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 @pytest.mark.parametrize("schema", [Person, PERSON_SCHEMA], ids=["pydantic", "schema"])
 @pytest.mark.parametrize("text", ['{"name": "Ada", "age": 36', "Ada is 36.", ""])
-def test_json_that_is_not_whole_is_not_completed(
+def test_incomplete_json_is_not_completed(
     kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, method: Any, schema: Any, text: str
 ) -> None:
     structured = answering(kilo_sandbox, monkeypatch, text).with_structured_output(schema, method=method)
@@ -179,7 +179,7 @@ def test_streamed_json_that_does_not_fit_raises(kilo_sandbox: Sandbox, monkeypat
         list(llm.with_structured_output(Person, method="json_schema").stream(QUESTION))
 
 
-def test_json_in_a_fence_is_taken(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_in_a_fence_is_read(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     llm = answering(kilo_sandbox, monkeypatch, 'Here:\n```json\n{"name": "Ada", "age": 36}\n```')
     structured = llm.with_structured_output(Person, method="json_mode")
     assert structured.invoke(QUESTION) == list(structured.stream(QUESTION))[-1] == Person(name="Ada", age=36)
@@ -187,7 +187,7 @@ def test_json_in_a_fence_is_taken(kilo_sandbox: Sandbox, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-def test_the_schema_of_a_response_format_is_taken(
+def test_the_schema_of_a_response_format_is_used(
     llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, wrapped: bool
 ) -> None:
     schema: dict[str, Any] = {"name": "Person", "schema": PERSON_SCHEMA, "strict": True}
@@ -200,7 +200,7 @@ def test_the_schema_of_a_response_format_is_taken(
 
 @pytest.mark.parametrize("strict", [None, True])
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
-def test_a_class_that_contains_itself_is_sent_whole(
+def test_a_recursive_class_is_sent_complete(
     llm: ChatKilo, kilo_sandbox: Sandbox, method: Any, strict: bool | None
 ) -> None:
     assert isinstance(llm.with_structured_output(Tree, method=method, strict=strict).invoke("3"), Tree)
@@ -215,18 +215,18 @@ def test_a_class_that_contains_itself_is_sent_whole(
 
 
 def test_other_tools_beside_the_schema(llm: ChatKilo) -> None:
-    """An answer that calls one of them is None; `include_raw` has the call."""
+    """If the model calls another tool, the parsed answer is None, and `include_raw` contains the call."""
 
     def clock() -> str:
-        """Tell the time."""
+        """Tell the time."""  # words: keep -- a model receives it
         return "12:00"
 
     for schema in (Person, PERSON_SCHEMA):
         for method in ("function_calling", "json_schema"):
             structured = llm.with_structured_output(schema, method=method, tools=[clock], include_raw=True)
-            found = structured.invoke("Call clock().")
-            assert (found["parsed"], found["parsing_error"]) == (None, None)
-            assert found["raw"].tool_calls[0]["name"] == "clock"
+            result = structured.invoke("Call clock().")
+            assert (result["parsed"], result["parsing_error"]) == (None, None)
+            assert result["raw"].tool_calls[0]["name"] == "clock"
 
 
 def test_a_class_as_response_format_beside_tools(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""What traces, caches and logs see of a model: enough to tell calls apart, and no secret."""
+"""Test the data that traces, caches and logs receive: enough to distinguish calls, and no secret."""
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -16,7 +16,7 @@ def llm(kilo_sandbox: Sandbox) -> ChatKilo:
     return ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
 
 
-def test_what_the_cache_tells_apart(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
+def test_the_cache_distinguishes_calls(llm: ChatKilo, kilo_sandbox: Sandbox) -> None:
     cached = llm.model_copy(update={"cache": InMemoryCache()})
     organization = kilo_sandbox.organization_id
     secret = {"x-tenant": "s3cr3t"}
@@ -43,9 +43,9 @@ def test_the_cache_follows_an_assignment(llm: ChatKilo) -> None:
 
 def test_response_headers_on_request(llm: ChatKilo) -> None:
     assert "headers" not in llm.invoke("hi").response_metadata
-    told = llm.model_copy(update={"include_response_headers": True})
-    streamed = list(told.stream("hi"))[-1]
-    for metadata in (told.invoke("hi").response_metadata, streamed.response_metadata):
+    with_headers = llm.model_copy(update={"include_response_headers": True})
+    streamed = list(with_headers.stream("hi"))[-1]
+    for metadata in (with_headers.invoke("hi").response_metadata, streamed.response_metadata):
         assert metadata["headers"]["request-id"] == metadata["request_id"]
         assert "set-cookie" not in metadata["headers"]
 

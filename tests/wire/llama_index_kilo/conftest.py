@@ -1,4 +1,4 @@
-"""What the tests of KiloLLM share: a paid model on the sandbox, and two tools."""
+"""Provide fixtures for the tests of KiloLLM: a paid model on the sandbox, and models for scenarios."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def llm(kilo_sandbox: Sandbox) -> KiloLLM:
 
 @pytest.fixture
 def scenario(kilo_sandbox: Sandbox) -> Any:
-    """A function from a scenario's name to a KiloLLM that meets it."""
+    """Return a function that builds a KiloLLM for a scenario, from its name and further fields."""
 
     def build(name: str, **fields: Any) -> KiloLLM:
         return KiloLLM(model=f"sandbox/{name}", base_url=kilo_sandbox.base_url, max_retries=0, **fields)

@@ -1,4 +1,4 @@
-"""LlamaIndex's agents on KiloLLM."""
+"""Test LlamaIndex's agents with KiloLLM."""
 
 import json
 from typing import Any
@@ -24,9 +24,9 @@ from llama_index_kilo import KiloLLM
 from tests.support.tools import FUNCTION_TOOLS, add, greet
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),  # LlamaIndex's agents' own
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),  # LlamaIndex's agents' own
-    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),  # LlamaIndex's own
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),  # LlamaIndex's agents warn
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),  # LlamaIndex's agents warn
+    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),  # LlamaIndex warns
 ]
 
 
@@ -44,7 +44,7 @@ def results(events: list[Any]) -> list[tuple[str, Any, str]]:
 async def test_a_function_agent_with_two_tools(llm: KiloLLM, kilo_sandbox: Sandbox, streaming: bool) -> None:
     agent = FunctionAgent(tools=[add, greet], llm=llm, streaming=streaming)
     answer, events = await run(agent, "Call add(2, 3) and greet('Zoë').")
-    # The agent runs both at once: their results come in any order.
+    # The agent runs both at once, so their results come in any order.
     by_name = sorted(results(events), key=lambda result: result[0])
     assert by_name == [("add", {"a": 2, "b": 3}, "5"), ("greet", {"name": "Zoë"}, "Hello Zoë, welcome")]
     assert "Hello Zoë, welcome" in str(answer)
@@ -61,7 +61,7 @@ async def test_an_agent_runs_each_parallel_call_once(scenario: Any, kilo_sandbox
     assert sorted(r[0] for r in results(events)) == ["add", "greet"]
     assert "add returned: 5" in str(answer)
     call_ids = [call["id"] for call in kilo_sandbox.last.json["messages"][-3]["tool_calls"]]
-    # The agent runs both at once, and sends the results as they come.
+    # The agent runs both at once, so it sends their results in any order.
     assert {m["tool_call_id"] for m in kilo_sandbox.last.json["messages"][-2:]} == set(call_ids)
     assert len(set(call_ids)) == 2
 
@@ -98,7 +98,7 @@ async def test_a_tool_that_returns_directly(llm: KiloLLM, kilo_sandbox: Sandbox)
     assert len(kilo_sandbox.requests) == 1
 
 
-async def test_broken_arguments_are_told_to_the_model(scenario: Any, kilo_sandbox: Sandbox) -> None:
+async def test_broken_arguments_are_reported_to_the_model(scenario: Any, kilo_sandbox: Sandbox) -> None:
     executed: list[Any] = []
 
     def note(text: str = "") -> None:
@@ -131,7 +131,7 @@ async def test_an_agents_structured_answer(llm: KiloLLM, method: Any, kilo_sandb
 
 
 @pytest.mark.parametrize("name", ["cut-stream", "stream-error-upstream", "finish-error", "empty-stream"])
-async def test_an_agent_fails_when_its_answer_does(scenario: Any, name: str) -> None:
+async def test_an_agent_fails_if_its_answer_fails(scenario: Any, name: str) -> None:
     with pytest.raises(KiloError):
         await run(FunctionAgent(tools=[add], llm=scenario(name)), "Hello")
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's query engines, chat engines, evaluators and pipelines on KiloLLM."""
+"""Test LlamaIndex's query engines, chat engines, evaluators and pipelines with KiloLLM."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ EMBEDDING = MockEmbedding(embed_dim=4)
 
 
 def memory() -> ChatMemoryBuffer:
-    """The default one keeps a database connection open to the end."""
+    """Return a memory without a database: the default one keeps its connection open."""
     return ChatMemoryBuffer.from_defaults(token_limit=10_000, tokenizer_fn=str.split)
 
 

@@ -1,4 +1,4 @@
-"""KiloLLM as LlamaIndex uses it; what it sends is read from the sandbox's record."""
+"""Test KiloLLM as LlamaIndex uses it; the sandbox's record shows its requests."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from llama_index_kilo import KiloLLM
 from tests.support.ways import COMPLETIONS, ENDPOINTS, LLAMA_INDEX, collect
 
 PAID = "anthropic/claude-sonnet-4.6"
-USER = [ChatMessage(role="user", content="Tell me about rivers")]
+USER = [ChatMessage(role="user", content="Tell me about rivers")]  # words: keep -- a model receives it
 
 
 def test_the_eight_endpoints_agree(llm: KiloLLM) -> None:
-    prompt = "Tell me about rivers"
+    prompt = "Tell me about rivers"  # words: keep -- a model receives it
     chats = [collect(getattr(llm, name)(USER))[-1] for name in LLAMA_INDEX]
     completions = [collect(getattr(llm, name)(prompt))[-1] for name in COMPLETIONS]
     texts = {chat.message.content for chat in chats} | {completion.text for completion in completions}
@@ -50,7 +50,7 @@ def test_thinking(kilo_sandbox: Sandbox) -> None:
     assert block.num_tokens == responses[-1].additional_kwargs["reasoning_tokens"] > 0
 
 
-def test_reasoning_goes_back_as_it_came_through_json(kilo_sandbox: Sandbox) -> None:
+def test_reasoning_goes_back_unchanged_through_json(kilo_sandbox: Sandbox) -> None:
     llm = KiloLLM(model="sandbox/reasoning-encrypted", base_url=kilo_sandbox.base_url)
     for answer in (llm.chat(USER), list(llm.stream_chat(USER))[-1]):
         restored = ChatMessage.model_validate_json(answer.message.model_dump_json())
@@ -69,7 +69,7 @@ def test_logprobs(kilo_sandbox: Sandbox) -> None:
         assert all(candidate.logprob <= 0 for token in response.logprobs for candidate in token)
 
 
-def test_metadata_never_asks_the_network() -> None:
+def test_metadata_uses_no_network() -> None:
     metadata = KiloLLM(base_url="http://127.0.0.1:1", tier="frontier", max_tokens=77).metadata
     assert (metadata.context_window, metadata.num_output) == (1_000_000, 77)
     assert metadata.model_name == "kilo-auto/frontier"
@@ -93,11 +93,12 @@ def test_saved_and_loaded_without_secrets(monkeypatch: pytest.MonkeyPatch) -> No
 
 def ask(llm: KiloLLM, endpoint: str, **kwargs: Any) -> list[Any]:
     """Return all responses of one call."""
-    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers", **kwargs))
+    text = "Tell me about rivers"  # words: keep -- a model receives it
+    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else text, **kwargs))
 
 
 @pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if "stream" in e])
-def test_the_last_response_alone_tells_usage_and_finish_reason(llm: KiloLLM, endpoint: str) -> None:
+def test_only_the_last_response_has_usage_and_finish_reason(llm: KiloLLM, endpoint: str) -> None:
     *partial, last = ask(llm, endpoint)
     assert last.additional_kwargs["finish_reason"] == "stop"
     assert last.raw["usage"]["total_tokens"] == last.additional_kwargs["total_tokens"] > 0
@@ -119,7 +120,7 @@ def test_several_answers_are_refused(llm: KiloLLM, kilo_sandbox: Sandbox, endpoi
     assert ask(llm, endpoint, n=1)
 
 
-def test_keywords_of_a_call_win_and_stay_as_they_are(kilo_sandbox: Sandbox) -> None:
+def test_keywords_of_a_call_win_and_are_not_changed(kilo_sandbox: Sandbox) -> None:
     llm = KiloLLM(
         base_url=kilo_sandbox.base_url,
         api_key=kilo_sandbox.api_key,
@@ -142,15 +143,15 @@ def test_mode_tier_and_task_of_a_call(llm: KiloLLM, kilo_sandbox: Sandbox) -> No
     answer = llm.chat(USER, tier="frontier", mode="plan", task_id="t-1")
     assert kilo_sandbox.last.headers["x-kilocode-mode"] == "plan"
     assert kilo_sandbox.last.headers["x-kilocode-taskid"] == "t-1"
-    told = answer.additional_kwargs
-    assert (told["requested_model"], told["tier"], told["mode"]) == ("kilo-auto/frontier", "frontier", "plan")
+    extra = answer.additional_kwargs
+    assert (extra["requested_model"], extra["tier"], extra["mode"]) == ("kilo-auto/frontier", "frontier", "plan")
     planner = llm.with_tier("frontier").with_mode("architect")
     assert planner.complete("hi").additional_kwargs["mode"] == "architect"
     assert (planner.metadata.model_name, llm.metadata.model_name) == ("kilo-auto/frontier", PAID)
 
 
 @pytest.mark.parametrize("endpoint", LLAMA_INDEX)
-def test_what_else_an_answer_holds(scenario: Any, endpoint: str) -> None:
+def test_images_annotations_audio_and_refusals(scenario: Any, endpoint: str) -> None:
     picture = ask(scenario("images"), endpoint)[-1].message
     assert [str(block.url).startswith("data:image/") for block in picture.blocks if block.block_type == "image"] == [
         True
@@ -170,7 +171,7 @@ def test_a_limit_of_the_answer_leaves_room_for_the_prompt() -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("error-429", 429), ("error-503", 503), ("finish-error", None)])
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_errors_tell_their_status(scenario: Any, name: str, status: int | None, endpoint: str) -> None:
+def test_errors_have_their_status(scenario: Any, name: str, status: int | None, endpoint: str) -> None:
     with pytest.raises(KiloError) as caught:
         ask(scenario(name), endpoint)
     assert status is None or caught.value.status_code == status

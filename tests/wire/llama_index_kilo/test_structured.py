@@ -1,4 +1,4 @@
-"""Structured output: the object asked for, whole and valid, or an error that says why not."""
+"""Test structured output: a complete and valid object, or an error with the reason."""
 
 import asyncio
 from itertools import pairwise
@@ -49,13 +49,13 @@ DANUBE = River(name="Danube", length_km=2850)
 async def ask(
     llm: KiloLLM, way: str, output_cls: type[BaseModel] = River, name: str = "Danube", **kwargs: Any
 ) -> list[Any]:
-    """Return the objects of one call: all partial ones and the last, or the only one."""
+    """Return the objects of one call: the partial ones and the last, or the only one."""
     return await acollect(getattr(llm, way)(output_cls, PromptTemplate(TEXT), name=name, **kwargs))
 
 
 @pytest.fixture(params=METHODS)
 def llm(request: pytest.FixtureRequest, kilo_sandbox: Sandbox) -> KiloLLM:
-    """The same model, asked in both ways."""
+    """Return the same model with each structured output method."""
     return KiloLLM(
         model=PAID,
         base_url=kilo_sandbox.base_url,
@@ -66,7 +66,7 @@ def llm(request: pytest.FixtureRequest, kilo_sandbox: Sandbox) -> KiloLLM:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_object_comes_back_and_the_system_prompt_was_sent(
+async def test_the_object_is_returned_and_the_system_prompt_is_sent(
     llm: KiloLLM, kilo_sandbox: Sandbox, way: str
 ) -> None:
     assert (await ask(llm, way))[-1] == DANUBE
@@ -98,10 +98,10 @@ async def test_partial_objects_grow(llm: KiloLLM, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_keywords_of_the_call(llm: KiloLLM, kilo_sandbox: Sandbox, way: str) -> None:
-    given = {"temperature": 0.5, "mode": "ask", "tool_choice": "none", "tool_required": False}
-    before = dict(given)
-    assert (await ask(llm, way, llm_kwargs=given))[-1] == DANUBE
-    assert given == before
+    keywords = {"temperature": 0.5, "mode": "ask", "tool_choice": "none", "tool_required": False}
+    before = dict(keywords)
+    assert (await ask(llm, way, llm_kwargs=keywords))[-1] == DANUBE
+    assert keywords == before
     assert kilo_sandbox.last.json["temperature"] == 0.5
     assert kilo_sandbox.last.mode == "ask"
     assert "tool_required" not in kilo_sandbox.last.json
@@ -129,7 +129,7 @@ def test_messages_with_roles_are_kept(llm: KiloLLM, kilo_sandbox: Sandbox) -> No
     assert [m["role"] for m in kilo_sandbox.last.json["messages"]] == ["system", "developer", "user"]
 
 
-def test_names_that_no_provider_takes_are_changed(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
+def test_names_that_providers_reject_are_changed(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
     assert llm.structured_predict(Pair[int], PromptTemplate("left 1 and right 2")) == Pair[int](left=1, right=2)
     body = kilo_sandbox.last.json
     name = (body.get("response_format") or {}).get("json_schema", {}).get("name")
@@ -144,7 +144,7 @@ class Node(BaseModel):
     children: list["Node"] = []
 
 
-def test_a_model_that_contains_itself(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
+def test_a_recursive_model(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
     assert llm.structured_predict(Node, PromptTemplate("label 'a'")).label == "a"
     body = kilo_sandbox.last.json
     native = llm.structured_output_method == "json_schema"
@@ -155,7 +155,7 @@ def test_a_model_that_contains_itself(llm: KiloLLM, kilo_sandbox: Sandbox) -> No
 
 
 @pytest.mark.parametrize("way", WAYS[2:])
-async def test_a_validator_may_stumble_over_half_an_object(llm: KiloLLM, way: str) -> None:
+async def test_a_validator_may_reject_a_partial_object(llm: KiloLLM, way: str) -> None:
     class Spelt(River):
         @field_validator("name")
         @classmethod
@@ -188,7 +188,7 @@ async def test_events(llm: KiloLLM, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("name", "method", "told"),
+    ("name", "method", "message"),
     [
         ("refusal", "json_schema", "refused to give a River: "),
         ("refusal", "function_calling", "refused to give a River: "),
@@ -204,8 +204,8 @@ async def test_events(llm: KiloLLM, way: str) -> None:
         ("tool-args-null", "function_calling", "River is not valid"),
     ],
 )
-async def test_half_an_object_is_an_error(scenario: Any, name: str, method: str, told: str, way: str) -> None:
-    with pytest.raises(ValueError, match=told):
+async def test_an_incomplete_object_is_an_error(scenario: Any, name: str, method: str, message: str, way: str) -> None:
+    with pytest.raises(ValueError, match=message):
         await ask(scenario(name, structured_output_method=method), way)
 
 
@@ -269,17 +269,17 @@ def test_programs_of_llama_index_can_be_chosen(kilo_sandbox: Sandbox) -> None:
     assert "tools" in kilo_sandbox.last.json
 
 
-def test_a_method_nobody_knows_is_refused() -> None:
+def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="structured_output_method"):
         KiloLLM(structured_output_method="json")
 
 
-def test_an_error_of_the_gateway_stays_one(scenario: Any) -> None:
+def test_an_error_of_the_gateway_is_raised(scenario: Any) -> None:
     with pytest.raises(KiloInvalidRequestError):
         scenario("error-400").structured_predict(River, PromptTemplate(TEXT), name="Danube")
 
 
-def test_a_number_is_told_when_it_is_whole() -> None:
+def test_a_number_is_set_when_it_is_complete() -> None:
     class Native:
         output_cls = River
 

@@ -1,4 +1,4 @@
-"""Tools: what is offered, what is called, and what is never executed."""
+"""Test tools: which ones are offered, which are called, and which calls are never executed."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from llama_index_kilo import KiloLLM, from_gateway
 from tests.support.tools import FUNCTION_TOOLS as TOOLS
 from tests.support.ways import collect
 
-USER = [ChatMessage(role="user", content="Tell me about rivers")]
+USER = [ChatMessage(role="user", content="Tell me about rivers")]  # words: keep -- a model receives it
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_without_tools_nothing_about_tools_is_sent(llm: KiloLLM, kilo_sandbox: S
     assert set(kilo_sandbox.last.json) == {"model", "messages", "stream"}
 
 
-def test_the_callers_history_stays_as_it_is(llm: KiloLLM) -> None:
+def test_the_callers_history_is_not_changed(llm: KiloLLM) -> None:
     history = [ChatMessage(role="user", content="a"), ChatMessage(role="assistant", content="b")]
     before = [message.model_copy(deep=True) for message in history]
     llm.chat_with_tools(TOOLS, "What is add(2, 3)?", chat_history=history)
@@ -88,7 +88,7 @@ def test_only_one_call_when_parallel_calls_are_not_allowed(kilo_sandbox: Sandbox
     assert len(calls(llm, response)) == 2
 
 
-def test_no_call_is_an_error_that_says_what_was_answered(llm: KiloLLM) -> None:
+def test_no_call_is_an_error_with_the_answers_text(llm: KiloLLM) -> None:
     response = llm.chat(USER)
     with pytest.raises(ValueError, match=r"rivers.*tool_required=True"):
         llm.get_tool_calls_from_response(response)
@@ -163,13 +163,13 @@ def test_a_model_that_ignores_the_request_for_one_call(scenario: Any, name: str)
     assert len(calls(llm, several[-1])) == 2
 
 
-def test_a_tool_choice_that_names_no_tool_is_refused(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
+def test_a_tool_choice_of_an_unknown_tool_is_refused(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="'subtract' names no offered tool; offered: add, greet"):
         llm.chat_with_tools(TOOLS, "hi", tool_choice="subtract")
     assert not kilo_sandbox.requests
 
 
-def test_tools_results_of_all_kinds(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
+def test_tool_results_of_all_kinds(llm: KiloLLM, kilo_sandbox: Sandbox) -> None:
     turn = llm.chat_with_tools(TOOLS, "What is add(2, 3)?").message
     call_id = turn.additional_kwargs["tool_calls"][0]["id"]
     result = ChatMessage(

@@ -1,4 +1,4 @@
-"""KiloUsageHandler in all the places where LlamaIndex tells what a call used."""
+"""Test KiloUsageHandler in all places where LlamaIndex reports the usage of a call."""
 
 import copy
 import pickle
@@ -17,12 +17,13 @@ from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, KiloUsageHandler
 from tests.support.ways import ENDPOINTS, collect
 
-USER = [ChatMessage(role="user", content="Tell me about rivers")]
+USER = [ChatMessage(role="user", content="Tell me about rivers")]  # words: keep -- a model receives it
 
 
 def call(llm: Any, endpoint: str) -> Any:
     """Return the last response of one call."""
-    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else "Tell me about rivers"))[-1]
+    text = "Tell me about rivers"  # words: keep -- a model receives it
+    return collect(getattr(llm, endpoint)(USER if "chat" in endpoint else text))[-1]
 
 
 @pytest.mark.parametrize("way", ["with", "instrumentation", "callbacks", "both"])
@@ -42,13 +43,13 @@ def test_each_answer_counts_once(llm: KiloLLM, endpoint: str, way: str) -> None:
             last = call(llm, endpoint)
         finally:
             dispatcher.event_handlers.remove(handler)
-    told, total = last.additional_kwargs, handler.usage.total
-    assert (total.calls, total.cost) == (1, pytest.approx(told["cost"]))
-    assert (total.prompt_tokens, total.completion_tokens) == (told["prompt_tokens"], told["completion_tokens"])
-    assert list(handler.usage.by_model) == [told["model"]]
+    extra, total = last.additional_kwargs, handler.usage.total
+    assert (total.calls, total.cost) == (1, pytest.approx(extra["cost"]))
+    assert (total.prompt_tokens, total.completion_tokens) == (extra["prompt_tokens"], extra["completion_tokens"])
+    assert list(handler.usage.by_model) == [extra["model"]]
 
 
-def test_the_served_model_is_the_one_that_counts(kilo_sandbox: Sandbox) -> None:
+def test_usage_is_counted_for_the_served_model(kilo_sandbox: Sandbox) -> None:
     llm = KiloLLM(tier="frontier", base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
     with KiloUsageHandler() as used:
         served = [llm.with_mode(mode).chat(USER).additional_kwargs["model"] for mode in ("plan", "code")]
@@ -94,7 +95,7 @@ def test_a_model_with_a_handler_can_be_copied_and_pickled(llm: KiloLLM) -> None:
     for twin in (copy.deepcopy(llm), llm.model_copy(deep=True), llm.with_mode("ask")):
         twin.chat(USER)
     assert handler.usage.total.calls == 4
-    twin = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- made on this line
+    twin = pickle.loads(pickle.dumps(llm))  # noqa: S301 -- this line made it
     twin.chat(USER)
     assert handler.usage.total.calls == 4
     assert twin.callback_manager.handlers[0].usage.total.calls == 1

@@ -1,4 +1,4 @@
-"""The sandbox under the name that its own tests use."""
+"""Provide the sandbox under the name that its own tests use."""
 
 import pytest
 

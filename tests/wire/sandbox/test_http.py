@@ -1,4 +1,4 @@
-"""What only HTTP shows: writes, headers, and that the official client understands it."""
+"""Test the sandbox over HTTP: the size of writes, the headers, and the official client."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from tests.support.plain_client import chat
 
 
 def test_big_and_tiny_writes(gw: Sandbox) -> None:
-    """Read from the socket as it comes: the transfer encoding shows the size of every write."""
+    """Read from the socket directly, because the transfer encoding shows the size of every write."""
     sizes: dict[str, list[int]] = {}
     for name in ("big-chunk", "tiny-chunks"):
         body = json.dumps({"model": f"sandbox/{name}", "stream": True, "messages": []}).encode()

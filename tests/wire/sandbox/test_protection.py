@@ -1,4 +1,4 @@
-"""No web page drives the sandbox, nothing of the environment goes upstream, and no request is too much for it."""
+"""Test the sandbox's protection: from web pages, from leaks of the environment, and from huge requests."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ BODY = json.dumps({"model": "kilo-auto/free", "messages": [{"role": "user", "con
     ],
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
-def test_a_page_of_the_web_cannot_drive_it(header: str, value: str, allowed: bool, content_type: str) -> None:
+def test_a_web_page_cannot_use_it(header: str, value: str, allowed: bool, content_type: str) -> None:
     gateway = InProcess()
     for method, path, body in (("POST", CHAT, BODY), ("GET", "/api/gateway/models", b"")):
         answer = gateway.exchange(method, path, body, {header: value, "content-type": content_type})
@@ -95,7 +95,7 @@ def test_nothing_of_the_environment_goes_upstream(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_redirect_carries_no_prompt_to_another_host(streamed: bool) -> None:
+def test_a_redirect_sends_no_prompt_to_another_host(streamed: bool) -> None:
     with upstream(200, {}, ANSWER) as (other, others):
         with upstream(307, {"location": f"{other}/chat/completions"}, {}) as (url, seen):
             with Sandbox(upstream=url, upstream_model="m") as gateway:
@@ -133,7 +133,7 @@ def test_records_cannot_be_changed_by_accident(kilo_sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "content",
     ["[" * 100_000, '{"a":' * 100_000, json.dumps("\ud800")[1:-1] + '"', "not JSON"],
-    ids=["deep lists", "deep objects", "half a character", "no JSON"],
+    ids=["deep lists", "deep objects", "half a character", "not JSON"],
 )
 @pytest.mark.parametrize("path", [CHAT, "/api/gateway/embeddings", "/api/gateway/responses"])
 def test_odd_json_is_refused_in_the_gateways_form(content: str, path: str) -> None:
@@ -148,7 +148,7 @@ def test_odd_json_is_refused_in_the_gateways_form(content: str, path: str) -> No
 
 
 @pytest.mark.parametrize("depth", [100, 400, 900, 2000, 20_000])
-def test_a_message_that_is_nested_deeply_is_no_failure_of_the_sandbox(depth: int) -> None:
+def test_a_deeply_nested_message_does_not_fail_the_sandbox(depth: int) -> None:
     content = '{"model":"kilo-auto/free","messages":[{"role":"user","content":' + "[" * depth + "]" * depth + "}]}"
     assert InProcess().exchange("POST", CHAT, content.encode()).status in (200, 400)
 

@@ -1,4 +1,4 @@
-"""Another server's model behind the sandbox: here a second sandbox, which is such a server too."""
+"""Test another server's model behind the sandbox; here a second sandbox is this server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,14 +14,14 @@ FREE = "stepfun/step-3.7-flash:free"
 
 
 @pytest.fixture
-def behind() -> Iterator[Sandbox]:
-    with Sandbox(era="E2") as server:  # which takes any key
+def backend() -> Iterator[Sandbox]:
+    with Sandbox(era="E2") as server:  # era E2 accepts any key
         yield server
 
 
 @pytest.fixture
-def gateway(behind: Sandbox) -> Iterator[Sandbox]:
-    with Sandbox(upstream=behind.base_url, upstream_model=FREE) as server:
+def gateway(backend: Sandbox) -> Iterator[Sandbox]:
+    with Sandbox(upstream=backend.base_url, upstream_model=FREE) as server:
         yield server
 
 
@@ -34,7 +34,7 @@ def added_up(llm: ChatKilo, text: str, **call: Any) -> AIMessage:
     return total
 
 
-def test_tier_and_mode_are_the_sandboxs_and_the_words_the_servers(gateway: Sandbox, behind: Sandbox) -> None:
+def test_the_sandbox_sets_tier_and_mode_and_the_server_answers(gateway: Sandbox, backend: Sandbox) -> None:
     llm = ChatKilo(tier="frontier", mode="plan", base_url=gateway.base_url, api_key=gateway.api_key)
     for answer in (llm.invoke("Say 'Oslo'", temperature=0.5), added_up(llm, "Say 'Oslo'", temperature=0.5)):
         assert "Oslo" in answer.text
@@ -42,29 +42,29 @@ def test_tier_and_mode_are_the_sandboxs_and_the_words_the_servers(gateway: Sandb
         assert answer.response_metadata["native_finish_reason"] == "stop"
         assert answer.usage_metadata
         assert answer.usage_metadata["output_tokens"] > 0
-        sent = behind.last.json
+        sent = backend.last.json
         assert sent["model"] == FREE
         assert sent["temperature"] == 0.5
-        # The gateway adds these for the tier; a strict server would refuse them.
+        # The gateway adds these fields for the tier; the sandbox drops them, because a strict server refuses them.
         assert not {"reasoning", "verbosity", "provider"} & set(sent)
-        assert "sandbox-key" not in str(behind.last.headers)
+        assert "sandbox-key" not in str(backend.last.headers)
 
 
-def test_credentials_are_checked_before_anybody_is_asked(gateway: Sandbox, behind: Sandbox) -> None:
+def test_credentials_are_checked_before_the_server_is_called(gateway: Sandbox, backend: Sandbox) -> None:
     with pytest.raises(KiloSignInRequiredError):
         ChatKilo(tier="frontier", base_url=gateway.base_url).invoke("hi")
-    assert not behind.requests
+    assert not backend.requests
 
 
-def test_scenarios_stay(gateway: Sandbox, behind: Sandbox) -> None:
+def test_scenarios_still_work(gateway: Sandbox, backend: Sandbox) -> None:
     with pytest.raises(KiloRateLimitError):
         ChatKilo(model="sandbox/error-429", base_url=gateway.base_url, max_retries=0).invoke("hi")
-    assert not behind.requests
+    assert not backend.requests
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_errors_of_the_server_are_a_providers(behind: Sandbox, streamed: bool) -> None:
-    with Sandbox(upstream=behind.base_url, upstream_model="sandbox/error-503") as gateway:
+def test_errors_of_the_server_are_errors_of_a_provider(backend: Sandbox, streamed: bool) -> None:
+    with Sandbox(upstream=backend.base_url, upstream_model="sandbox/error-503") as gateway:
         llm = ChatKilo(base_url=gateway.base_url, max_retries=0)
         with pytest.raises(KiloServerError) as caught:
             list(llm.stream("hi")) if streamed else llm.invoke("hi")
@@ -72,15 +72,15 @@ def test_errors_of_the_server_are_a_providers(behind: Sandbox, streamed: bool) -
     assert caught.value.provider_name == "Sandbox"
 
 
-def test_a_server_that_is_not_there_is_a_502() -> None:
+def test_an_absent_server_is_a_502() -> None:
     with Sandbox(upstream="http://127.0.0.1:9") as gateway, pytest.raises(KiloServerError, match=r"127\.0\.0\.1:9"):
         ChatKilo(base_url=gateway.base_url, max_retries=0).invoke("hi")
 
 
-def test_who_leaves_early_frees_the_server_too(behind: Sandbox) -> None:
-    with Sandbox(upstream=behind.base_url, upstream_model="sandbox/stall") as gateway:
+def test_leaving_early_frees_the_server_too(backend: Sandbox) -> None:
+    with Sandbox(upstream=backend.base_url, upstream_model="sandbox/stall") as gateway:
         stream: Any = ChatKilo(base_url=gateway.base_url).stream("hi")
         next(stream)
         stream.close()
         assert gateway.wait_for(lambda record: record.disconnected)
-        assert behind.wait_for(lambda record: record.disconnected)
+        assert backend.wait_for(lambda record: record.disconnected)

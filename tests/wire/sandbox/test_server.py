@@ -1,4 +1,4 @@
-"""Starting, stopping, recording, and noticing that a client left."""
+"""Test the sandbox's server: start, stop, record, and clients that leave."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_it_stops_at_once_although_a_stream_is_open(model: str) -> None:
     gateway.stop()
     took = time.monotonic() - begun
     connection.close()
-    assert took < 4  # it waits five seconds for a server that does not end
+    assert took < 4  # stop() waits five seconds for a server that does not end
     assert not [thread for thread in threading.enumerate() if thread.name == "kilo-sandbox" and _is_of(thread, gateway)]
     with pytest.raises(ConnectionRefusedError):
         request(gateway, "GET", "/api/gateway/models")
@@ -74,7 +74,7 @@ def test_a_taken_port_is_an_oserror(gw: Sandbox) -> None:
         Sandbox(port=gw.port).start()
 
 
-def test_two_at_once_keep_apart(gw: Sandbox) -> None:
+def test_two_at_once_stay_apart(gw: Sandbox) -> None:
     with Sandbox(era="E1") as other:
         assert other.port != gw.port
         assert chat(gw, "kilo/auto").status == 404
@@ -93,7 +93,7 @@ async def test_it_is_an_async_context_manager() -> None:
     assert "Hi" in (answer.choices[0].message.content or "")
 
 
-# The record.
+# The record
 def test_a_record_holds_the_request(gw: Sandbox) -> None:
     headers = {"X-KiloCode-Mode": " plan ", "X-Mine": "Grüße".encode("latin-1").decode("latin-1")}
     chat(gw, "kilo-auto/frontier", headers=headers, temperature=0.5)
@@ -118,7 +118,7 @@ def test_a_body_that_is_not_json_is_recorded_too(gw: Sandbox) -> None:
     assert gw.last.status == 400
 
 
-def test_clear_forgets(gw: Sandbox) -> None:
+def test_clear_empties_the_record(gw: Sandbox) -> None:
     chat(gw, "sandbox/echo")
     assert len(gw.requests) == 1
     gw.clear()
@@ -137,13 +137,13 @@ def test_requests_of_many_threads_are_all_recorded(gw: Sandbox) -> None:
     assert said == sorted(f"n{i}" for i in range(20))
 
 
-def test_waiting_in_vain_is_a_timeout_that_shows_what_came(gw: Sandbox) -> None:
+def test_a_wait_without_result_is_a_timeout_that_lists_the_requests(gw: Sandbox) -> None:
     chat(gw, "sandbox/echo")
     with pytest.raises(TimeoutError, match="sandbox/echo"):
         gw.wait_for(lambda record: record.disconnected, timeout=0.01)
 
 
-# Leaving.
+# Clients that leave
 @pytest.mark.parametrize("model", ["sandbox/slow", "sandbox/stall", "sandbox/stall-keepalive"])
 def test_a_client_that_leaves_a_stream_is_noticed(gw: Sandbox, model: str) -> None:
     _open_stream(gw, model).close()
