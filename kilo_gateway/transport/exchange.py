@@ -19,7 +19,10 @@ import openai
 
 from kilo_gateway.errors import KiloError, translate
 from kilo_gateway.settings.account import AccountSettings
-from kilo_gateway.transport import clients
+from kilo_gateway.transport.clients import options as client_options
+from kilo_gateway.transport.clients import sync_client
+from kilo_gateway.transport.event_loops import async_client
+from kilo_gateway.transport.openai_compat import HTTP_RESPONSE, at_most
 from kilo_gateway.transport.reader import Body, ErrorPage, areceived, received
 
 
@@ -85,7 +88,7 @@ class Exchange:
     def send(self) -> Any:
         """Return the response, its body unread. Raises KiloError."""
         try:
-            response = self._request(clients.sync_client(self.settings))
+            response = self._request(sync_client(self.settings))
         except Exception as error:
             raise self._failed(error) from error.__cause__
         self.opened = True
@@ -94,7 +97,7 @@ class Exchange:
     async def asend(self) -> Any:
         """Return the response, its body unread. Raises KiloError."""
         try:
-            client = await clients.async_client(self.settings)
+            client = await async_client(self.settings)
             async with asyncio.timeout(self._left()):
                 response = await self._request(client)
         except Exception as error:
@@ -131,10 +134,10 @@ class Exchange:
         left = self._left()
         timeout: Any = self.timeout
         if left is not None:
-            timeout = clients.at_most(client.timeout if timeout is None else timeout, left)
+            timeout = at_most(client.timeout if timeout is None else timeout, left)
         arguments: dict[str, Any] = {
-            "cast_to": clients.HTTP_RESPONSE,
-            "options": clients.options(self.settings, query=self.query, timeout=timeout, max_retries=self.max_retries),
+            "cast_to": HTTP_RESPONSE,
+            "options": client_options(self.settings, query=self.query, timeout=timeout, max_retries=self.max_retries),
             "stream": True,
             "stream_cls": openai.Stream[object],
         }
@@ -188,7 +191,7 @@ class Exchange:
         if left is not None:
             if wait >= left:
                 raise self.too_long() from failure
-            options.timeout = clients.at_most(options.timeout, left - wait)
+            options.timeout = at_most(options.timeout, left - wait)
         return wait
 
     def waits(self, seconds: float | None) -> bool:

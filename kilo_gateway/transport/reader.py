@@ -11,8 +11,9 @@ from socket import SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
 from kilo_gateway.errors import KiloError, translate
-from kilo_gateway.transport import clients
 from kilo_gateway.transport.async_generators import unlisted
+from kilo_gateway.transport.clients import ENCODINGS
+from kilo_gateway.transport.openai_compat import limit_reads
 
 _MEGABYTE: Final = 1_000_000
 ERROR_PAGE_BYTES: Final = 64_000
@@ -54,7 +55,7 @@ class Reader:
         self.over = False
         """True if the answer is whole and the rest of the body is not waited for."""
         encoding = _encoding(response)
-        if encoding not in clients.ENCODINGS:
+        if encoding not in ENCODINGS:
             raise translate.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
         self._limit_reads()
 
@@ -72,11 +73,11 @@ class Reader:
         """Let no read take longer than the idle limit.
 
         `timeout` covers the wait for the headers, which may take minutes: a model may think long before its first
-        byte. httpcore reads the limit of a response's reads when its body begins.
+        byte.
         """
         limit = self.exchange.within(self.exchange.idle_timeout)
-        if limit is not None and (timeout := self.response.request.extensions.get("timeout")):
-            timeout["read"] = min(timeout.get("read") or limit, limit)
+        if limit is not None:
+            limit_reads(self.response, limit)
 
     def check(self, *, moved: bool) -> None:
         """Raise KiloTimeoutError if the answer takes too long; `moved` says whether the last read brought anything."""
@@ -133,7 +134,7 @@ class ErrorPage(Reader):
     """The page of an error. The official client would read all of it, and wait for it as long as it takes."""
 
     def __init__(self, exchange: Terms, response: Any) -> None:
-        if _encoding(response) not in clients.ENCODINGS:
+        if _encoding(response) not in ENCODINGS:
             del response.headers["content-encoding"]
         super().__init__(exchange, response)
         self._content = bytearray()

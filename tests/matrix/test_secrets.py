@@ -82,7 +82,7 @@ def test_the_object_shows_no_secret(cls: Any) -> None:
     request = llm.prepare([], stream=True, keywords={"extra_headers": {"x": CALL_HEADER}})
     shown = [repr(llm), str(llm), f"{llm}", repr(dict(llm)), repr(llm.model_dump()), llm.model_dump_json()]
     shown += [repr(llm.model_copy()), repr(llm.with_mode("plan")), repr(vars(llm)), repr(llm.model_dump(mode="json"))]
-    shown += [repr(clients._account(llm)), repr(request)]
+    shown += [repr(clients.Account.of(llm)), repr(request)]
     if cls is ChatKilo:
         shown += [dumps(llm), dumps(llm, pretty=True), repr(llm.to_json()), repr(llm._identifying_params)]
         shown += [repr(llm.with_config(tags=["a"])), repr(llm._get_ls_params()), str(llm._get_llm_string())]

@@ -19,7 +19,7 @@ from kilo_gateway import (
     KiloStreamInterruptedError,
 )
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.transport import clients
+from kilo_gateway.transport import clients, event_loops
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.server import DONE, FINISH, HEAD, TEXT, USAGE, End, chunked, server
@@ -90,15 +90,15 @@ def test_half_a_character_in_a_prompt_is_named(kilo_sandbox: Sandbox) -> None:
 
 def test_event_loops_are_released(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
-    before = len(clients._LOOPS)
+    before = event_loops.loops()
     for _ in range(3):
         asyncio.run(llm.ainvoke("hi"))
     gc.collect()
-    assert len(clients._LOOPS) == before
+    assert event_loops.loops() == before
 
 
 def test_threads_that_start_together_share_one_pool(kilo_sandbox: Sandbox) -> None:
-    clients._sync.cache_clear()
+    clients.forget()
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
     barrier = threading.Barrier(16)
 
@@ -137,7 +137,7 @@ def test_assignment_is_checked(cls: Any) -> None:
 def test_a_child_forked_while_a_client_is_built_can_call(kilo_sandbox: Sandbox) -> None:
     llm = ChatKilo(base_url=kilo_sandbox.base_url)
     llm.invoke("before")
-    with clients._LOCK:
+    with clients._LOCK, event_loops._LOCK:
         child = os.fork()
         if child == 0:
             signal.alarm(10)
@@ -146,7 +146,7 @@ def test_a_child_forked_while_a_client_is_built_can_call(kilo_sandbox: Sandbox) 
 
 
 def test_a_traceback_with_locals_shows_no_key() -> None:
-    account = clients._account(ChatKilo(api_key="s3cr3t", default_headers={"x-a": "s3cr3t"}))
+    account = clients.Account.of(ChatKilo(api_key="s3cr3t", default_headers={"x-a": "s3cr3t"}))
     assert "s3cr3t" not in repr(account)
 
 

@@ -87,7 +87,7 @@ def test_only_requested_fields_are_sent(kilo_sandbox: Sandbox, monkeypatch: pyte
         monkeypatch.setenv(name, "belongs-to-openai")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-secret: belongs-to-openai")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    clients._sync.cache_clear()
+    clients.forget()
     ask(cls(base_url=kilo_sandbox.base_url))
     record = kilo_sandbox.last
     assert "belongs-to-openai" not in str(record.headers)

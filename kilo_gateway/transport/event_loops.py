@@ -1,0 +1,93 @@
+"""The async clients, which belong to the event loop that they were built in and close with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from asyncio import AbstractEventLoop, get_running_loop
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+import openai
+
+from kilo_gateway.settings.account import AccountSettings
+from kilo_gateway.transport.clients import POOL_SIZE, Account, Network, http_arguments
+from kilo_gateway.transport.openai_compat import AsyncGatewayClient
+
+SHUTDOWN_STEPS: Final = 20
+"""Turns that an event loop gets, when it ends, to close what streams leave behind."""
+
+_LOCK = threading.Lock()
+
+
+class _LoopClients:
+    """The clients of one event loop."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.clients: dict[tuple[Account, Any], AsyncGatewayClient] = {}
+        self.http: dict[Network, Any] = {}
+        self.lifetime = self._lifetime(loop)
+
+    async def _lifetime(self, loop: AbstractEventLoop) -> AsyncGenerator[None]:
+        # asyncio closes a suspended async generator when its loop shuts down, which is the one
+        # moment at which connections of that loop can still be closed properly.
+        try:
+            yield
+        finally:
+            with _LOCK:
+                _LOOPS.pop(loop, None)
+            for http in self.http.values():
+                await http.aclose()
+            # Streams that the loop closes now drop generators of the HTTP library, each of which the loop closes
+            # in a task of its own: it gets the time for that.
+            for _ in range(SHUTDOWN_STEPS):
+                await asyncio.sleep(0)
+
+    def client(self, account: Account, own: Any) -> AsyncGatewayClient:
+        client = self.clients.pop((account, own), None)
+        if client is None:
+            network = account.network
+            if own is None and network not in self.http:
+                self.http[network] = openai.DefaultAsyncHttpxClient(**http_arguments(network))
+            client = account.build(AsyncGatewayClient, own or self.http[network])
+            if len(self.clients) >= POOL_SIZE:
+                del self.clients[next(iter(self.clients))]
+        self.clients[account, own] = client  # the last place: the one to be dropped is the least recently used
+        return client
+
+
+_LOOPS: Final[dict[AbstractEventLoop, _LoopClients]] = {}
+
+
+async def async_client(settings: AccountSettings) -> AsyncGatewayClient:
+    """Return the client for `settings` and the running loop; nothing is connected yet.
+
+    Raises ValueError for a key over plain http.
+    """
+    loop = get_running_loop()
+    pool = _LOOPS.get(loop)
+    if pool is None:
+        with _LOCK:
+            for closed in [other for other in _LOOPS if other.is_closed()]:
+                del _LOOPS[closed]  # it was closed without shutting down its generators
+            pool = _LOOPS[loop] = _LoopClients(loop)
+        await anext(pool.lifetime)
+    own = settings.http_async_client
+    return pool.client(Account.of(settings), own.value if own else None)
+
+
+def loops() -> int:
+    """Return the number of event loops that have clients."""
+    return len(_LOOPS)
+
+
+def _forget_loops() -> None:
+    """Give a forked child its own lock, which a thread of the parent may have held, and no loops."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    _LOOPS.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_forget_loops)
