@@ -26,7 +26,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,10 @@ lint: $(VENV)/.installed ## Check the style with ruff, the layers of imports, an
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/tools/check_words.py $(PROSE)
+	$(BIN)/python -m tests.tools.write_arguments --check
+
+arguments: $(VENV)/.installed ## Write the table of arguments in docs/arguments.md from the annotations of the fields
+	$(BIN)/python -m tests.tools.write_arguments
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy

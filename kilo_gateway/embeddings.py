@@ -42,9 +42,7 @@ class Embedded:
     def spent(self) -> Spent:
         """The batch as one call of a ledger."""
         usage = self.usage or Usage()
-        return Spent(
-            calls=1, prompt_tokens=usage.prompt_tokens, cost=usage.cost or 0.0, unpriced=int(usage.cost is None)
-        )
+        return Spent.one_call(usage.cost, prompt_tokens=usage.prompt_tokens)
 
 
 def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, length: int | None) -> Embedded:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
+from typing import Self
+
+from kilo_gateway.encoding.text_table import text_table
 
 
 @dataclass(slots=True)
 class Spent:
-    """What calls have used; `cost` is USD, of the calls whose cost was reported."""
+    """Tokens and cost of calls; `cost` is USD, of the calls whose cost was reported."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -18,6 +21,11 @@ class Spent:
     cost: float = 0.0
     unpriced: int = 0
     """Calls whose cost the gateway did not report."""
+
+    @classmethod
+    def one_call(cls, cost: float | None, **tokens: int) -> Self:
+        """Return one call with the USD that it has cost, or None if that was not reported, and its tokens."""
+        return cls(calls=1, cost=cost or 0.0, unpriced=int(cost is None), **tokens)
 
     @property
     def total_tokens(self) -> int:
@@ -65,8 +73,4 @@ class Ledger:
             price = f"{spent.cost:.6f}" + (f" ({spent.unpriced} not reported)" if spent.unpriced else "")
             counts = (spent.calls, spent.prompt_tokens, spent.completion_tokens)
             rows.append((model, *(f"{count:,}" for count in counts), price))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join(
-            f"{row[0]:<{widths[0]}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))
-            for row in rows
-        )
+        return "\n".join(text_table(rows, right=range(1, 5)))

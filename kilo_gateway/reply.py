@@ -18,15 +18,15 @@ class ToolCallDelta:
 
     position: int
     id: str | None = None
-    """Told once per call."""
+    """Set once per call."""
     name: str | None = None
-    """Told once per call."""
+    """Set once per call."""
     arguments: str = ""
     """The next piece of the JSON text."""
 
 
 class Labels(Protocol):
-    """What an answer reports of its request."""
+    """The facts of a request that its answer reports."""
 
     @property
     def model(self) -> str:
@@ -42,12 +42,12 @@ class Labels(Protocol):
 
     @property
     def include_response_headers(self) -> bool:
-        """Whether the answer's headers are reported too."""
+        """True if the answer's headers are reported too."""
 
 
 @dataclass(slots=True)
 class Ending:
-    """What is known when an answer is complete, each fact once."""
+    """Everything that is known when an answer is complete, each fact once."""
 
     finish_reason: str | None = None
     native_finish_reason: str | None = None
@@ -57,7 +57,7 @@ class Ending:
     model: str | None = None
     """The model that served, not the requested one."""
     provider: str | None = None
-    """The upstream provider, where the route tells it."""
+    """The upstream provider, where the route reports it."""
     created: int | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
@@ -77,18 +77,13 @@ class Ending:
 
     def image_urls(self) -> list[str]:
         """Return the URLs (mostly data URLs) of the images that can be shown."""
-        found = []
-        for image in self.images:
-            link = image.get("image_url")
-            url = string(link) or string(mapping(link).get("url"))
-            if url.startswith(("data:", "http:", "https:")):
-                found.append(url)
-        return found
+        urls = map(url_of_image, self.images)
+        return [url for url in urls if url.startswith(("data:", "http:", "https:"))]
 
     def facts(self, request: Labels) -> dict[str, Any]:
-        """Return what an answer tells of itself and of its request, without what is not known."""
+        """Return everything that is known of an answer and of its request."""
         usage = self.usage
-        found = {
+        facts = {
             "requested_model": request.model,
             "tier": request.tier,
             "mode": request.mode,
@@ -105,8 +100,14 @@ class Ending:
             "is_byok": usage.is_byok if usage else None,
         }
         if request.include_response_headers:
-            found["headers"] = {k: v for k, v in self.headers.items() if k.lower() != "set-cookie"}
-        return {name: value for name, value in found.items() if value is not None}
+            facts["headers"] = {k: v for k, v in self.headers.items() if k.lower() != "set-cookie"}
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+def url_of_image(image: Mapping[str, Any]) -> str:
+    """Return the URL of an image in an answer, which providers send as a string or in an object, or ""."""
+    link = image.get("image_url")
+    return string(link) or string(mapping(link).get("url"))
 
 
 @dataclass(slots=True)

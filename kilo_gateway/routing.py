@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections.abc import Collection
 from typing import Final, Literal, get_args
 
 from kilo_gateway._frames import user_stacklevel
@@ -56,9 +57,8 @@ def normalize_model(model: str) -> str:
     is_auto = tier != lowered
     if (is_auto and tier not in TIERS) or (not is_auto and tier in TIERS):
         near = tier if tier in TIERS else nearest_name(tier, TIERS)
-        hint = f"; did you mean tier={near!r}?" if near else ""
-        told = f"model {model!r} is none that the gateway documents{hint}"
-        warnings.warn(told, UserWarning, stacklevel=user_stacklevel())
+        hint = f"; did you mean tier={near!r}?" if near else f"; tiers: {', '.join(TIERS)}"
+        warnings.warn(f"unknown auto model {model!r}{hint}", UserWarning, stacklevel=user_stacklevel())
     return lowered if is_auto else model
 
 
@@ -66,21 +66,20 @@ def normalize_tier(tier: str) -> str:
     """Trim and lower-case a tier; raises ValueError when the gateway has no such tier."""
     name = tier.strip().lower().removeprefix(AUTO_PREFIX)
     if name not in TIERS:
-        raise ValueError(f"{tier!r} is no tier of the gateway{_nearest(name, TIERS)}; tiers: {', '.join(TIERS)}")
+        tiers = f"tiers: {', '.join(TIERS)}"
+        raise ValueError(f"unknown tier {tier!r}; {did_you_mean(name, TIERS, tiers)}")
     return name
 
 
 def normalize_mode(mode: str) -> str | None:
-    """Trim and lower-case a mode, because the server compares it case-sensitively; blank means none.
+    """Trim and lower-case a mode, because the server compares it case-sensitively; None if it is blank.
 
     Warns when the mode is a near miss of a documented one. Raises ValueError for characters that
     do not belong in an HTTP header and for more than 500 characters, which the server would cut.
     """
     mode = check_header_value(mode.strip().lower())
-    if mode and mode not in MODES and (near := _nearest(mode, MODES)):
-        warnings.warn(
-            f"mode {mode!r} is not one the gateway documents{near}", UserWarning, stacklevel=user_stacklevel()
-        )
+    if mode and mode not in MODES and (near := nearest_name(mode, MODES)):
+        warnings.warn(f"unknown mode {mode!r}; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel())
     return mode or None
 
 
@@ -120,12 +119,13 @@ def tier_of(model: str) -> str | None:
     return name if name != model else None
 
 
-def nearest_name(name: str, known: tuple[str, ...] | list[str]) -> str | None:
+def nearest_name(name: str, known: Collection[str]) -> str | None:
     """Return the known name most like `name`, or None when nothing is close."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return found[0] if found else None
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return near[0] if near else None
 
 
-def _nearest(name: str, known: tuple[str, ...]) -> str:
+def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
+    """Return the question whether the nearest known name is meant, or `otherwise` if nothing is close."""
     near = nearest_name(name, known)
-    return f" (did you mean {near!r}?)" if near else ""
+    return f"did you mean {near!r}?" if near else otherwise

@@ -14,7 +14,8 @@ from langchain_core.messages import content as types
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.tool import ToolCallChunk
 
-from kilo_gateway.encoding.lenient_json import mapping, string
+from kilo_gateway.encoding.lenient_json import string
+from kilo_gateway.reply import url_of_image
 from langchain_kilo.from_gateway import PROVIDER
 
 Block = dict[str, Any]
@@ -82,8 +83,7 @@ def _citation(annotation: Any) -> Block:
 
 
 def _image(image: Any) -> Block:
-    link = image.get("image_url")
-    url = string(link) or string(mapping(link).get("url"))
+    url = url_of_image(image)
     header, separator, data = url.partition(";base64,")
     if separator and header.startswith("data:"):
         return {"type": "image", "base64": data, "mime_type": header.removeprefix("data:")}

@@ -167,13 +167,14 @@ def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
 
 
 def _extras(ending: Ending) -> dict[str, Any]:
-    found = {
+    extras = {
         "reasoning_details": ending.reasoning_details,
         "images": ending.images,
         "annotations": ending.annotations,
         "audio": ending.audio,
+        "layout": ending.layout,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in extras.items() if value}
 
 
 def _metadata(ending: Ending, call: Call) -> dict[str, Any]:

@@ -32,18 +32,18 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
 class _Complete(BaseOutputParser[Any]):
-    """Refuses answers that LangChain's parsers would turn into None, complete, or misunderstand."""
+    """Refuses answers that LangChain's parsers would complete, misread or turn into None."""
 
     wanted: str = ""
-    """The name of the tool whose arguments are the answer; "" where the text is."""
+    """The tool whose arguments are the answer; "" if the text is the answer."""
     others: bool = False
-    """Whether further tools are offered; an answer that calls them instead is None."""
+    """True if further tools are offered; an answer that calls one of them instead is None."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
         if not isinstance(message, AIMessage):
             return super().parse_result(result, partial=partial)
-        # A stream is parsed as partial to its end, which only the last chunk tells.
+        # A stream is parsed as partial up to its end, which only the last chunk reports.
         whole = not partial or getattr(message, "chunk_position", None) == "last"
         fitting = [call for call in message.tool_calls if call["name"] == self.wanted]
         if self.others and message.tool_calls and not fitting:
@@ -58,14 +58,18 @@ class _Complete(BaseOutputParser[Any]):
 _FENCED: Final = re.compile(r"^.*?```(?:json)?(.*?)```.*$", re.DOTALL)
 
 
-def _complete(parser: type[Any]) -> type[Any]:
-    return type(f"_{parser.__name__}", (_Complete, parser), {"__module__": __name__})
+class _PydanticToolsParser(_Complete, PydanticToolsParser):
+    """Reads the arguments of a tool as a pydantic object."""
 
 
-_PydanticToolsParser = _complete(PydanticToolsParser)
-_JsonOutputKeyToolsParser = _complete(JsonOutputKeyToolsParser)
-_PydanticOutputParser = _complete(PydanticOutputParser)
-_JsonOutputParser = _complete(JsonOutputParser)
+class _JsonOutputKeyToolsParser(_Complete, JsonOutputKeyToolsParser):
+    """Reads the arguments of a tool as a dict."""
+
+
+_HERE: Final = {"__module__": __name__}
+# Not class statements, because pydantic's mypy plugin fails on subclasses of these two ("TBaseModel is not defined").
+_PydanticOutputParser: type[Any] = type("_PydanticOutputParser", (_Complete, PydanticOutputParser), _HERE)
+_JsonOutputParser: type[Any] = type("_JsonOutputParser", (_Complete, JsonOutputParser), _HERE)
 
 
 def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
@@ -86,7 +90,7 @@ def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
         raise OutputParserException(f"The model {what}; {remedy}", llm_output=text)
     # LangChain's JSON parsers would complete what is missing.
     if not wanted and not (_is_json(text) or _is_json(_FENCED.sub(r"\1", text))):
-        raise OutputParserException(f"The answer is no complete JSON: {text[:500]!r}; {remedy}", llm_output=text)
+        raise OutputParserException(f"The answer is not complete JSON: {text[:500]!r}; {remedy}", llm_output=text)
 
 
 def _is_json(text: str) -> bool:

@@ -77,15 +77,12 @@ def count(model: str, spent: Spent) -> None:
 
 def _spent(message: AIMessage) -> Spent:
     usage: Any = message.usage_metadata or {}
-    cost = message.response_metadata.get("cost")
-    return Spent(
-        calls=1,
+    return Spent.one_call(
+        message.response_metadata.get("cost"),
         prompt_tokens=usage.get("input_tokens", 0),
         completion_tokens=usage.get("output_tokens", 0),
         cached_tokens=usage.get("input_token_details", {}).get("cache_read", 0),
         reasoning_tokens=usage.get("output_token_details", {}).get("reasoning", 0),
-        cost=cost or 0.0,
-        unpriced=cost is None,
     )
 
 

@@ -54,6 +54,8 @@ def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatRespo
         extra["annotations"] = ending.annotations
     if ending.audio:
         extra["audio"] = ending.audio
+    if ending.layout:
+        extra["layout"] = ending.layout
     raw = reply.raw
     if complete and ending.usage and raw.get("usage") != ending.usage.raw:
         raw = {**raw, "usage": ending.usage.raw}

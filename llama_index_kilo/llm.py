@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from llama_index.core.base.llms.types import (
@@ -26,11 +26,11 @@ from kilo_gateway.call import Call, as_tool_choice
 from kilo_gateway.conversation import ToolCall
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
-from kilo_gateway.reply import Delta, Reply
+from kilo_gateway.reply import Reply
 from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import ExtraBody
 from llama_index_kilo import from_gateway
-from llama_index_kilo.streams import AsyncSteps, atraced, traced
+from llama_index_kilo.streams import AsyncResponses, atraced, traced
 from llama_index_kilo.structured import StructuredPrediction
 from llama_index_kilo.to_gateway import conversation
 
@@ -179,12 +179,8 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         finally:
             deltas.close()
 
-    def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncSteps:
-        def begin() -> tuple[kilo.chat.AsyncDeltas, Callable[[Delta], ChatResponse]]:
-            call, reply = self._call(messages, kwargs, stream=True), Reply()
-            return kilo.chat.astream(self, call), lambda delta: from_gateway.step(reply, delta, call)
-
-        return AsyncSteps(begin)
+    def _astream_chat(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> AsyncResponses:
+        return AsyncResponses(self, lambda: self._call(messages, kwargs, stream=True))
 
     def _prepare_chat_with_tools(
         self,

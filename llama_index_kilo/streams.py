@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatResponse
 
+import kilo_gateway as kilo
+from kilo_gateway.reply import Reply
+from llama_index_kilo import from_gateway
+
 if TYPE_CHECKING:
+    from kilo_gateway.call import Call
     from kilo_gateway.chat import AsyncDeltas
-    from kilo_gateway.reply import Delta
+    from kilo_gateway.settings.chat import GatewaySettings
 
 Item = TypeVar("Item")
 
@@ -35,7 +40,7 @@ async def atraced(
     llm: Any,
     given: Any,
     items: AsyncIterator[Item],
-    source: AsyncSteps,
+    source: AsyncResponses,
     /,
     **kwargs: Any,
 ) -> AsyncGenerator[Item]:
@@ -54,7 +59,7 @@ def _guarded(items: Generator[Item], source: Generator[Any]) -> Generator[Item]:
         source.close()
 
 
-async def _aguarded(items: AsyncGenerator[Item], source: AsyncSteps) -> AsyncGenerator[Item]:
+async def _aguarded(items: AsyncGenerator[Item], source: AsyncResponses) -> AsyncGenerator[Item]:
     try:
         async for item in items:
             yield item
@@ -64,20 +69,24 @@ async def _aguarded(items: AsyncGenerator[Item], source: AsyncSteps) -> AsyncGen
             await items.aclose()
 
 
-class AsyncSteps(AsyncIterator[ChatResponse]):
-    """The responses of an async stream, which `begin` opens; no generator, as `kilo_gateway.chat.AsyncDeltas` is none.
+class AsyncResponses(AsyncIterator[ChatResponse]):
+    """The responses of an async stream. Its request is prepared and sent when the first one is asked for.
 
-    `begin` returns the deltas and what makes a response of each.
+    This is deliberately not an async generator; see `kilo_gateway.chat.AsyncDeltas` for the reason.
     """
 
-    def __init__(self, begin: Callable[[], tuple[AsyncDeltas, Callable[[Delta], ChatResponse]]]) -> None:
-        self._begin = begin
+    def __init__(self, settings: GatewaySettings, prepare: Callable[[], Call]) -> None:
+        self._settings = settings
+        self._prepare = prepare
+        self._call: Call | None = None
         self._deltas: AsyncDeltas | None = None
+        self._reply = Reply()
 
     async def __anext__(self) -> ChatResponse:
-        if self._deltas is None:
-            self._deltas, self._response_of = self._begin()
-        return self._response_of(await anext(self._deltas))
+        if self._call is None or self._deltas is None:
+            self._call = self._prepare()
+            self._deltas = kilo.chat.astream(self._settings, self._call)
+        return from_gateway.step(self._reply, await anext(self._deltas), self._call)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -36,6 +36,7 @@ from kilo_gateway.conversation import (
     ToolCall,
     ToolResult,
     Video,
+    arranged,
     data_url,
     tool_call,
 )
@@ -83,7 +84,8 @@ def _said(message: ChatMessage) -> list[Part]:
         parts.append(Refusal(refusal))
     if audio_id := mapping(extra.get("audio")).get("id"):
         parts.append(SpokenAnswer(audio_id))
-    return parts
+    layout = list(dicts(extra.get("layout")))
+    return arranged(parts, layout) if layout else parts
 
 
 def _calls_beside_blocks(calls: Sequence[Any]) -> Iterator[ToolCall]:

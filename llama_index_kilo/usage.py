@@ -82,10 +82,10 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
     def on_event_end(
         self, event_type: CBEventType, payload: dict[str, Any] | None = None, event_id: str = "", **kwargs: Any
     ) -> None:
-        """Count the answer that a callback tells."""
-        told = payload or {}
+        """Count the answer that an event reports."""
+        reported = payload or {}
         if event_type is CBEventType.LLM:
-            self._count(told.get(EventPayload.RESPONSE) or told.get(EventPayload.COMPLETION))
+            self._count(reported.get(EventPayload.RESPONSE) or reported.get(EventPayload.COMPLETION))
 
     def start_trace(self, trace_id: str | None = None) -> None:
         """Do nothing."""
@@ -94,14 +94,12 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
         """Do nothing."""
 
     def _count(self, response: Any) -> None:
-        told = getattr(response, "additional_kwargs", {})
-        if "requested_model" not in told or self._counted.get(id(response)) is response:
-            return  # another LLM's, or told a second time
+        facts = getattr(response, "additional_kwargs", {})
+        if "requested_model" not in facts or self._counted.get(id(response)) is response:
+            return  # another LLM's, or reported a second time
         self._counted[id(response)] = response
-        cost = told.get("cost")
         counts = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
-        spent = Spent(calls=1, cost=cost or 0.0, unpriced=cost is None, **{n: told.get(n, 0) for n in counts})
-        self._usage.add(told["model"], spent)
+        self._usage.add(facts["model"], Spent.one_call(facts.get("cost"), **{n: facts.get(n, 0) for n in counts}))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self

@@ -24,6 +24,7 @@ from kilo_gateway.models import store
 from kilo_gateway.models.listing import list_models
 from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import DEFAULT_BASE_URL
+from kilo_gateway.settings.validation import field_errors
 from kilo_gateway.transport import clients
 
 PACKAGES: Final = ("kilo-gateway", "openai", "pydantic", "langchain-core", "langchain", "llama-index-core")
@@ -51,8 +52,7 @@ def examine() -> list[Result]:
     try:
         settings = GatewaySettings(acknowledge_data_policy=True, max_retries=0, timeout=10, max_tokens=1)
     except ValidationError as error:
-        told = ((str(e["loc"][0]) if e["loc"] else "settings", e["msg"]) for e in error.errors())
-        return [*results, *(Result(field, text.removeprefix("Value error, "), bad=True) for field, text in told)]
+        return [*results, *(Result(field or "settings", text, bad=True) for field, text in field_errors(error))]
     results += _environment(settings)
     reached = _reach()
     results.append(reached)

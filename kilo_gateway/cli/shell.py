@@ -1,4 +1,4 @@
-"""What the commands share: safe output, tables, errors as one sentence and an exit status."""
+"""Shared by the commands: safe output, tables, errors as one sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kilo_gateway.encoding.printable import printable
+from kilo_gateway.settings.validation import field_errors
 
 FAILED: Final = 1
 """Exit status when the gateway refuses or cannot be reached; click's own for wrong usage is 2."""
@@ -40,7 +41,7 @@ def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Commands(click.Group):
-    """A group whose commands tell what went wrong in one sentence, and warnings without the line of code."""
+    """A group whose commands report errors in one sentence, and warnings without the line of code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises click's exceptions, which click shows."""
@@ -53,8 +54,8 @@ class Commands(click.Group):
             except KiloError as error:
                 raise click.ClickException(printable(error.message)) from error
             except ValidationError as error:
-                told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors())
-                raise click.UsageError(told.replace("Value error, ", "")) from error
+                faults = (f"{field}: {text}" if field else text for field, text in field_errors(error))
+                raise click.UsageError("; ".join(faults)) from error
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
 

@@ -1,6 +1,6 @@
 """The rows of the error table: which class and which remedy belong to a type, a code or a status.
 
-See docs/gateway.md, "Errors". In a remedy, {url}, {wait} and {location} stand for what the answer tells.
+See docs/gateway.md, "Errors". In a remedy, {url}, {wait} and {location} stand for facts of the answer.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from kilo_gateway.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A class of exception and what its text tells to do."""
+    """A class of exception and the remedy in its text."""
 
     cls: type[KiloError]
     remedy: str
     without_tiers: str | None = None
-    """What to do instead where no tier can be asked, as for embeddings; None: the same."""
+    """The remedy where no tier can be asked, as for embeddings; None: the same."""
 
 
 _TRY_LATER: Final = "Try again later, or use another model."

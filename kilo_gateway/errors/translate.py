@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import openai
 
@@ -17,33 +17,17 @@ from kilo_gateway.encoding import response_headers
 from kilo_gateway.encoding.lenient_json import cleaned, mapping, number, string
 from kilo_gateway.encoding.printable import NAME_CHARACTERS, TEXT_CHARACTERS, printable
 from kilo_gateway.errors import (
-    KiloConnectionError,
     KiloCreditsError,
     KiloError,
     KiloResponseError,
     KiloSignInRequiredError,
-    KiloStreamInterruptedError,
-    KiloTimeoutError,
+    connection,
 )
 from kilo_gateway.errors import table as rows
+from kilo_gateway.errors.connection import interrupted as interrupted
+from kilo_gateway.errors.sent import UNKNOWN as UNKNOWN
+from kilo_gateway.errors.sent import Sent as Sent
 from kilo_gateway.usage import Usage, parse_usage
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What a remedy depends on: how the failed request was made."""
-
-    model: str = ""
-    keyed: bool = False
-    organization: bool = False
-    timeout: float | None = None
-    several: bool = False
-    """Whether more than one choice was asked for."""
-    chat: bool = True
-    """Whether a tier could have been asked instead."""
-
-
-UNKNOWN: Final = Sent()
 
 
 def from_body(
@@ -56,51 +40,62 @@ def from_body(
     """
     body = cleaned(body)
     facts = _read(body)
+    headers = _Headers.of(response)
     status = status or _as_status(facts.code)
-    code = str(facts.code) if isinstance(facts.code, str | int | float) else None
-    error_type = facts.error_type or rows.BY_CODE.get(code or "") or _known((code or "").lower()) or facts.kind
-    if error_type not in rows.BY_TYPE and any(phrase in facts.text.lower() for phrase in rows.CONTEXT_PHRASES):
-        error_type = "context_length_exceeded"
+    error_type = _error_type(facts)
     row = _row(error_type, status, facts)
-    headers = getattr(response, "headers", {})
-    wait_seconds = response_headers.retry_after(headers)
-    own_key = facts.error_type == "byok_error"
-    remedy = row.remedy if not own_key else rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
-    if row.cls is KiloSignInRequiredError and sent.keyed:
-        remedy = _rejected_silently(sent)
-    elif not sent.chat and not own_key:
-        remedy = row.without_tiers or remedy
-    url = facts.credits_url or rows.CREDITS_URL
-    wait = f"Try again in {wait_seconds:g} seconds." if wait_seconds else "Wait a little, then try again."
-    location = f" to {_label(headers['location'])}" if headers.get("location") else ""
-    remedy = remedy.replace("{url}", _label(url)).replace("{wait}", wait).replace("{location}", location)
-    request_id = response_headers.request_id_of(response)
-    labels = [
-        f"HTTP {status}" if status else "in the answer",
-        facts.error_type or (code if code != str(status) else None),
-        facts.provider and f"provider {facts.provider}",
-        sent.model and f"model {sent.model}",
-        request_id and f"request {request_id}",
-    ]
-    what = facts.text or "The gateway answered with an error and no text"
-    message = f"{_shown(what)} ({', '.join(_label(label) for label in labels if label)}). {remedy}"
     return row.cls(
-        message,
+        _message(facts, status, sent, headers, _remedy(row, facts, status, sent, headers)),
         body=body,
         response=response,
         status_code=status,
-        code=code,
+        code=facts.code_text,
         type=facts.kind,
         error_type=error_type if error_type in rows.BY_TYPE else facts.error_type,
-        request_id=request_id,
+        request_id=headers.request_id,
         generation_id=facts.generation_id,
         provider_name=facts.provider,
-        retry_after=wait_seconds,
+        retry_after=headers.wait,
         balance=facts.balance,
-        buy_credits_url=url if row.cls is KiloCreditsError and not own_key else None,
+        buy_credits_url=facts.top_up_url if row.cls is KiloCreditsError and not facts.is_own_key else None,
         partial_text=partial,
         usage=_usage_of(body),
     )
+
+
+def _error_type(facts: _Facts) -> str | None:
+    """Return the type of an error in the gateway's vocabulary, else as the body reports it."""
+    code = facts.code_text or ""
+    error_type = facts.error_type or rows.BY_CODE.get(code) or _known(code.lower()) or facts.kind
+    if error_type not in rows.BY_TYPE and any(phrase in facts.text.lower() for phrase in rows.CONTEXT_PHRASES):
+        return "context_length_exceeded"
+    return error_type
+
+
+def _remedy(row: rows.Row, facts: _Facts, status: int | None, sent: Sent, headers: _Headers) -> str:
+    if facts.is_own_key:
+        remedy = rows.OWN_KEY_WAIT if status == 429 else rows.OWN_KEY
+    elif row.cls is KiloSignInRequiredError and sent.keyed:
+        remedy = _rejected_silently(sent)
+    else:
+        remedy = row.remedy if sent.chat else row.without_tiers or row.remedy
+    return remedy.format(
+        url=_label(facts.top_up_url),
+        wait=f"Try again in {headers.wait:g} seconds." if headers.wait else "Wait a little, then try again.",
+        location=f" to {_label(headers.location)}" if headers.location else "",
+    )
+
+
+def _message(facts: _Facts, status: int | None, sent: Sent, headers: _Headers, remedy: str) -> str:
+    labels = [
+        f"HTTP {status}" if status else "in the answer",
+        facts.error_type or (facts.code_text if facts.code_text != str(status) else None),
+        facts.provider and f"provider {facts.provider}",
+        sent.model and f"model {sent.model}",
+        headers.request_id and f"request {headers.request_id}",
+    ]
+    what = facts.text or "The gateway answered with an error and no text"
+    return f"{_shown(what)} ({', '.join(_label(label) for label in labels if label)}). {remedy}"
 
 
 def _usage_of(body: Any) -> Usage | None:
@@ -120,13 +115,13 @@ def from_status(error: openai.APIStatusError, sent: Sent) -> KiloError:
 
 
 def from_exception(error: Exception, sent: Sent) -> Exception:
-    """Turn what sending a request raised into ours; what comes from neither gateway nor network stays as it is."""
+    """Turn an exception that sending a request raised into ours; one of neither gateway nor network is unchanged."""
     if isinstance(error, KiloError):
         return error
     if isinstance(error, openai.APIStatusError):
         return from_status(error, sent)
-    if is_from_network(error):
-        return from_transport(error, sent)
+    if connection.is_from_network(error):
+        return connection.from_transport(error, sent)
     if isinstance(error, UnicodeEncodeError):
         return ValueError(
             f"the request holds {error.object[error.start]!r}, half of a character that was cut in two: "
@@ -135,91 +130,8 @@ def from_exception(error: Exception, sent: Sent) -> Exception:
     return error
 
 
-def is_transport(error: BaseException) -> bool:
-    """Return whether `error` comes from the network, whichever HTTP library raised it."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
-
-
-def is_from_network(error: BaseException) -> bool:
-    """Return whether `error` comes from the network, as it is or wrapped by the openai client."""
-    return isinstance(error, openai.APIConnectionError) or is_transport(error)
-
-
-def may_have_arrived(error: BaseException) -> bool:
-    """Return whether the gateway may have received the request whose attempt ended with `error`."""
-    if not is_from_network(error):
-        return False
-    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    return rows.NEVER_SENT.isdisjoint(c.__name__ for c in type(cause).__mro__)
-
-
-def is_timeout(error: BaseException) -> bool:
-    """Return whether `error` says that something took too long."""
-    return not {"TimeoutException", "TimeoutError"}.isdisjoint(c.__name__ for c in type(error).__mro__)
-
-
-def from_transport(error: BaseException, sent: Sent, *, response: Any = None, partial: str = "") -> KiloConnectionError:
-    """Turn a failure of the connection, from the openai client or its HTTP library, into ours."""
-    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    if isinstance(error, openai.APITimeoutError) or is_timeout(cause):
-        limit = f" within {sent.timeout:g} seconds" if sent.timeout else " in time"
-        result: KiloConnectionError = KiloTimeoutError(
-            f"The gateway sent nothing{limit} ({type(cause).__name__}). Raise timeout=, or choose a faster model.",
-            response=response,
-            partial_text=partial,
-        )
-    elif response is not None:
-        result = interrupted(f"the connection broke ({type(cause).__name__}: {cause})", response, partial)
-    else:
-        result = KiloConnectionError(
-            f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
-            "Check base_url, the network and the proxy settings."
-        )
-    result.request = getattr(error, "request", result.request)
-    return result
-
-
-def cut(error: BaseException, response: Any) -> KiloConnectionError:
-    """Return the error of an answer, not streamed, whose connection broke after it had begun."""
-    return KiloConnectionError(
-        f"The connection broke before the answer was complete ({type(error).__name__}: {_shown(str(error))}). The "
-        "answer may have been billed, so the request was not sent again: send it again if you accept that.",
-        response=response,
-    )
-
-
-def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
-    """Return the error of a stream that went too long without data."""
-    return KiloTimeoutError(
-        f"The stream sent no data for {limit:g} seconds; what had arrived ({len(partial)} characters) is in "
-        ".partial_text. Raise timeout= or stream_idle_timeout=, or lower the reasoning effort.",
-        response=response,
-        partial_text=partial,
-    )
-
-
-def too_long(limit: float, response: Any, partial: str) -> KiloTimeoutError:
-    """Return the error of an answer that was not complete when the time for all of it was over."""
-    return KiloTimeoutError(
-        f"The answer was not complete within total_timeout={limit:g} seconds; the {len(partial)} characters received "
-        "so far are in .partial_text. Raise total_timeout=, or choose a faster model.",
-        response=response,
-        partial_text=partial,
-    )
-
-
-def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedError:
-    """Return the error of a stream that ended before its answer was complete."""
-    return KiloStreamInterruptedError(
-        f"The stream ended before the answer was complete: {_shown(why)}. What had arrived ({len(partial)} characters) "
-        "is in .partial_text; send the request again for a whole answer.",
-        response=response,
-        partial_text=partial,
-    )
-
-
 def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str = "") -> KiloResponseError:
-    """Return the error of a 200 answer that holds no answer."""
+    """Return the error of a 200 answer that cannot be used."""
     body = cleaned(body)
     excerpt = f": {_shown(body if isinstance(body, str) else json.dumps(body))}" if body not in (None, "") else ""
     return KiloResponseError(
@@ -232,11 +144,31 @@ def unreadable(why: str, *, response: Any = None, body: Any = None, partial: str
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """The facts that the headers of an error report."""
+
+    request_id: str | None
+    wait: float | None
+    """Seconds to wait before the next attempt."""
+    location: str | None
+    """The address of a redirect."""
+
+    @classmethod
+    def of(cls, response: Any) -> _Headers:
+        headers = getattr(response, "headers", {})
+        return cls(
+            response_headers.request_id_of(response), response_headers.retry_after(headers), headers.get("location")
+        )
+
+
 @dataclass(slots=True)
 class _Facts:
+    """The facts that the body of an error reports."""
+
     text: str = ""
     structured: bool = False
-    """Whether the body is one of the gateway's JSON shapes."""
+    """True if the body is one of the gateway's JSON shapes."""
     code: Any = None
     error_type: str | None = None
     kind: str | None = None
@@ -244,6 +176,19 @@ class _Facts:
     generation_id: str | None = None
     balance: float | None = None
     credits_url: str | None = None
+
+    @property
+    def code_text(self) -> str | None:
+        return str(self.code) if isinstance(self.code, str | int | float) else None
+
+    @property
+    def is_own_key(self) -> bool:
+        """True if the provider refused the caller's own (BYOK) key."""
+        return self.error_type == "byok_error"
+
+    @property
+    def top_up_url(self) -> str:
+        return self.credits_url or rows.CREDITS_URL
 
 
 def _read(body: Any) -> _Facts:

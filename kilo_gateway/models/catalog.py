@@ -72,7 +72,7 @@ class ModelCatalog(Sequence[ModelInfo]):
         if found is None:
             near = _nearest(model.strip().lower(), self.ids)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see .ids for the ones there are"
-            raise UnknownModelError(f"{model!r} is none of the {len(self)} models; {hint}")
+            raise UnknownModelError(f"{model!r} is not one of the {len(self)} models; {hint}")
         return found
 
     def filter(
@@ -110,12 +110,17 @@ class ModelCatalog(Sequence[ModelInfo]):
         limits = {name: Decimal(str(price)) for name, price in most.items() if price is not None}
 
         def keeps(model: ModelInfo) -> bool:
-            return (
-                all(getattr(model, name) is wanted for name, wanted in flags.items() if wanted is not None)
-                and all((getattr(model, name) or 0) >= wanted for name, wanted in least.items() if wanted is not None)
-                and all((price := getattr(model, n)) is not None and price <= limit for n, limit in limits.items())
-                and (vendors is None or model.vendor in vendors)
-            )
+            for name, flag in flags.items():
+                if flag is not None and getattr(model, name) is not flag:
+                    return False
+            for name, minimum in least.items():
+                if minimum is not None and (getattr(model, name) or 0) < minimum:
+                    return False
+            for name, limit in limits.items():
+                price = getattr(model, name)
+                if price is None or price > limit:
+                    return False
+            return vendors is None or model.vendor in vendors
 
         return self._with(filter(keeps, self._models))
 
@@ -125,15 +130,14 @@ class ModelCatalog(Sequence[ModelInfo]):
         Raises ValueError for a name that cannot be ordered by.
         """
         if by not in _SORTABLE:
-            near = routing.nearest_name(by, _SORTABLE)
-            hint = f"did you mean {near!r}?" if near else f"names: {', '.join(_SORTABLE)}"
-            raise ValueError(f"by={by!r} is no field of a model; {hint}")
-        told = [model for model in self._models if getattr(model, by) is not None]
+            hint = routing.did_you_mean(by, _SORTABLE, f"names: {', '.join(_SORTABLE)}")
+            raise ValueError(f"by={by!r} is not a field of a model; {hint}")
+        known = [model for model in self._models if getattr(model, by) is not None]
         try:
-            told.sort(key=lambda model: getattr(model, by), reverse=reverse)
+            known.sort(key=lambda model: getattr(model, by), reverse=reverse)
         except TypeError:
             raise ValueError(f"by={by!r} has no order; sort by a price, a number of tokens or a name") from None
-        return self._with([*told, *(model for model in self._models if getattr(model, by) is None)])
+        return self._with([*known, *(model for model in self._models if getattr(model, by) is None)])
 
     def to_frame(self) -> Any:
         """Return a pandas.DataFrame, one row a model, prices in USD per million tokens. Raises ImportError."""

@@ -80,13 +80,13 @@ async def alist_models(*, refresh: bool = False, max_age: float = MAX_AGE, **acc
 
 
 class _Listing:
-    """What sync and async have in common about one listing."""
+    """Everything that sync and async share about one listing."""
 
     def __init__(self, account: Account, *, refresh: bool, max_age: float) -> None:
-        for name in sorted(account.keys() - Account.__annotations__.keys()):
-            near = routing.nearest_name(name, [*Account.__annotations__, "refresh", "max_age"])
-            hint = f"did you mean {near!r}?" if near else "choose among the models with list_models().filter(...)"
-            raise ValueError(f"list_models has no argument {name!r}; {hint}")
+        if unknown := sorted(account.keys() - Account.__annotations__.keys()):
+            arguments = [*Account.__annotations__, "refresh", "max_age"]
+            hint = routing.did_you_mean(unknown[0], arguments, "choose among the models with list_models().filter(...)")
+            raise ValueError(f"list_models has no argument {unknown[0]!r}; {hint}")
         if not max_age >= 0:
             raise ValueError(f"max_age={max_age!r} must be a number of seconds, 0 or more")
         account.setdefault("timeout", TIMEOUT)

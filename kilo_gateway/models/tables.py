@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from kilo_gateway.encoding.printable import NAME_CHARACTERS, printable
+from kilo_gateway.encoding.text_table import text_table
 from kilo_gateway.models.info import ModelInfo
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = ("Model", "Context", "Max output", "USD/M in", "USD/M out", "Can", "Note")
 _NUMBERS: Final = range(1, 5)
 WIDE: Final = 120
-"""Columns of a terminal in which nothing of a table need be folded."""
+"""Columns of a terminal that is wide enough to show a table without folded cells."""
 RECORD: Final = (
     "id",
     "name",
@@ -40,20 +41,14 @@ RECORD: Final = (
 
 
 def record(model: ModelInfo) -> dict[str, Any]:
-    """Return a model as a row of a data frame; prices as floats, because pandas does not reckon with Decimal."""
+    """Return a model as a row of a data frame; prices as floats, because pandas does not calculate with Decimal."""
     values = {name: getattr(model, name) for name in RECORD}
     return {name: float(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
 
 def plain_table(models: Sequence[ModelInfo], summary: str) -> str:
     """Return lines of text, the summary last."""
-    rows = [list(COLUMNS), *map(_cells, models)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(c.rjust(w) if i in _NUMBERS else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), summary])
+    return "\n".join([*text_table([COLUMNS, *map(_cells, models)], right=_NUMBERS), summary])
 
 
 def html_table(models: Sequence[ModelInfo], summary: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kilo_gateway.budget import KiloBudget
-from kilo_gateway.encoding.printable import described
 from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.http_client import Live
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
+from kilo_gateway.settings.validation import check_field, fields_from, known_names
 
 
 class AccountSettings(BaseModel):
@@ -56,9 +55,9 @@ class AccountSettings(BaseModel):
     data_collection: Annotated[Literal["allow", "deny"] | None, PerCall()] = None
     """"deny" makes the gateway refuse models that store or train on prompts; sent as part of `provider`."""
     acknowledge_data_policy: bool = False
-    """Whether you know how the models handle data, so that no KiloDataPolicyWarning need tell."""
+    """Set to True to silence KiloDataPolicyWarning."""
     budget: KiloBudget | None = Field(default=None, repr=False, exclude=True)
-    """What requests may cost; several objects may share one."""
+    """A limit on the cost of requests; several objects may share one."""
     default_headers: types.Headers | None = Field(default=None, repr=False, exclude=True)
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
@@ -72,7 +71,7 @@ class AccountSettings(BaseModel):
     """Seconds that a retry may wait because the gateway asks for it (`Retry-After`); a longer wait is the error at
     once, with its `retry_after`. None: up to 120, the openai client's own limit."""
     max_response_bytes: types.ResponseBytes = 256_000_000
-    """Bytes that an answer which is not streamed may have, decompressed."""
+    """Upper limit of the size of an answer that is not streamed, in bytes, decompressed."""
     http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
     http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(
@@ -85,7 +84,7 @@ class AccountSettings(BaseModel):
     def _known_names_only(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        known = _names(cls)
+        known = known_names(cls)
         renamed: dict[str, Any] = {}
         for name, value in values.items():
             target = names.ALIASES.get(name, name)
@@ -108,7 +107,7 @@ class AccountSettings(BaseModel):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _own_fields(type(self)):
+        if name in fields_from(AccountSettings, type(self)):
             value = check_field(type(self), name, value)
             self._check_beside_others(name, value)
         super().__setattr__(name, value)
@@ -157,44 +156,3 @@ def refuse_headers_of_fields(cls: type[AccountSettings], headers: Mapping[str, A
 def _comes_from_environment(cls: type[AccountSettings], name: str) -> bool:
     """Return True for a field whose default is read from the environment, so that None means "the default"."""
     return name in AccountSettings.model_fields and cls.model_fields[name].default_factory is not None
-
-
-@cache
-def _own_fields(cls: type[AccountSettings]) -> frozenset[str]:
-    """Return the fields that this class and the adapter's declare; the framework's are its own to check."""
-    ours = (base for base in cls.__mro__ if issubclass(base, AccountSettings))
-    return frozenset(name for base in ours for name in base.__annotations__ if name in cls.model_fields)
-
-
-@cache
-def _names(cls: type[AccountSettings]) -> frozenset[str]:
-    return frozenset(cls.model_fields) | {f.alias for f in cls.model_fields.values() if f.alias}
-
-
-@cache
-def _field_adapter(cls: type[AccountSettings], name: str) -> TypeAdapter[Any]:
-    info = cls.model_fields[name]
-    annotation: Any = info.annotation
-    for constraint in info.metadata:
-        annotation = Annotated[annotation, constraint]
-    return TypeAdapter(annotation, config=ConfigDict(hide_input_in_errors=True, arbitrary_types_allowed=True))
-
-
-def check_field(cls: type[AccountSettings], name: str, value: Any, *, told_as: str | None = None) -> Any:
-    """Return `value` as the field `name` would hold it; raises ValueError that calls the field `told_as`."""
-    try:
-        return _field_adapter(cls, name).validate_python(value)
-    except ValueError as error:
-        shown = cls.model_fields[name].repr  # others may be secrets
-        raise ValueError(f"{told_as or name}: {_first_message(error, shown=shown)}") from None
-
-
-def _first_message(error: ValueError, *, shown: bool) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    # Our own checks name the value themselves.
-    if not shown or first["type"] == "value_error":
-        return message
-    return f"{message}, not {described(first['input'])}"

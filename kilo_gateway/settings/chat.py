@@ -14,8 +14,9 @@ from kilo_gateway.call import Call
 from kilo_gateway.conversation import Conversation, as_conversation
 from kilo_gateway.encoding.json_values import to_json
 from kilo_gateway.settings import names, places, types
-from kilo_gateway.settings.account import AccountSettings, check_field, refuse_headers_of_fields
+from kilo_gateway.settings.account import AccountSettings, refuse_headers_of_fields
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
+from kilo_gateway.settings.validation import check_field
 
 
 class GatewaySettings(AccountSettings):
@@ -30,7 +31,7 @@ class GatewaySettings(AccountSettings):
     mode: Annotated[types.Mode | None, InHeader("x-kilocode-mode")] = None
     """Working mode (`plan`, `code`, ...): chooses the model of tier `frontier`; sent in lower case."""
     task_id: Annotated[types.TaskId | None, InHeader("x-kilocode-taskid")] = None
-    """Conversation id: keeps prompt cache and free-tier model stable over a conversation; "" for none at all."""
+    """Conversation id, which keeps prompt cache and free-tier model stable over a conversation; "" sends none."""
 
     temperature: Annotated[types.Temperature | None, InBody()] = None
     max_tokens: Annotated[types.MaxTokens | None, InBody(responses="max_output_tokens")] = None
@@ -45,7 +46,7 @@ class GatewaySettings(AccountSettings):
     top_logprobs: Annotated[types.TopLogprobs | None, InBody(messages=None)] = None
     logit_bias: Annotated[types.LogitBias | None, InBody(responses=None, messages=None)] = None
     parallel_tool_calls: Annotated[bool | None, InBody(messages="tool_choice.disable_parallel_tool_use")] = None
-    """Whether the model may call several tools at once; sent only beside tools."""
+    """True if the model may call several tools at once; sent only together with tools."""
     reasoning: Annotated[types.Reasoning, InBody(messages="thinking")] = None
     """Effort (`none` ... `max`) or a dict {effort, max_tokens, exclude, enabled}; auto tiers may overwrite it."""
     verbosity: Annotated[
@@ -58,7 +59,7 @@ class GatewaySettings(AccountSettings):
     stream_idle_timeout: Annotated[types.Seconds | None, PerCall()] = 300.0
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
     include_response_headers: bool = False
-    """Tell the HTTP headers of an answer, cookies left out, beside its other metadata, as `headers`."""
+    """True if the metadata of an answer contains its HTTP headers, without cookies, as `headers`."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -177,7 +178,7 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
         # Headers of a call obey the rules of the field for headers of all calls.
         field = "default_headers" if name == "extra_headers" else name
         if field in places.call_fields(cls) or name == "extra_headers":
-            checked[name] = value if value is None else check_field(cls, field, value, told_as=given)
+            checked[name] = value if value is None else check_field(cls, field, value, called=given)
             if name == "extra_headers":
                 refuse_headers_of_fields(cls, checked[name], given)
             continue
@@ -189,7 +190,7 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
             near := routing.nearest_name(name, [*places.call_fields(cls), *names.REQUEST_FIELDS])
         ):
             warnings.warn(
-                f"{given!r} is sent as it is; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel()
+                f"{given!r} is sent unchanged; did you mean {near!r}?", UserWarning, stacklevel=user_stacklevel()
             )
         checked[name] = value
     return checked

@@ -64,5 +64,5 @@ def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str
         return "did you mean 'max_tokens'?"
     if name in call_keywords:
         return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
-    near = routing.nearest_name(name, [*known, *(alias for alias, field in ALIASES.items() if field in known)])
-    return f"did you mean {near!r}?" if near else "send other request fields with extra_body={...}"
+    names = [*known, *(alias for alias, field in ALIASES.items() if field in known)]
+    return routing.did_you_mean(name, names, "send other request fields with extra_body={...}")

@@ -58,9 +58,8 @@ def _seconds(value: float) -> float:
 def _one_of(choices: tuple[str, ...], other: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
-            near = routing.nearest_name(value, choices)
-            hint = f" (did you mean {near!r}?)" if near else ""
-            raise ValueError(f"is {value!r}{hint}; known values: {', '.join(choices)}; send others with {other}")
+            known = f"known values: {', '.join(choices)}; send others with {other}"
+            raise ValueError(f"is {value!r}; {routing.did_you_mean(value, choices, known)}")
         return value
 
     return check

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import openai
 
-from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors import KiloError, connection, translate
 from kilo_gateway.settings.account import AccountSettings
 from kilo_gateway.transport.clients import options as client_options
 from kilo_gateway.transport.clients import sync_client
@@ -185,7 +185,7 @@ class Exchange:
         Raises KiloTimeoutError if the total limit leaves no time for it.
         """
         failure = sys.exception()
-        if headers is None and failure is not None and translate.may_have_arrived(failure):
+        if headers is None and failure is not None and connection.may_have_arrived(failure):
             self.on_lost_attempt()
         left = self._left()
         if left is not None:
@@ -200,20 +200,20 @@ class Exchange:
 
     def _failed(self, error: Exception) -> Exception:
         # Our own errors follow an answer that refused the request, or an attempt that is counted already.
-        self.lost = not isinstance(error, KiloError) and translate.may_have_arrived(error)
+        self.lost = not isinstance(error, KiloError) and connection.may_have_arrived(error)
         return self.translated(error)
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
         """Return the error to raise for what sending or reading raised."""
         if isinstance(error, KiloError):
             return error
-        if self.expired and translate.is_from_network(error):
+        if self.expired and connection.is_from_network(error):
             return self.too_long(response, partial)
-        if response is None or not translate.is_from_network(error):
+        if response is None or not connection.is_from_network(error):
             return translate.from_exception(error, self.sent)
-        if not self.streamed and not translate.is_timeout(error):
-            return translate.cut(error, response)
-        return translate.from_transport(error, self.sent, response=response, partial=partial)
+        if not self.streamed and not connection.is_timeout(error):
+            return connection.cut(error, response)
+        return connection.from_transport(error, self.sent, response=response, partial=partial)
 
     @property
     def max_bytes(self) -> int:
@@ -239,4 +239,4 @@ class Exchange:
 
     def too_long(self, response: Any = None, partial: str = "") -> KiloError:
         """Return the error of an answer that was not complete in time."""
-        return translate.too_long(self.total_timeout or 0.0, response, partial)
+        return connection.too_long(self.total_timeout or 0.0, response, partial)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
-from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors import KiloError, connection, translate
 from kilo_gateway.transport.async_generators import unlisted
 from kilo_gateway.transport.clients import ENCODINGS
 from kilo_gateway.transport.openai_compat import limit_reads
@@ -87,7 +87,7 @@ class Reader:
             self._moved_at = now
         # A read timeout cannot see this: keep-alive comments are bytes.
         elif exchange.idle_timeout is not None and now - self._moved_at > exchange.idle_timeout:
-            self._end(translate.idle(exchange.idle_timeout, self.response, self.partial_text))
+            self._end(connection.idle(exchange.idle_timeout, self.response, self.partial_text))
         if exchange.total_timeout is not None and exchange.expired:
             self._end(exchange.too_long(self.response, self.partial_text))
 
@@ -100,8 +100,8 @@ class Reader:
     def broken(self, error: Exception) -> Exception:
         """Return the error to raise for a connection that broke."""
         exchange = self.exchange
-        if not exchange.expired and exchange.idle_timeout is not None and translate.is_timeout(error):
-            return translate.idle(exchange.idle_timeout, self.response, self.partial_text)
+        if not exchange.expired and exchange.idle_timeout is not None and connection.is_timeout(error):
+            return connection.idle(exchange.idle_timeout, self.response, self.partial_text)
         return exchange.translated(error, response=self.response, partial=self.partial_text)
 
 
@@ -147,7 +147,7 @@ class ErrorPage(Reader):
 
     def broken(self, error: Exception) -> Exception:
         """Return the error to raise for a connection that broke: it was not an answer that is lost."""
-        return super().broken(error) if translate.is_timeout(error) else self.exchange.translated(error)
+        return super().broken(error) if connection.is_timeout(error) else self.exchange.translated(error)
 
     def read(self) -> Any:
         """Return the response as one that has been read."""

@@ -118,7 +118,7 @@ def test_assignment_is_checked(cls: Any) -> None:
     assert llm.mode == "plan"
     with pytest.raises(ValueError, match="temperature"):
         llm.temperature = "hot"
-    with pytest.raises(ValueError, match="no tier"):
+    with pytest.raises(ValueError, match="unknown tier 'gold'"):
         llm.tier = "gold"
     with pytest.raises(ValueError, match="exclude each other"):
         cls(tier="free").model = "a/b"

@@ -93,7 +93,7 @@ def test_an_unknown_id_names_the_nearest() -> None:
             CATALOG.get(wrong)
         assert isinstance(caught.value, LookupError)
         assert isinstance(caught.value, ValueError)
-    with pytest.raises(UnknownModelError, match=r"none of the 5 models; see \.ids"):
+    with pytest.raises(UnknownModelError, match=r"not one of the 5 models; see \.ids"):
         CATALOG.get("?")
 
 

@@ -21,7 +21,8 @@ from kilo_gateway import (
     KiloStatusError,
     KiloTimeoutError,
 )
-from kilo_gateway.errors.translate import Sent, from_body, from_transport, unreadable
+from kilo_gateway.errors.connection import from_transport
+from kilo_gateway.errors.translate import Sent, from_body, unreadable
 
 
 class Response:

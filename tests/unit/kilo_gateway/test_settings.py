@@ -233,7 +233,7 @@ def test_a_call_is_checked_like_the_constructor() -> None:
     for name in ("stream", "messages"):
         with pytest.raises(ValueError, match="cannot be set per call"):
             settings.prepare([], stream=False, keywords={name: True})
-    with pytest.warns(UserWarning, match="'temprature' is sent as it is; did you mean 'temperature'"):
+    with pytest.warns(UserWarning, match="'temprature' is sent unchanged; did you mean 'temperature'"):
         assert sent(settings, temprature=1)["temprature"] == 1
     assert sent(settings, reasoning="low")["reasoning"] == {"effort": "low"}
     assert sent(settings, stop="END")["stop"] == ["END"]
@@ -245,7 +245,7 @@ def test_copies_with_another_mode_or_tier() -> None:
     planner = settings.with_mode("Plan").with_tier("frontier")
     assert (planner.model_id, planner.mode, planner.temperature) == ("kilo-auto/frontier", "plan", 0.3)
     assert (settings.model_id, settings.mode) == ("a/b", None)
-    with pytest.raises(ValueError, match="no tier"):
+    with pytest.raises(ValueError, match="unknown tier 'gold'"):
         settings.with_tier("gold")
     with pytest.raises(ValueError, match="mode: Input should be a valid string"):
         settings.with_mode(5)  # type: ignore[arg-type] # what is refused

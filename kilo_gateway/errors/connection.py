@@ -1,0 +1,99 @@
+"""Failures of the connection and of time limits, as the exceptions to raise. Pure. See docs/gateway.md, "Errors"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+
+from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.errors import KiloConnectionError, KiloStreamInterruptedError, KiloTimeoutError
+from kilo_gateway.errors import table as rows
+from kilo_gateway.errors.sent import Sent
+
+
+def is_transport(error: BaseException) -> bool:
+    """Return True if `error` comes from the network, whichever HTTP library raised it."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
+
+
+def is_from_network(error: BaseException) -> bool:
+    """Return True if `error` comes from the network, as it is or wrapped by the openai client."""
+    return isinstance(error, openai.APIConnectionError) or is_transport(error)
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Return True if the gateway may have received the request whose attempt ended with `error`."""
+    if not is_from_network(error):
+        return False
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
+    return rows.NEVER_SENT.isdisjoint(c.__name__ for c in type(cause).__mro__)
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return True if `error` says that something took too long."""
+    return not {"TimeoutException", "TimeoutError"}.isdisjoint(c.__name__ for c in type(error).__mro__)
+
+
+def from_transport(error: BaseException, sent: Sent, *, response: Any = None, partial: str = "") -> KiloConnectionError:
+    """Turn a failure of the connection, from the openai client or its HTTP library, into ours."""
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
+    if isinstance(error, openai.APITimeoutError) or is_timeout(cause):
+        limit = f" within {sent.timeout:g} seconds" if sent.timeout else " in time"
+        result: KiloConnectionError = KiloTimeoutError(
+            f"The gateway sent nothing{limit} ({type(cause).__name__}). Raise timeout=, or choose a faster model.",
+            response=response,
+            partial_text=partial,
+        )
+    elif response is not None:
+        result = interrupted(f"the connection broke ({type(cause).__name__}: {cause})", response, partial)
+    else:
+        result = KiloConnectionError(
+            f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
+            "Check base_url, the network and the proxy settings."
+        )
+    result.request = getattr(error, "request", result.request)
+    return result
+
+
+def cut(error: BaseException, response: Any) -> KiloConnectionError:
+    """Return the error of an answer, not streamed, whose connection broke after it had begun."""
+    return KiloConnectionError(
+        f"The connection broke before the answer was complete ({type(error).__name__}: {_shown(str(error))}). The "
+        "answer may have been billed, so the request was not sent again: send it again if you accept that.",
+        response=response,
+    )
+
+
+def idle(limit: float, response: Any, partial: str) -> KiloTimeoutError:
+    """Return the error of a stream that went too long without data."""
+    return KiloTimeoutError(
+        f"The stream sent no data for {limit:g} seconds; the {len(partial)} characters received so far are in "
+        ".partial_text. Raise timeout= or stream_idle_timeout=, or lower the reasoning effort.",
+        response=response,
+        partial_text=partial,
+    )
+
+
+def too_long(limit: float, response: Any, partial: str) -> KiloTimeoutError:
+    """Return the error of an answer that was not complete when the time for all of it was over."""
+    return KiloTimeoutError(
+        f"The answer was not complete within total_timeout={limit:g} seconds; the {len(partial)} characters received "
+        "so far are in .partial_text. Raise total_timeout=, or choose a faster model.",
+        response=response,
+        partial_text=partial,
+    )
+
+
+def interrupted(why: str, response: Any, partial: str) -> KiloStreamInterruptedError:
+    """Return the error of a stream that ended before its answer was complete."""
+    return KiloStreamInterruptedError(
+        f"The stream ended before the answer was complete: {_shown(why)}. The {len(partial)} characters received "
+        "so far are in .partial_text; send the request again for a whole answer.",
+        response=response,
+        partial_text=partial,
+    )
+
+
+def _shown(text: str) -> str:
+    return printable(text, TEXT_CHARACTERS)
