@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line; returns or exits with the status."""
     try:
-        import click  # noqa: F401 -- imported to tell the reader what is missing
+        import click  # noqa: F401 -- imported to name the package that is missing
         import rich  # noqa: F401 -- the same
     except ImportError as error:
         sys.stderr.write(f'kilo-gateway needs {error.name}: pip install "kilo-gateway[cli]"\n')

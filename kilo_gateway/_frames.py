@@ -1,4 +1,4 @@
-"""Where a warning belongs: at the user's line, not inside a framework."""
+"""Warnings that point to the user's line and not into a framework."""
 
 from __future__ import annotations
 

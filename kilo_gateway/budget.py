@@ -1,4 +1,4 @@
-"""A limit on what calls may cost, shared by every object that it is given to. Numbers only: no I/O, no prices."""
+"""A limit on the cost of calls, shared by every object that has it. Numbers only: no I/O, no prices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Self, get_args
 from weakref import WeakSet
 
 UnknownPrice = Literal["one_at_a_time", "refuse", "allow"]
-"""What happens to a call of which nobody knows what it may cost at most."""
+"""How a budget treats a call whose cost has no known upper limit."""
 
 Verdict = Literal["granted", "spent", "refused", "lost count", "wait", "wait for yourself"]
 
@@ -27,7 +27,7 @@ class Holder:
     task: int | None = None
 
     def can_wait_for(self, other: Holder) -> bool:
-        """Return whether `other` can go on while this one waits."""
+        """Return True if `other` can continue while this one waits."""
         if self.thread != other.thread:
             return True
         return self.loop is not None and self.loop == other.loop and self.task != other.task
@@ -35,7 +35,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one attempt has cost: USD, or None if nobody knows; `estimated` if it was not reported by the gateway."""
+    """The cost of one attempt in USD, or None if it is unknown; `estimated` if the gateway did not report it."""
 
     usd: float | None
     estimated: bool = False
@@ -43,7 +43,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Reserved:
-    """What a call under way may cost, and who waits for its end."""
+    """The most that a call under way may cost, and the calls that wait for its end."""
 
     cost: Decimal
     holder: Holder
@@ -98,7 +98,7 @@ class KiloBudget:
         _BUDGETS.add(self)
 
     def _start_empty(self) -> None:
-        """Forget the calls under way, which belong to another process, and the lock, which it may hold."""
+        """Forget the calls under way and the lock, which belong to the parent process."""
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, _Reserved] = {}
         self._waiting: list[Callable[[], None]] = []
@@ -114,7 +114,9 @@ class KiloBudget:
         self._settle_if_free()
 
     def _settle_if_free(self) -> None:
-        while self._ended and self._lock.acquire(blocking=False):  # whoever holds it looks at the queue afterwards
+        while self._ended and self._lock.acquire(
+            blocking=False
+        ):  # the thread that holds it looks at the queue afterwards
             try:
                 self._settle_ended()
             finally:
@@ -123,7 +125,7 @@ class KiloBudget:
     def _settle_ended(self) -> None:
         while self._ended:
             call, cost = self._ended.popleft()
-            # A call that is not under way here is one of the process that this one was forked from.
+            # A call that is not under way here belongs to the process that this one was forked from.
             if self._under_way.pop(call, None) is None:
                 continue
             if cost is not None:
@@ -134,19 +136,19 @@ class KiloBudget:
 
     @property
     def spent_usd(self) -> float:
-        """USD that calls have cost, estimates included."""
+        """The cost of calls so far in USD, estimates included."""
         with self._locked():
             return float(self._spent)
 
     @property
     def under_way_usd(self) -> float:
-        """USD that calls under way may cost."""
+        """The most that calls under way may cost, in USD."""
         with self._locked():
             return float(self._reserved())
 
     @property
     def left_usd(self) -> float:
-        """USD that a request may still cost; never negative."""
+        """The most that a request may still cost, in USD; never negative."""
         with self._locked():
             return float(max(Decimal(0), _exact(self.limit_usd) - self._spent - self._reserved()))
 
@@ -169,7 +171,7 @@ class KiloBudget:
             return float(self._estimated)
 
     def reserve(self, call: Hashable, usd: float | None, holder: Holder, wake: Callable[[], None]) -> Verdict:
-        """Reserve what `call` may cost at most, None if nobody knows.
+        """Reserve the most that `call` may cost, None if it is unknown.
 
         After "wait", `wake` is called once, from any thread, as soon as asking again may help.
         """
@@ -195,7 +197,7 @@ class KiloBudget:
             return "wait"
 
     def again(self, call: Hashable, lost: Cost) -> bool:
-        """Count the attempt of `call` that was lost, and return whether another one fits."""
+        """Count the attempt of `call` that was lost; return True if another one fits."""
         with self._locked():
             if call not in self._under_way:
                 return True
@@ -203,7 +205,7 @@ class KiloBudget:
             return self._spent + self._reserved() <= _exact(self.limit_usd)
 
     def settle(self, call: Hashable, cost: Cost | None) -> None:
-        """Count what `call` has cost, None for nothing, instead of what it reserved; only the first time counts."""
+        """Replace the reservation of `call` by its cost, None for nothing; only the first time counts."""
         self._ended.append((call, cost))
         self._settle_if_free()
 

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from kilo_gateway.transport.exchange import Exchange
 
 WAIT_SECONDS: Final = 600.0
-"""How long a call of unknown price waits for the one before it."""
+"""Seconds that a call of unknown price waits for the one before it."""
 
 
 class Progress(Protocol):
-    """What a decoder knows of an answer that is not complete."""
+    """The facts that a decoder has of an answer that is not complete."""
 
     @property
     def usage(self) -> Usage | None:
@@ -63,11 +63,11 @@ class Charge:
             exchange.on_lost_attempt = self._lost
 
     def watch(self, progress: Progress) -> None:
-        """Take what the answer has cost from `progress`, should it end early."""
+        """Use `progress` for the cost of an answer that ends early."""
         self._progress = progress
 
     def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        """Return `deltas`, which a budget watches; without one they cost nothing more."""
+        """Return `deltas`, counted if there is a budget; without one there is no work for each delta."""
         if self._budget is None:
             return deltas
         self._deltas = deltas
@@ -82,13 +82,13 @@ class Charge:
             yield delta
 
     def _see_the_rest(self) -> None:
-        """Take note of what had arrived when the reader left."""
-        with suppress(KiloError):  # the reader has left, and what came counts whether it was right or wrong
+        """Count the deltas that had arrived when the reader left."""
+        with suppress(KiloError):  # the reader has left, and the deltas count even if they are wrong
             for _ in self._watched():
                 pass
 
     def answered(self, served: str | None, usage: Usage | None, *, generated: int = 0) -> None:
-        """Take note that the answer is complete; `generated` is its size in bytes, where no delta was seen."""
+        """Record that the answer is complete; `generated` is its size in bytes, if it was not streamed."""
         self._answered = True
         self._served, self._usage = served, usage
         self._bytes += generated
@@ -110,7 +110,7 @@ class Charge:
             loop = asyncio.get_running_loop()
 
             def wake() -> None:
-                with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                with suppress(RuntimeError):  # the loop is closed, so nothing waits
                     loop.call_soon_threadsafe(woken.set)
 
             holder = Holder(threading.get_ident(), id(loop), id(asyncio.current_task()))
@@ -128,7 +128,7 @@ class Charge:
         return time.monotonic() + (self._exchange.within(WAIT_SECONDS) or WAIT_SECONDS)
 
     def _reserved(self, budget: KiloBudget, holder: Holder, wake: Any) -> bool:
-        """Return whether the call may be sent now; if not, `wake` is called when it may ask again."""
+        """Return True if the call may be sent now; if not, `wake` is called when it may ask again."""
         self._at_most = prices.at_most(self._model, self._size, base_url=self._base_url)
         verdict = budget.reserve(self, self._at_most, holder, wake)
         if verdict == "spent":
@@ -136,7 +136,7 @@ class Charge:
         if verdict == "refused":
             raise self._exceeded(budget, "unknown_price is 'refuse'")
         if verdict == "lost count":
-            raise self._exceeded(budget, "what a call before it has cost is not known either (see unknown_cost_usd)")
+            raise self._exceeded(budget, "the cost of a call before it is not known either (see unknown_cost_usd)")
         if verdict == "wait for yourself":
             raise self._exceeded(
                 budget,
@@ -148,7 +148,7 @@ class Charge:
         spent, under_way = budget.spent_usd, budget.under_way_usd
         state = f"of {budget.limit_usd:g} USD, {spent:g} are spent and {under_way:g} under way"
         if self._at_most is None:
-            state += f", and nobody knows what this request to {self._model} may cost"
+            state += f", and the possible cost of this request to {self._model} is not known"
             remedy = "Fetch the prices with list_models(), choose a model that has one, or pass unknown_price='allow'"
         else:
             state += f", and this request may cost {self._at_most:g}" if self._at_most else ""
@@ -180,7 +180,7 @@ class Charge:
             raise self._exceeded(budget, "an attempt was lost and may have been billed")
 
     def settle(self, error: BaseException | None = None) -> None:
-        """Count what the call has cost; only the first time counts. An error gets the usage reported before it."""
+        """Count the cost of the call; only the first time counts. An error gets the usage reported before it."""
         if isinstance(error, KiloError) and error.usage is None and self._progress is not None:
             error.usage = self._progress.usage
         if self._budget is not None:
@@ -190,7 +190,7 @@ class Charge:
                 self._budget.settle(self, self._cost(error))
 
     def _cost(self, error: BaseException | None) -> Cost | None:
-        """Return what the last attempt has cost; None if the gateway refused it."""
+        """Return the cost of the last attempt, or None if the gateway refused it."""
         usage = self._usage if self._answered else self._reported(error)
         if usage is not None and usage.cost is not None:
             return Cost(usage.cost)
@@ -215,7 +215,7 @@ class Charge:
         return self._bytes + (self._progress.hidden_bytes if self._progress is not None else 0)
 
     def _estimate(self) -> Cost:
-        """Return what the prompt and the answer so far cost at most."""
+        """Return the most that the prompt and the answer so far cost."""
         tokens = self._generated() * prices.TOKENS_PER_BYTE
         answer = tokens if self._size.answer is None else min(tokens, self._size.answer)
         size = prices.Size(self._size.prompt, answer)
@@ -227,7 +227,7 @@ class Charge:
         return Cost(min(costs[0], costs[-1]) if costs else None, estimated=True)
 
     def _price(self, usage: Usage) -> float | None:
-        """Return what `usage` costs by the listed prices: of the model that served, else of the one requested."""
+        """Return the cost of `usage` by the listed prices of the model that served, else of the requested one."""
         for model in (self._served, self._model):
             if model and (cost := prices.of_usage(model, usage, base_url=self._base_url)) is not None:
                 return cost
@@ -235,7 +235,7 @@ class Charge:
 
 
 def _was_refused(error: BaseException | None) -> bool:
-    """Return whether the gateway itself reports a failure."""
+    """Return True if the gateway itself reports a failure."""
     return isinstance(error, KiloError) and not isinstance(error, KiloConnectionError | KiloResponseError)
 
 

@@ -36,7 +36,7 @@ class Embedded:
     model: str
     """The model that served."""
     usage: Usage | None
-    """None when the answer told neither tokens nor cost."""
+    """None if the answer reported neither tokens nor cost."""
 
     @property
     def spent(self) -> Spent:
@@ -46,7 +46,7 @@ class Embedded:
 
 
 def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, length: int | None) -> Embedded:
-    """Read an answer; raises KiloError when it is an error or does not hold one vector for each text."""
+    """Read an answer; raises KiloError if it is an error or does not hold one vector for each text."""
     body = json_object(content, response)
     entries = listed(body, response, sent)
 
@@ -64,7 +64,7 @@ def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, l
     vectors = [_vector(item.get("embedding")) for item in items]
     lengths = {len(vector) for vector in vectors if vector}
     if not all(vectors):
-        raise unusable(f"embedding {vectors.index(None)} is no list of finite numbers")
+        raise unusable(f"embedding {vectors.index(None)} is not a list of finite numbers")
     if len(lengths) > 1:
         raise unusable(f"its embeddings differ in length: {sorted(lengths)}")
     if length is not None and lengths != {length}:
@@ -76,17 +76,17 @@ def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, l
     )
 
 
-def _vector(told: Any) -> Vector | None:
-    """Read base64 of little-endian float32, or a list of numbers, which some servers send all the same."""
+def _vector(value: Any) -> Vector | None:
+    """Read base64 of little-endian float32, or a list of numbers, which some servers send instead."""
     numbers = array("f")
     try:
-        if isinstance(told, str):
-            numbers.frombytes(base64.b64decode(told, validate=True))
+        if isinstance(value, str):
+            numbers.frombytes(base64.b64decode(value, validate=True))
             if sys.byteorder == "big":
                 numbers.byteswap()
             vector = numbers.tolist()
-        elif isinstance(told, list) and all(type(number) in (int, float) for number in told):
-            vector = [float(number) for number in told]
+        elif isinstance(value, list) and all(type(number) in (int, float) for number in value):
+            vector = [float(number) for number in value]
         else:
             return None
     except (ValueError, OverflowError):
@@ -101,14 +101,14 @@ def embed(
     *,
     query: bool = False,
     batch_size: int = BATCH_SIZE,
-    told: Callable[[Embedded], None] = lambda _: None,
+    report: Callable[[Embedded], None] = lambda _: None,
 ) -> list[Vector]:
     """Return a vector for each text, in their order; no texts, no request.
 
-    `told` hears of each batch when it is answered, also when a later one fails. Raises KiloError, and ValueError
+    `report` is called with each batch when it is answered, even if a later one fails. Raises KiloError, and ValueError
     for an empty text.
     """
-    run = _Run(settings, query=query, told=told)
+    run = _Run(settings, query=query, report=report)
     vectors: list[Vector] = []
     for call in run.calls(texts, batch_size):
         with call.charge:
@@ -123,13 +123,13 @@ async def aembed(
     query: bool = False,
     batch_size: int = BATCH_SIZE,
     max_concurrency: int = 1,
-    told: Callable[[Embedded], None] = lambda _: None,
+    report: Callable[[Embedded], None] = lambda _: None,
 ) -> list[Vector]:
     """Return a vector for each text as `embed` does, asking for `max_concurrency` batches at the same time.
 
     When a batch fails, the others are cancelled.
     """
-    run = _Run(settings, query=query, told=told)
+    run = _Run(settings, query=query, report=report)
     free = asyncio.Semaphore(max_concurrency)
 
     async def one(call: _Call) -> list[Vector]:
@@ -148,10 +148,10 @@ async def aembed(
 class _Run:
     """Everything that the batches of one run share."""
 
-    def __init__(self, settings: EmbeddingSettings, *, query: bool, told: Callable[[Embedded], None]) -> None:
+    def __init__(self, settings: EmbeddingSettings, *, query: bool, report: Callable[[Embedded], None]) -> None:
         self.settings = settings
         self.query = query
-        self.told = told
+        self.report = report
 
     def calls(self, texts: Sequence[str], size: int) -> Iterator[_Call]:
         return (_Call(self, batch) for batch in batches(texts, self.settings.model, size))
@@ -177,5 +177,5 @@ class _Call:
         self.charge.answered(embedded.model, embedded.usage)
         settings.length = len(embedded.vectors[0])
         settings.usage.add(embedded.model, embedded.spent)
-        self.run.told(embedded)
+        self.run.report(embedded)
         return embedded.vectors

@@ -1,4 +1,4 @@
-"""JSON schemas: recursion, what strict mode demands, and what Google's models accept. No I/O."""
+"""JSON schemas: recursion, strict mode, and the form that Google's models accept. No I/O."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _HOLDS_SCHEMAS: Final = frozenset(
 
 
 def contains_itself(schema: Schema) -> bool:
-    """Return whether a definition of `schema` refers to itself, directly or through others."""
+    """Return True if a definition of `schema` refers to itself, directly or through others."""
     definitions = {
         f"#/{place}/{name}": definition
         for place in _DEFINITIONS

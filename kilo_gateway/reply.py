@@ -14,7 +14,7 @@ from kilo_gateway.usage import Usage
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """A fragment of a tool call. `position` tells the calls of an answer apart, from 0 in order of appearance."""
+    """A fragment of a tool call. `position` identifies its call in the answer, from 0 in order of appearance."""
 
     position: int
     id: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 try:
-    import langchain_core  # noqa: F401 -- imported to tell the reader what is missing
+    import langchain_core  # noqa: F401 -- imported to name the package that is missing
 except ImportError as error:
     raise ImportError('langchain_kilo needs langchain-core: pip install "kilo-gateway[langchain]"') from error
 
@@ -21,7 +21,7 @@ __all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use what a chat does not need: LangChain's tracers alone take as long as all of this package."""
+    """Import on first use: LangChain's tracers alone take as long to import as this whole package."""
     if name == "KiloUsageCallback":
         from langchain_kilo.usage import KiloUsageCallback
 

@@ -1,4 +1,4 @@
-"""What `ChatKilo.bind` returns: LangChain's binding, in which the values of headers do not show."""
+"""The result of `ChatKilo.bind`: LangChain's binding, in which the values of headers do not show."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kilo_gateway.settings.types import hidden
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import _ChatModelBinding as _Binding
 else:
-    # The same class, but for the overloads that type checkers read.
+    # The same class, with overloads for type checkers.
     _Binding = RunnableBinding[LanguageModelInput, AIMessage]
 
 
 class ChatKiloBinding(_Binding):  # type: ignore[no-redef] # pydantic's plugin on a field named kwargs, as in core
-    """A `ChatKilo` with keywords; those who bind more of them, or a config, get one of the same class."""
+    """A `ChatKilo` with keywords; binding further keywords or a config returns the same class."""
 
     @field_validator("kwargs")
     @classmethod

@@ -31,7 +31,7 @@ from langchain_kilo.to_gateway import conversation
 from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not wait for
+    from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not take
 
     from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
@@ -52,18 +52,18 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     first, with the others apart in `additional_kwargs["choices"]`.
 
     Answers carry `usage_metadata` and, in `response_metadata`, the served model, the requested model,
-    tier, mode, provider, generation id, finish reason and, where the gateway tells it, `cost` in USD.
+    tier, mode, provider, generation id, finish reason and, if the gateway reports it, `cost` in USD.
     Errors are `kilo_gateway.KiloError`s, and also the openai package's classes and LangChain's `ModelError`s.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
 
     streaming: bool = False
-    """Let `invoke` stream internally, for token callbacks."""
+    """True if `invoke` streams internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
-    """Further request fields; weaker than any field or call keyword."""
+    """Further request fields; any other field and any call keyword override them."""
     _profile_is_derived: bool = PrivateAttr(default=True)
-    """True if the profile is what is known of the model, and not the user's own."""
+    """True if the profile follows from the model, and is not the user's own."""
 
     @model_validator(mode="after")
     def _set_kilo_version(self) -> Self:
@@ -153,12 +153,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Return the cache key: core's, and a digest of the account and of what else may be secret."""
-        # Core keeps the serialized model from its first use on, whatever is assigned or copied later.
+        """Return the cache key: core's, and a digest of the account and of other values that may be secret."""
+        # Core caches the serialized model on first use, and would not see later assignments and copies.
         self.__dict__.pop("_serialized", None)
         shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
         key: str = super()._get_llm_string(stop=stop, **shown)
-        # An answer that one account paid for, or alone may see, is not served to another.
+        # An answer that one account paid for, or that it alone may see, must not be returned to another.
         account = [self.bearer or "anonymous", self.private_headers(), self.default_query]
         unseen = [*account, revealed(kwargs.get("extra_headers")), kwargs.get("extra_query")]
         return f"{key}---{_digest(json.dumps(unseen, sort_keys=True, default=str))}"
@@ -171,7 +171,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def get_num_tokens_from_messages(self, messages: Sequence[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return an estimate of the tokens of `messages`, tools included; works offline."""
-        from langchain_kilo import structured  # deferred: its parsers take as long as everything else here
+        from langchain_kilo import structured  # deferred: its parsers take as long to import as everything else here
 
         wire: list[Any] | None = None if tools is None else [structured.tool_of(tool, strict=None) for tool in tools]
         if self.custom_get_token_ids is not None:
@@ -180,7 +180,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return count_tokens_approximately(messages, tools=wire)
 
     def estimate_cost(self, messages: LanguageModelInput, max_tokens: int | None = None, **kwargs: Any) -> float | None:
-        """Return the USD that a call may cost at most, or None when it is not known."""
+        """Return the most that a call may cost in USD, or None if it is not known."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
         call = self._call(self._convert_input(messages).to_messages(), None, None, kwargs, stream=False)
@@ -198,7 +198,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         *,
         stream: bool,
     ) -> Call:
-        # LangChain hands on its own switch between invoke and stream.
+        # LangChain passes on its own switch between invoke and stream.
         keywords = {name: value for name, value in kwargs.items() if name != "stream"}
         if stop is not None:
             keywords["stop"] = stop
@@ -306,8 +306,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         """Make the model answer with data that fits `schema`.
 
         `schema` is a pydantic class, TypedDict, JSON schema or OpenAI tool dict. `method`:
-        "function_calling" forces a tool call, "json_schema" uses the model's own structured output (and is
-        the default where `profile` tells of it), "json_mode" only asks for JSON (say in the prompt what it
+        "function_calling" forces a tool call, "json_schema" uses the model's own structured output (and is the default
+        if `profile` reports it), "json_mode" only asks for JSON (say in the prompt what it
         must hold). With `include_raw` the
         result is {"raw", "parsed", "parsing_error"} and parsing problems do not raise.
         """

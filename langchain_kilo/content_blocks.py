@@ -44,13 +44,13 @@ def _calls(message: AIMessage) -> list[Block]:
 
 
 def _fragment(call: ToolCallChunk) -> Block:
-    told = {"id": call["id"], "name": call["name"], "args": call["args"]}
-    return {"type": "tool_call_chunk", **told, "index": f"lc_tc_{call['index']}"}
+    fields = {"id": call["id"], "name": call["name"], "args": call["args"]}
+    return {"type": "tool_call_chunk", **fields, "index": f"lc_tc_{call['index']}"}
 
 
 def _said(message: AIMessage) -> Iterator[Block]:
     if not isinstance(message.content, str):
-        raise NotImplementedError  # content that somebody else wrote: core's best effort knows more
+        raise NotImplementedError  # content of another provider: core's best effort knows more
     extra = message.additional_kwargs
     reasoning, details = extra.get("reasoning_content"), extra.get("reasoning_details")
     if reasoning or details:
@@ -61,8 +61,8 @@ def _said(message: AIMessage) -> Iterator[Block]:
         text: Block = {"type": "text", "text": message.content, "index": "lc_txt_0"}
         yield {**text, "annotations": annotations} if annotations else text
     if refusal := extra.get("refusal"):
-        told: Block = {"type": "refusal", "refusal": refusal}
-        yield {**(told if _REFUSAL_IS_A_BLOCK else {"type": "non_standard", "value": told}), "index": "lc_ref_0"}
+        refused: Block = {"type": "refusal", "refusal": refusal}
+        yield {**(refused if _REFUSAL_IS_A_BLOCK else {"type": "non_standard", "value": refused}), "index": "lc_ref_0"}
     for position, image in enumerate(extra.get("images") or ()):
         yield {**_image(image), "index": f"lc_img_{position}"}
     if audio := extra.get("audio"):
@@ -70,14 +70,14 @@ def _said(message: AIMessage) -> Iterator[Block]:
 
 
 def _citation(annotation: Any) -> Block:
-    """Return an annotation of the wire as a citation; what has no field of its own stays in `extras`."""
-    told = annotation.get("url_citation") if isinstance(annotation.get("url_citation"), dict) else annotation
+    """Return an annotation as a citation; fields that a citation lacks are kept in `extras`."""
+    citation = annotation.get("url_citation") if isinstance(annotation.get("url_citation"), dict) else annotation
     block: Block = {"type": "citation"}
     for name, source in (("url", "url"), ("title", "title"), ("cited_text", "content")):
-        if isinstance(value := told.get(source), str):
+        if isinstance(value := citation.get(source), str):
             block[name] = value
     for name in ("start_index", "end_index"):
-        if isinstance(value := told.get(name), int):
+        if isinstance(value := citation.get(name), int):
             block[name] = value
     return {**block, "extras": {"annotation": annotation}}
 
@@ -93,7 +93,7 @@ def _image(image: Any) -> Block:
 def _audio(audio: Any) -> Block:
     extras = {name: value for name, value in audio.items() if name != "data"}
     block: Block = {"type": "audio", "base64": string(audio.get("data")), "extras": extras}
-    # The answer does not name the format; it is the one that was asked for.
+    # The answer does not name the format; it is the one that was requested.
     return {**block, "mime_type": f"audio/{audio['format']}"} if audio.get("format") else block
 
 

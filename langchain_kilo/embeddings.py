@@ -36,38 +36,38 @@ class KiloEmbeddings(EmbeddingSettings, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[Vector]:
         """Return a vector for each text, in their order. Raises KiloError."""
-        with self._run(texts) as told:
-            return kilo.embeddings.embed(self, texts, batch_size=self.batch_size, told=told)
+        with self._run(texts) as report:
+            return kilo.embeddings.embed(self, texts, batch_size=self.batch_size, report=report)
 
     def embed_query(self, text: str) -> Vector:
         """Return the vector of a question. Raises KiloError."""
-        with self._run() as told:
-            return kilo.embeddings.embed(self, [text], query=True, told=told)[0]
+        with self._run() as report:
+            return kilo.embeddings.embed(self, [text], query=True, report=report)[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[Vector]:
         """Return a vector for each text, in their order. Raises KiloError."""
-        with self._run(texts) as told:
+        with self._run(texts) as report:
             return await kilo.embeddings.aembed(
-                self, texts, batch_size=self.batch_size, max_concurrency=self.max_concurrency, told=told
+                self, texts, batch_size=self.batch_size, max_concurrency=self.max_concurrency, report=report
             )
 
     async def aembed_query(self, text: str) -> Vector:
         """Return the vector of a question. Raises KiloError."""
-        with self._run() as told:
-            return (await kilo.embeddings.aembed(self, [text], query=True, told=told))[0]
+        with self._run() as report:
+            return (await kilo.embeddings.aembed(self, [text], query=True, report=report))[0]
 
     @contextmanager
     def _run(self, texts: list[str] | None = None) -> Iterator[Any]:
         bar = _bar(len(texts)) if texts and self.show_progress else None
 
-        def told(batch: Embedded) -> None:
+        def report(batch: Embedded) -> None:
             usage.count(batch.model, batch.spent)
             if bar is not None:
                 bar.update(len(batch.vectors))
 
         try:
             with langchain_errors():
-                yield told
+                yield report
         finally:
             if bar is not None:
                 bar.close()

@@ -119,11 +119,11 @@ class KiloTimeoutError(core.KiloTimeoutError, KiloConnectionError, ModelTimeoutE
 
 
 class KiloStreamInterruptedError(core.KiloStreamInterruptedError, KiloConnectionError):
-    """A stream ended before the answer was complete; `partial_text` holds what had arrived."""
+    """A stream ended before the answer was complete; `partial_text` holds the text received so far."""
 
 
 class KiloResponseError(core.KiloResponseError, KiloError, ModelAPIError):
-    """The answer is not one the gateway's protocol allows: no choices, no JSON, an empty stream."""
+    """The answer is malformed: no choices, not JSON, or an empty stream."""
 
 
 class KiloBudgetExceeded(core.KiloBudgetExceeded, KiloError, ModelPermissionDeniedError):  # noqa: N818 -- named after the KiloBudget that raises it

@@ -31,12 +31,12 @@ def to_chunk(delta: Delta, call: Call) -> AIMessageChunk:
         extra["refusal"] = delta.refusal
     if delta.ending is None:
         # A message validates each argument that it is given, and most chunks have nothing but text.
-        told: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if extra:
-            told["additional_kwargs"] = extra
+            fields["additional_kwargs"] = extra
         if delta.tool_calls:
-            told["tool_call_chunks"] = _fragments(delta.tool_calls)
-        return AIMessageChunk(content=delta.text, response_metadata={"model_provider": PROVIDER}, **told)
+            fields["tool_call_chunks"] = _fragments(delta.tool_calls)
+        return AIMessageChunk(content=delta.text, response_metadata={"model_provider": PROVIDER}, **fields)
     return AIMessageChunk(
         content=delta.text,
         additional_kwargs=extra | _extras(delta.ending),
@@ -54,16 +54,18 @@ def _fragments(calls: Sequence[ToolCallDelta]) -> list[ToolCallChunk]:
 
 
 def to_message(reply: Reply, call: Call) -> AIMessage:
-    """Return a complete answer as a message; tool calls whose arguments are no JSON object are invalid ones."""
+    """Return a complete answer as a message; tool calls whose arguments are not a JSON object become invalid ones."""
     valid: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
-    for made in reply.tool_calls:
-        if (arguments := made.parsed()) is not None:
-            valid.append(ToolCall(name=made.name, args=arguments, id=made.id, type="tool_call"))
+    for finished in reply.tool_calls:
+        if (arguments := finished.parsed()) is not None:
+            valid.append(ToolCall(name=finished.name, args=arguments, id=finished.id, type="tool_call"))
         else:
-            error = f"The arguments of {made.name!r} are not a JSON object"
+            error = f"The arguments of {finished.name!r} are not a JSON object"
             invalid.append(
-                InvalidToolCall(name=made.name, args=made.arguments, id=made.id, error=error, type="invalid_tool_call")
+                InvalidToolCall(
+                    name=finished.name, args=finished.arguments, id=finished.id, error=error, type="invalid_tool_call"
+                )
             )
     extra = _extras(reply.ending)
     if reply.reasoning:
@@ -83,7 +85,7 @@ def to_message(reply: Reply, call: Call) -> AIMessage:
 
 
 def _other_chunk(delta: Delta) -> AIMessageChunk:
-    """Return what belongs to another choice than the first: it must not mix with the text of the message."""
+    """Return a chunk of another choice than the first, which must not mix with the text of the message."""
     return AIMessageChunk(
         content="",
         additional_kwargs={"choices": [_choice(delta.choice, delta, delta.ending)]},
@@ -91,15 +93,15 @@ def _other_chunk(delta: Delta) -> AIMessageChunk:
     )
 
 
-def _choice(index: int, told: Delta | Reply, ending: Ending | None) -> dict[str, Any]:
+def _choice(index: int, answer: Delta | Reply, ending: Ending | None) -> dict[str, Any]:
     """Return a choice, or the next piece of it, as LangChain's adder of chunks joins it: by its index."""
     choice: dict[str, Any] = {"index": index}
-    if told.text:
-        choice["content"] = told.text
-    if told.reasoning:
-        choice["reasoning_content"] = told.reasoning
-    if told.refusal:
-        choice["refusal"] = told.refusal
+    if answer.text:
+        choice["content"] = answer.text
+    if answer.reasoning:
+        choice["reasoning_content"] = answer.reasoning
+    if answer.refusal:
+        choice["refusal"] = answer.refusal
     if ending is None:
         return choice
     choice |= _extras(ending)

@@ -1,4 +1,4 @@
-"""What is known of a model, as LangChain's model profile. Pure."""
+"""The known facts about a model, as LangChain's model profile. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kilo_gateway.encoding.lenient_json import mapping
 if TYPE_CHECKING:
     from kilo_gateway.models.info import ModelInfo
 
-# Keys came to profiles over time, and core warns of those it does not know.
+# Later versions of core added keys, and core warns about keys that it does not know.
 _KEYS: Final = frozenset(ModelProfile.__annotations__)
 
 
 @lru_cache(maxsize=256)
 def profile_of(info: ModelInfo) -> ModelProfile:
-    """Return the profile of a model, not to be changed; what the gateway does not tell of it is left out."""
+    """Return the profile of a model, which must not be changed; facts that are not reported are left out."""
     takes, gives = info.input_modalities, info.output_modalities
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": info.name,
         "max_input_tokens": info.context_length,
         "max_output_tokens": info.max_output_tokens,
@@ -30,11 +30,11 @@ def profile_of(info: ModelInfo) -> ModelProfile:
         "structured_output": info.supports_structured_outputs,
     }
     if takes:
-        found |= {f"{kind}_inputs": kind in takes for kind in ("text", "image", "audio", "video")}
-        found |= {"image_url_inputs": "image" in takes, "pdf_inputs": not {"file", "pdf"}.isdisjoint(takes)}
+        facts |= {f"{kind}_inputs": kind in takes for kind in ("text", "image", "audio", "video")}
+        facts |= {"image_url_inputs": "image" in takes, "pdf_inputs": not {"file", "pdf"}.isdisjoint(takes)}
     if gives:
-        found |= {f"{kind}_outputs": kind in gives for kind in ("text", "image", "audio", "video")}
-    known = {name: value for name, value in found.items() if value is not None and name in _KEYS}
+        facts |= {f"{kind}_outputs": kind in gives for kind in ("text", "image", "audio", "video")}
+    known = {name: value for name, value in facts.items() if value is not None and name in _KEYS}
     return cast("ModelProfile", known)
 
 

@@ -88,7 +88,7 @@ def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
         called = [call["name"] for call in message.tool_calls]
         what = f"called {called[0]!r}, which was not offered" if called else f"answered in text: {text[:500]!r}"
         raise OutputParserException(f"The model {what}; {remedy}", llm_output=text)
-    # LangChain's JSON parsers would complete what is missing.
+    # LangChain's JSON parsers would complete a truncated text.
     if not wanted and not (_is_json(text) or _is_json(_FENCED.sub(r"\1", text))):
         raise OutputParserException(f"The answer is not complete JSON: {text[:500]!r}; {remedy}", llm_output=text)
 
@@ -154,7 +154,7 @@ def build(
 
 
 def response_format_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
-    """Return the `response_format` that asks for `schema`; a dict that already is one stays as it is."""
+    """Return the `response_format` that asks for `schema`; a dict that already is one is returned unchanged."""
     if isinstance(schema, dict) and schema.get("type") in ("json_schema", "json_object", "text"):
         return schema
     schema, strict = _unwrapped(schema, strict)
@@ -162,7 +162,7 @@ def response_format_of(schema: Any, strict: bool | None = None) -> dict[str, Any
 
 
 def tool_of(tool: Any, *, strict: bool | None) -> dict[str, Any]:
-    """Return a tool of any kind in the wire's form; server tools of the gateway pass as they are."""
+    """Return a tool of any kind in OpenAI's form; server tools of the gateway are returned unchanged."""
     # A JSON schema, which is a function tool too, has the type "object".
     if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "object"):
         return tool

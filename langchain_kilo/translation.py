@@ -1,4 +1,4 @@
-"""Raises the errors of a call as LangChain's kinds of them. Importing this imports no openai package."""
+"""Raises the errors of a call as LangChain's kinds of them. Importing this does not import the openai package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls of `ChatKilo` have used: tokens and cost by served model."""
+"""Tokens and cost of calls of `ChatKilo`, by served model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CURRENT: ContextVar[KiloUsageCallback | None] = ContextVar("kilo_usage", defaul
 
 
 class KiloUsageCallback(BaseCallbackHandler):
-    """Adds up what `ChatKilo` and `KiloEmbeddings` use, as a callback or for everything inside a `with` block.
+    """Adds up the usage of `ChatKilo` and `KiloEmbeddings`, as a callback or for everything inside a `with` block.
 
     `usage` is a `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
 
@@ -35,7 +35,7 @@ class KiloUsageCallback(BaseCallbackHandler):
     def __enter__(self) -> Self:
         """Count all calls of this context, which an outer block then counts too."""
         if self._token is not None:
-            raise RuntimeError("this KiloUsageCallback counts already: use another one for the inner block")
+            raise RuntimeError("this KiloUsageCallback is already active; create a new one for the nested block")
         self._outer = _CURRENT.get()
         self._token = _CURRENT.set(self)
         return self

@@ -1,7 +1,7 @@
 """The Kilo AI Gateway for LlamaIndex: `KiloLLM` and `KiloEmbedding`."""
 
 try:
-    import llama_index.core  # noqa: F401 -- imported to tell the reader what is missing
+    import llama_index.core  # noqa: F401 -- imported to name the package that is missing
 except ImportError as error:
     raise ImportError('llama_index_kilo needs llama-index-core: pip install "kilo-gateway[llama-index]"') from error
 

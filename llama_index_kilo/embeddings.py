@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KiloEmbeddingUsageEvent(BaseEvent):
-    """What one request for embeddings has used; LlamaIndex's own events of embeddings have no place for it."""
+    """The usage of one request for embeddings, for which LlamaIndex's own events have no place."""
 
     model: str
     """The model that served."""
@@ -34,14 +34,14 @@ class KiloEmbedding(BaseEmbedding, EmbeddingSettings):
     """Turn texts into vectors, for indexes, retrievers and ingestion pipelines.
 
     Every field of `kilo_gateway.EmbeddingSettings` is an argument. Embeddings need an account: set
-    `KILO_API_KEY`. What was used is in `usage`, `with KiloUsageHandler()` counts it, and each request tells it in a
+    `KILO_API_KEY`. What was used is in `usage`, `with KiloUsageHandler()` counts it, and each request reports it in a
     `KiloEmbeddingUsageEvent`. Errors are those of `KiloLLM`; an empty text is a ValueError.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
 
     model_name: str = Field(default="", exclude=True)
-    """What LlamaIndex calls `model`, kept in step with it."""
+    """LlamaIndex's name of `model`, which always has the same value."""
     embed_batch_size: int = Field(default=BATCH_SIZE, gt=0, le=2048)
     """Texts of a request; less where the model's provider takes less, or the texts are long."""
     num_workers: int | None = 4
@@ -63,15 +63,15 @@ class KiloEmbedding(BaseEmbedding, EmbeddingSettings):
         return "KiloEmbedding"
 
     def to_payload(self) -> dict[str, Any]:
-        """Return what traces may show of this model; no secrets."""
+        """Return the fields that traces may show of this model; no secrets."""
         shown = {"model_name": self.model, "embed_batch_size": self.embed_batch_size, "dimensions": self.dimensions}
         return {"class_name": self.class_name(), **shown}
 
     def _get_query_embedding(self, query: str) -> Vector:
-        return kilo.embeddings.embed(self, [query], query=True, told=_tell)[0]
+        return kilo.embeddings.embed(self, [query], query=True, report=_report)[0]
 
     async def _aget_query_embedding(self, query: str) -> Vector:
-        return (await kilo.embeddings.aembed(self, [query], query=True, told=_tell))[0]
+        return (await kilo.embeddings.aembed(self, [query], query=True, report=_report))[0]
 
     def _get_text_embedding(self, text: str) -> Vector:
         return self._get_text_embeddings([text])[0]
@@ -80,11 +80,11 @@ class KiloEmbedding(BaseEmbedding, EmbeddingSettings):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Vector]:
-        return kilo.embeddings.embed(self, texts, batch_size=self.embed_batch_size, told=_tell)
+        return kilo.embeddings.embed(self, texts, batch_size=self.embed_batch_size, report=_report)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Vector]:
-        return await kilo.embeddings.aembed(self, texts, batch_size=self.embed_batch_size, told=_tell)
+        return await kilo.embeddings.aembed(self, texts, batch_size=self.embed_batch_size, report=_report)
 
 
-def _tell(batch: Embedded) -> None:
+def _report(batch: Embedded) -> None:
     get_dispatcher().event(KiloEmbeddingUsageEvent(model=batch.model, spent=batch.spent))

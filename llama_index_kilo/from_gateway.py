@@ -39,14 +39,14 @@ def step(reply: Reply, delta: Delta, call: Call) -> ChatResponse:
 
 
 def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatResponse:
-    """Return what `reply` holds; usage, cost and metadata only when it is `complete`."""
+    """Return `reply` as a response; usage, cost and metadata only if it is `complete`."""
     extra: dict[str, Any] = {}
     calls = reply.tool_calls
     if call.parallel_tool_calls is False:
         calls = calls[:1]
     if calls:
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
-        extra["tool_calls"] = [made.wire() for made in calls]
+        extra["tool_calls"] = [finished.wire() for finished in calls]
     if reply.refusal:
         extra["refusal"] = reply.refusal
     ending = reply.ending
@@ -101,7 +101,7 @@ def _blocks(reply: Reply, calls: Sequence[ToolCall]) -> list[ContentBlock]:
 
 
 def _images(urls: Sequence[str]) -> Iterator[ImageBlock]:
-    """Yield an image for each URL that is one to LlamaIndex; the others are in `raw`."""
+    """Yield an image for each URL that LlamaIndex accepts; the others are in `raw`."""
     for url in urls:
         with suppress(ValidationError):
             yield ImageBlock(url=url)
@@ -113,7 +113,7 @@ def _bytes(values: Any) -> list[int]:
 
 
 def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
-    """Return for each token the candidates that were told, or the token itself."""
+    """Return the reported candidates of each token, or the token itself."""
     if logprobs is None:
         return None
     return [
@@ -127,9 +127,9 @@ def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
 
 def _additional(reply: Reply, call: Call) -> dict[str, Any]:
     ending = reply.ending
-    told = {"model": ending.model or call.model, **ending.facts(call)}
+    facts = {"model": ending.model or call.model, **ending.facts(call)}
     usage = ending.usage
     if usage is None or not usage.counted:
-        return told
+        return facts
     counts = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "cache_write_tokens")
-    return told | {name: getattr(usage, name) for name in (*counts, "reasoning_tokens")}
+    return facts | {name: getattr(usage, name) for name in (*counts, "reasoning_tokens")}

@@ -46,7 +46,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     `kilo_gateway.GatewaySettings` is an argument here, and routing and sampling fields are also call
     keywords: `llm.chat(messages, mode="code", temperature=0)`.
 
-    Responses carry tokens, `cost` in USD (where the gateway tells it), finish reason, served model,
+    Responses carry tokens, `cost` in USD (if the gateway reports it), finish reason, served model,
     requested model, tier and mode in `additional_kwargs`, and the gateway's own JSON in `raw`.
     Errors are `kilo_gateway.KiloError`s and also the openai package's classes. LlamaIndex's events show the
     keywords of a call, so secret headers belong into `default_headers`, or their values into `pydantic.SecretStr`.
@@ -55,11 +55,11 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     model_config = ConfigDict(hide_input_in_errors=True, protected_namespaces=(), arbitrary_types_allowed=True)
 
     additional_kwargs: ExtraBody = Field(default_factory=dict)
-    """Further request fields; weaker than any field or call keyword."""
+    """Further request fields; any other field and any call keyword override them."""
     context_window: int | None = Field(default=None, gt=0)
-    """Tokens that prompt and answer may have together; None: what is known of the model."""
+    """Tokens that prompt and answer may have together; None: the model's own, if it is known."""
     is_function_calling_model: bool = True
-    """Whether agents may offer tools to the model."""
+    """True if agents may offer tools to the model."""
     structured_output_method: Literal["function_calling", "json_schema"] | None = None
     """How `structured_predict` and `as_structured_llm` ask for an object: by a forced tool, or by the model's own
     JSON mode; None: what is known of the model, else a tool."""
@@ -76,9 +76,9 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex plans prompts with; never asks the network.
+        """The facts that LlamaIndex plans prompts with; never uses the network.
 
-        `num_output` is `max_tokens`, but at most half the window: LlamaIndex takes it off what a prompt may have.
+        `num_output` is `max_tokens`, but at most half the window: LlamaIndex subtracts it from the size of a prompt.
         """
         window = self.context_window or known_models.context_window(self.model_id, base_url=self.base_url)
         return LLMMetadata(
@@ -90,7 +90,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         )
 
     def to_payload(self) -> dict[str, Any]:
-        """Return what traces may show of this LLM; no secrets."""
+        """Return the fields that traces may show of this LLM; no secrets."""
         shown = {
             "model": self.model_id,
             "tier": self.tier,
@@ -103,7 +103,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     def estimate_cost(
         self, messages: Sequence[ChatMessage] | str, max_tokens: int | None = None, **kwargs: Any
     ) -> float | None:
-        """Return the USD that a call may cost at most, or None when it is not known."""
+        """Return the most that a call may cost in USD, or None if it is not known."""
         if max_tokens is not None:
             kwargs["max_tokens"] = max_tokens
         chat = _as_messages(messages) if isinstance(messages, str) else messages
@@ -225,9 +225,9 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     ) -> list[ToolSelection]:
         """Return the calls in a response, also of one that is still streaming.
 
-        While a response streams, arguments that are no JSON object yet appear as `{}`. If they are none
-        when it is complete, they appear as what they are, under names that no tool has: the tool is not run
-        on guessed arguments, and the model is told. Raises ValueError when there is no call and
+        While a response streams, arguments that are not yet a JSON object appear as `{}`. If they are not one
+        when it is complete, they appear as text, under names that no tool has: the tool is not run
+        on guessed arguments, and the model gets an error. Raises ValueError if there is no call and
         `error_on_no_tool_call` is set.
         """
         complete = "requested_model" in response.additional_kwargs  # from_gateway.py reports it for whole answers only

@@ -1,7 +1,7 @@
 """Structured output of `KiloLLM`: one object per call, by a forced tool or by the model's own JSON mode.
 
-LlamaIndex's own programs forget the system prompt in async calls, do not force the tool in streams, and
-take whatever a stream ends with for the object.
+LlamaIndex's own programs forget the system prompt in async calls, do not force the tool in streams, and return
+anything that a stream ends with as the object.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from kilo_gateway.call import as_tool_choice, json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
-"""Call keywords that the form of the answer decides."""
+"""Call keywords that the requested form of the answer sets."""
 
 _UNFINISHED_NUMBER: Final = re.compile(r"[-+.\d][-+.\deE]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[Model]):
-    """How an object of `output_cls` is asked for, and how it is read from the answer."""
+    """The way in which an object of `output_cls` is requested and read from the answer."""
 
     output_cls: type[Model]
     native: bool
@@ -50,7 +50,7 @@ class Form(Generic[Model]):
         return {**call, "tools": offered, "tool_choice": choice, "parallel_tool_calls": False}
 
     def written(self, response: ChatResponse) -> str | None:
-        """Return the JSON text of the object, as far as it has come."""
+        """Return the JSON text of the object so far."""
         if self.native:
             return response.message.content
         blocks = response.message.blocks
@@ -61,9 +61,9 @@ class Form(Generic[Model]):
         return given if isinstance(given, str) else json.dumps(given)
 
     def result(self, response: ChatResponse) -> Model:
-        """Return the object of a complete answer. Raises ValueError that says why there is none."""
-        name, told = self.output_cls.__name__, response.message.additional_kwargs
-        if refusal := told.get("refusal"):
+        """Return the object of a complete answer. Raises ValueError that says why there is no object."""
+        name = self.output_cls.__name__
+        if refusal := response.message.additional_kwargs.get("refusal"):
             raise ValueError(f"The model refused to give a {name}: {printable(refusal, TEXT_CHARACTERS)}")
         text, remedy = self.written(response), self._remedy(response)
         if text is None or (self.native and not text):
@@ -72,8 +72,8 @@ class Form(Generic[Model]):
         try:
             return self.output_cls.model_validate_json(text if text.strip() else "{}")
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False)
-            faults = printable("; ".join(_fault(fault) for fault in found), TEXT_CHARACTERS)
+            errors = error.errors(include_url=False, include_context=False)
+            faults = printable("; ".join(map(_fault, errors)), TEXT_CHARACTERS)
             raise ValueError(
                 f"The model's {name} is not valid: {faults}; {remedy}. It wrote: {text[:500]!r}"
             ) from error
@@ -89,41 +89,41 @@ class Form(Generic[Model]):
 
 @dataclass(slots=True)
 class Growth(Generic[Model]):
-    """The partial objects of a stream: what one tells, a later one never takes back."""
+    """The partial objects of a stream; a later one never contradicts an earlier one."""
 
     form: Form[Model]
     last: ChatResponse | None = None
-    _told: Any = field(default_factory=dict)
+    _shown: Any = field(default_factory=dict)
     _flexible: type[FlexibleModel] = field(init=False)
 
     def __post_init__(self) -> None:
         self._flexible = create_flexible_model(self.form.output_cls)
 
     def feed(self, response: ChatResponse) -> Model | FlexibleModel | None:
-        """Return the next partial object, or None when a response adds nothing to it."""
+        """Return the next partial object, or None if a response adds nothing to it."""
         self.last = response
         try:
             text = _UNFINISHED_NUMBER.sub("", self.form.written(response) or "")
-            found = from_json(text, allow_partial="trailing-strings")
+            partial = from_json(text, allow_partial="trailing-strings")
         except ValueError:
             return None
-        if found == self._told or not isinstance(found, dict) or not _extends(self._told, found):
+        if partial == self._shown or not isinstance(partial, dict) or not _extends(self._shown, partial):
             return None
-        self._told = found
+        self._shown = partial
         try:
-            return self.form.output_cls.model_validate(found)
+            return self.form.output_cls.model_validate(partial)
         except Exception:
-            # Validators of the user's may stumble over half a value in any way.
-            return self._flexible.model_validate(found)
+            # The user's validators may fail on half a value in any way.
+            return self._flexible.model_validate(partial)
 
     def result(self) -> Model:
-        """Return the whole object. Raises ValueError that says why there is none."""
+        """Return the whole object. Raises ValueError that says why there is no object."""
         assert self.last is not None, "a stream without an answer raises"  # noqa: S101 -- chat.py's promise
         return self.form.result(self.last)
 
 
 class StructuredPrediction(FunctionCallingLLM):
-    """The structured methods of an LLM; what reads the object is shared by all four."""
+    """The structured methods of an LLM, which share the reader of the object."""
 
     def structured_predict(
         self,
@@ -132,13 +132,13 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """Return an object of `output_cls`. Raises ValueError when the model gives none that is valid and whole."""
+        """Return an object of `output_cls`. Raises ValueError if the model returns none that is valid and complete."""
         form = self._form(output_cls, llm_kwargs)
         if form is None:
             return cast("Model", super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _tell(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
+        _send(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
         result = form.result(self.chat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs)))
-        _tell(LLMStructuredPredictEndEvent(output=result))
+        _send(LLMStructuredPredictEndEvent(output=result))
         return result
 
     async def astructured_predict(
@@ -148,16 +148,16 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """Return an object of `output_cls`. Raises ValueError when the model gives none that is valid and whole."""
+        """Return an object of `output_cls`. Raises ValueError if the model returns none that is valid and complete."""
         form = self._form(output_cls, llm_kwargs)
         if form is None:
             return cast("Model", await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _tell(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
+        _send(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))
         result = form.result(await self.achat(self._prompted(prompt, prompt_args), **form.request(llm_kwargs)))
-        _tell(LLMStructuredPredictEndEvent(output=result))
+        _send(LLMStructuredPredictEndEvent(output=result))
         return result
 
-    # LlamaIndex's public streaming methods send the events and yield what these two do.
+    # LlamaIndex's public streaming methods send the events and yield the objects of these two.
 
     def _structured_stream_call(
         self,
@@ -212,7 +212,7 @@ class StructuredPrediction(FunctionCallingLLM):
         return Form(output_cls, native=False) if self.metadata.is_function_calling_model else None
 
     def _is_natively_structured(self, call: Mapping[str, Any]) -> bool:
-        """Return whether a call with these keywords is answered in a JSON schema's form by the model itself."""
+        """Return True if the model itself answers a call with these keywords in a JSON schema's form."""
         raise NotImplementedError
 
     def _prompted(self, prompt: PromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
@@ -223,16 +223,16 @@ def _function(output_cls: type[BaseModel]) -> dict[str, Any]:
     """Return the definition of the function whose arguments are the fields of `output_cls`."""
     schema = output_cls.model_json_schema()
     if reference := schema.pop("$ref", None):
-        # A model that contains itself is told by reference, and an object is asked for at the top.
+        # The schema of a class that contains itself is a reference, but an object is needed at the top.
         schema |= schema["$defs"][reference.rpartition("/")[2]]
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", output_cls.__name__).strip("_")[:64] or "Output"
     schema.pop("title", None)
-    # pydantic tells the docstring that was written for this class, and none of a parent.
+    # pydantic uses this class's own docstring, never an inherited one.
     described = schema.pop("description", None) or f"Return a {name}."
     return {"name": name, "description": described, "parameters": schema}
 
 
-def _tell(event: Any) -> None:
+def _send(event: Any) -> None:
     get_dispatcher(__name__).event(event)
 
 
@@ -242,7 +242,7 @@ def _fault(fault: Any) -> str:
 
 
 def _extends(before: Any, after: Any) -> bool:
-    """Return whether `after` tells everything that `before` told."""
+    """Return True if `after` contains everything that `before` contains."""
     if isinstance(before, dict):
         return isinstance(after, dict) and all(k in after and _extends(v, after[k]) for k, v in before.items())
     if isinstance(before, list):

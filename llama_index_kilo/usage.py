@@ -1,4 +1,4 @@
-"""What calls of `KiloLLM` have used: tokens and cost by served model."""
+"""Tokens and cost of calls of `KiloLLM`, by served model."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from llama_index_kilo.embeddings import KiloEmbeddingUsageEvent
 
 
 class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
-    """Adds up what `KiloLLM` and `KiloEmbedding` use.
+    """Adds up the usage of `KiloLLM` and `KiloEmbedding`.
 
     It counts everything inside a `with` block, or serves as an event or callback handler. `usage` is a
     `kilo_gateway.Ledger`: `usage.total`, `usage.by_model`, and a table when printed.
     LlamaIndex's events are process-wide: calls of other threads count too. As a handler of one
-    `CallbackManager` it counts the calls of what uses that manager, without embeddings, whose callbacks tell no
-    usage. An answer that it is told in both ways counts once. Copies are the handler itself; in another process
-    it starts anew.
+    `CallbackManager` it counts the calls of objects with that manager, without embeddings, whose callbacks report no
+    usage. An answer that is reported in both ways counts once. Copies are the handler itself; in another process
+    it starts from zero.
 
         with KiloUsageHandler() as used:
             query_engine.query(question)
         print(used.usage)
     """
 
-    # What a callback handler of LlamaIndex is asked for.
+    # The attributes and methods of a callback handler of LlamaIndex.
     event_starts_to_ignore: tuple[CBEventType, ...] = ()
     event_ends_to_ignore: tuple[CBEventType, ...] = ()
 
@@ -50,9 +50,9 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
         return "KiloUsageHandler"
 
     def __enter__(self) -> Self:
-        """Count all calls from here on. Raises RuntimeError inside a block that counts already."""
+        """Count all calls from here on. Raises RuntimeError inside a block that is already counting."""
         if any(handler is self for handler in get_dispatcher().event_handlers):
-            raise RuntimeError("this KiloUsageHandler counts already: use another one for the inner block")
+            raise RuntimeError("this KiloUsageHandler is already active; create a new one for the nested block")
         get_dispatcher().add_event_handler(self)
         return self
 
@@ -62,7 +62,7 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
         handlers[:] = [handler for handler in handlers if handler is not self]
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
-        """Count the answer that an event tells."""
+        """Count the answer that an event reports."""
         if isinstance(event, LLMChatEndEvent | LLMCompletionEndEvent):
             self._count(event.response)
         elif isinstance(event, KiloEmbeddingUsageEvent):
@@ -76,7 +76,7 @@ class KiloUsageHandler(BaseEventHandler, BaseCallbackHandler):
         parent_id: str = "",
         **kwargs: Any,
     ) -> str:
-        """Do nothing: what a call uses is known at its end."""
+        """Do nothing: the usage of a call is known at its end."""
         return event_id
 
     def on_event_end(

@@ -61,7 +61,7 @@ def models(
 ) -> None:
     """List the gateway's models; TEXT is a part of their ids. No key is needed.
 
-    A model of which the gateway does not tell a property fits no condition about it.
+    A model without a reported property does not fit a condition about it.
     """
     from kilo_gateway.models import tables
     from kilo_gateway.models.catalog import ModelCatalog
@@ -75,35 +75,35 @@ def models(
         **{name: is_wanted or None for name, is_wanted in wanted.items()},
     }
     everything = list_models(refresh=refresh)
-    found = everything.filter(vendor=vendor or None, may_train_on_prompts=training, **conditions)
+    matches = everything.filter(vendor=vendor or None, may_train_on_prompts=training, **conditions)
     if text:
-        matching = (model for model in found if text.lower() in model.id.lower())
-        found = ModelCatalog(matching, fetched_at=found.fetched_at, from_cache=found.from_cache)
+        matching = (model for model in matches if text.lower() in model.id.lower())
+        matches = ModelCatalog(matching, fetched_at=matches.fetched_at, from_cache=matches.from_cache)
     if sort:
-        found = found.sort(sort)
+        matches = matches.sort(sort)
     if as_json:
-        click.echo(json.dumps([tables.record(model) for model in found], indent=2, default=str))
-    elif not found:
-        raise click.ClickException(f"none of the {len(everything)} models fits; leave out a condition")
+        click.echo(json.dumps([tables.record(model) for model in matches], indent=2, default=str))
+    elif not matches:
+        raise click.ClickException(f"none of the {len(everything)} models fits all conditions; leave one out")
     elif sys.stdout.isatty():
-        console().print(found)
+        console().print(matches)
     else:
-        click.echo(str(found))
+        click.echo(str(matches))
 
 
 def _usd(text: str | None) -> float | None:
     try:
         return None if text is None else float(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no number of USD", param_hint="--max-price") from None
+        raise click.BadParameter(f"{text!r} is not a number of USD", param_hint="--max-price") from None
 
 
 @cli.command()
 @click.option("--live", is_flag=True, help="Ask the gateway which models each tier can reach.")
 def tiers(*, live: bool) -> None:
-    """Show the auto tiers: for which mode which model answers.
+    """Show the auto tiers: the model that answers for each mode.
 
-    The gateway changes the models behind its tiers without notice; each answer tells the one that served.
+    The gateway changes the models behind its tiers without notice; each answer reports the one that served.
     """
     if live:
         _show_live_tiers()
@@ -119,11 +119,11 @@ def tiers(*, live: bool) -> None:
 def _show_live_tiers() -> None:
     from kilo_gateway.models.listing import list_models
 
-    told = {model.id: model for model in list_models(refresh=True)}
+    listed = {model.id: model for model in list_models(refresh=True)}
     rows = []
     for tier in routing.TIERS:
-        if info := told.get(routing.AUTO_PREFIX + tier):
-            rows.append((tier, f"{info.context_length or '?'}", _cost(info), ", ".join(_reach(info)) or "not told"))
+        if info := listed.get(routing.AUTO_PREFIX + tier):
+            rows.append((tier, f"{info.context_length or '?'}", _cost(info), ", ".join(_reach(info)) or "not reported"))
         else:
             rows.append((tier, "", "", "not in the gateway's list at present"))
     show_rows(("Tier", "Context", "Cost", "Can reach"), rows)
@@ -136,8 +136,8 @@ def _cost(info: ModelInfo) -> str:
 
 
 def _reach(info: ModelInfo) -> list[str]:
-    found = (info.auto_routing or {}).get("models")
-    return [printable(model) for model in found if isinstance(model, str)] if isinstance(found, list) else []
+    reached = (info.auto_routing or {}).get("models")
+    return [printable(model) for model in reached if isinstance(model, str)] if isinstance(reached, list) else []
 
 
 @cli.command()
@@ -148,7 +148,7 @@ def _reach(info: ModelInfo) -> list[str]:
 @click.option("--system", metavar="TEXT", help="Instructions to the model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Upper limit of the answer.")
 @click.option("--reasoning", metavar="EFFORT", help="none, low, medium, high, ...")
-@click.option("--stream/--no-stream", default=True, help="Print the answer while it comes (default), or at its end.")
+@click.option("--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or at its end.")
 @click.option("--deny-data-collection", is_flag=True, help="Refuse models that store or train on prompts.")
 def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: bool, **fields: Any) -> None:
     """Ask a model; TEXT is the question, or - to read it from standard input.
@@ -206,6 +206,6 @@ def doctor() -> None:
     The key is tried on a model that does not exist, which the gateway refuses only after it has looked at the key.
     """
     results = checks.examine()
-    show_rows(("", "What", "Found"), [(result.mark, result.subject, printable(result.found)) for result in results])
+    show_rows(("", "What", "Found"), [(result.mark, result.subject, printable(result.finding)) for result in results])
     if any(result.bad for result in results):
         raise SystemExit(FAILED)

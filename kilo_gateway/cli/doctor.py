@@ -37,12 +37,12 @@ class Result:
     """One line of the report."""
 
     subject: str
-    found: str
+    finding: str
     bad: bool = False
 
     @property
     def mark(self) -> str:
-        """What stands before the line."""
+        """The mark before the line."""
         return "FAIL" if self.bad else "ok"
 
 

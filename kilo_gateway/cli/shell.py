@@ -21,7 +21,7 @@ FAILED: Final = 1
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console; where nobody looks, as in a pipe, its lines are as long as they need to be."""
+    """Return a console; in a pipe or a file, lines are not wrapped."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty())
 

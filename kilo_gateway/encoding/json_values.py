@@ -1,4 +1,4 @@
-"""From the values that a user gives to what JSON has: numbers of any library are numbers, the rest is refused. Pure."""
+"""Turns a user's values into JSON's: numbers of any library become numbers, anything else is refused. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 from kilo_gateway.encoding.printable import NAME_CHARACTERS, described, printable
 
 DEPTH: Final = 200
-"""Levels of nesting that are sent; a structure that contains itself has more."""
+"""Upper limit of nesting; a structure that contains itself exceeds it."""
 _BITS: Final = 10_000
 _DIGITS: Final = 300
 
@@ -56,11 +56,11 @@ def _number(value: Any, name: str) -> Any:
         return whole
     if isinstance(value, Real | Decimal):
         try:
-            found = float(value)
+            number = float(value)
         except (OverflowError, ValueError):  # a Fraction too large for a float, a signaling NaN
-            found = math.nan
-        if math.isfinite(found):
-            return found
+            number = math.nan
+        if math.isfinite(number):
+            return number
         raise ValueError(f"{name} is {described(value)}, a number that JSON does not have: send a finite one")
     raise ValueError(f"{name} is {described(value)}, which JSON does not have: {_remedy(value)}")
 
@@ -79,5 +79,5 @@ def _check_depth(depth: int, name: str) -> None:
 
 
 def _remedy(value: Any) -> str:
-    found = (remedy for kinds, remedy in _REMEDIES if isinstance(value, kinds))
-    return next(found, "send a text, a number, a bool, None, a list or a dict")
+    remedies = (remedy for kinds, remedy in _REMEDIES if isinstance(value, kinds))
+    return next(remedies, "send a text, a number, a bool, None, a list or a dict")

@@ -1,4 +1,4 @@
-"""Reading JSON that may hold anything anywhere. Pure."""
+"""Reads JSON that may hold anything anywhere. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 DEPTH: Final = 200
-"""Levels of nesting that every library takes which may copy or write an answer; pydantic writes 255."""
+"""Levels of nesting that every library takes that may copy or write an answer; pydantic takes 255."""
 
 
 def parse(data: bytes) -> Any:
@@ -23,7 +23,7 @@ def parse_odd(data: bytes) -> tuple[Any, bool]:
     try:
         return from_json(data), False
     except ValueError:
-        # Lone surrogates, a byte order mark and deep nesting are JSON to Python alone; its errors name the place.
+        # Only Python accepts lone surrogates, a byte order mark and deep nesting; its errors name the place.
         return json.loads(data), True
 
 
@@ -46,12 +46,12 @@ def _is_deep(value: Any, depth: int = DEPTH) -> bool:
 
 
 def string(value: Any) -> str:
-    """Return a string as it is, anything else as ""."""
+    """Return a string unchanged, anything else as ""."""
     return value if isinstance(value, str) else ""
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return a mapping as it is, anything else as {}."""
+    """Return a mapping unchanged, anything else as {}."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -61,9 +61,9 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def object_of(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that `text` is, or None.
+    """Parse `text` as a JSON object, or return None.
 
-    NaN and Infinity, which Python reads and writes, are not JSON; deep nesting is, but few libraries take it.
+    Rejects NaN and Infinity, which Python accepts and JSON does not, and nesting deeper than `DEPTH`.
     """
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
@@ -81,7 +81,7 @@ def _finite(digits: str) -> float:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def number(value: Any) -> float | None:
@@ -89,10 +89,10 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return result if math.isfinite(result) else None
 
 
 def mend(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Text that may come from anywhere, made safe to show: in errors, in tables, on a terminal. Pure."""
+"""Makes text from anywhere safe to show: in errors, in tables, on a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import unicodedata
 from typing import Final
 
 TEXT_CHARACTERS: Final = 2000
-"""How much an error shows of a text that came from outside."""
+"""Characters that an error shows of a text from outside."""
 NAME_CHARACTERS: Final = 200
-"""How much is shown of a name, an id, a number or an address."""
+"""Characters that are shown of a name, an id, a number or an address."""
 
 # They join letters of Persian and emoji; all other format characters could reorder or hide what stands beside them.
 _JOINERS: Final = "\u200c\u200d"

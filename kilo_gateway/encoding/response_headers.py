@@ -1,4 +1,4 @@
-"""What the headers of an answer report: its id, its charset, and how long to wait. Pure."""
+"""Facts in the headers of an answer: its id, its charset, and the time to wait. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def request_id_of(response: Any) -> str | None:
 
 
 def charset_of(response: Any) -> str:
-    """Return the charset in which the page of an error can be read, whatever it says of itself.
+    """Return a charset in which the page of an error can be read, even if the declared one is unusable.
 
-    Python has codecs that are none of text (`zlib`, `hex`), that refuse all input (`undefined`), or that do not know
+    Python has codecs that are not for text (`zlib`, `hex`), that refuse all input (`undefined`), or that do not know
     how to replace what they cannot read (`idna`).
     """
     charset = response.charset_encoding or "utf-8"

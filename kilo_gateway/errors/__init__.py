@@ -1,4 +1,4 @@
-"""What can go wrong. Which answer becomes which exception is said in translate.py.
+"""The exceptions. translate.py turns an answer into its exception.
 
 Each exception is a `KiloError` and also the class of the openai package that fits, so that
 `except openai.RateLimitError` keeps working.
@@ -19,8 +19,8 @@ _NEVER_SOON: Final = frozenset({"promotion_limit_reached", "no_free_models_avail
 class KiloError(openai.APIError):
     """Base of all errors of a call to the gateway.
 
-    Attributes: `status_code` (the HTTP status, or the code told inside a 200 answer; None when there
-    was no answer), `code` (the gateway's own code such as "INVALID_TOKEN"), `error_type` (its
+    Attributes: `status_code` (the HTTP status, or the code inside a 200 answer; None if there was no answer), `code`
+    (the gateway's own code such as "INVALID_TOKEN"), `error_type` (its
     `error_type`, an open set), `request_id`, `generation_id`, `provider_name` (the upstream provider that
     failed), `retry_after` (seconds), `retryable`, `partial_text` (what a stream had delivered), `usage` (a
     `kilo_gateway.Usage`, if tokens or cost were reported before the failure),
@@ -53,7 +53,7 @@ class KiloError(openai.APIError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed later (docs/gateway.md, "Retries")."""
+        """True if the same request may succeed later (docs/gateway.md, "Retries")."""
         return self._may_pass and self.error_type not in _NEVER_SOON
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -145,11 +145,11 @@ class KiloTimeoutError(KiloConnectionError, openai.APITimeoutError):
 
 
 class KiloStreamInterruptedError(KiloConnectionError):
-    """A stream ended before the answer was complete; `partial_text` holds what had arrived."""
+    """A stream ended before the answer was complete; `partial_text` holds the text received so far."""
 
 
 class KiloResponseError(KiloError, openai.APIResponseValidationError):
-    """The answer is not one the gateway's protocol allows: no choices, no JSON, an empty stream."""
+    """The answer is malformed: no choices, not JSON, or an empty stream."""
 
 
 class KiloBudgetExceeded(KiloError):  # noqa: N818 -- named after the KiloBudget that raises it

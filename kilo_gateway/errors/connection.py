@@ -13,7 +13,7 @@ from kilo_gateway.errors.sent import Sent
 
 
 def is_transport(error: BaseException) -> bool:
-    """Return True if `error` comes from the network, whichever HTTP library raised it."""
+    """Return True if `error` comes from the network, raised by any HTTP library."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in rows.HTTP_LIBRARIES
 
 
@@ -36,7 +36,7 @@ def is_timeout(error: BaseException) -> bool:
 
 
 def from_transport(error: BaseException, sent: Sent, *, response: Any = None, partial: str = "") -> KiloConnectionError:
-    """Turn a failure of the connection, from the openai client or its HTTP library, into ours."""
+    """Turn a failure of the connection, from the openai client or its HTTP library, into a KiloConnectionError."""
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
     if isinstance(error, openai.APITimeoutError) or is_timeout(cause):
         limit = f" within {sent.timeout:g} seconds" if sent.timeout else " in time"

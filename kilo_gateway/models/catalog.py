@@ -1,4 +1,4 @@
-"""The gateway's models as a collection: filter, sort, look up, show. No I/O; listing.py fetches it."""
+"""The gateway's models as a collection to filter, sort, search and show. No I/O; listing.py fetches it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class UnknownModelError(LookupError, ValueError):
 
 
 class ModelCatalog(Sequence[ModelInfo]):
-    """The models that `GET /models` told, in the gateway's order.
+    """The models that `GET /models` returned, in the gateway's order.
 
     Printed it is a table, in notebooks an HTML one, and with rich installed `rich.print(catalog)` draws it.
-    `fetched_at` (seconds since 1970) tells when the list was received, `from_cache` whether that was before
+    `fetched_at` (seconds since 1970) is the time at which the list was received, `from_cache` whether that was before
     this call, and `skipped` how many of its entries had no id and were left out.
     """
 
@@ -52,7 +52,7 @@ class ModelCatalog(Sequence[ModelInfo]):
 
     @classmethod
     def read(cls, entries: list[Any], *, fetched_at: float | None = None, from_cache: bool = False) -> Self:
-        """Read the entries of the wire; none of them can cost another one."""
+        """Read the entries of the list; an unreadable one does not affect the others."""
         models = [model for model in map(ModelInfo.read, entries) if model is not None]
         return cls(models, fetched_at=fetched_at, from_cache=from_cache, skipped=len(entries) - len(models))
 
@@ -68,12 +68,12 @@ class ModelCatalog(Sequence[ModelInfo]):
 
     def get(self, model: str) -> ModelInfo:
         """Return the model with this id. Raises UnknownModelError, which names the nearest ids."""
-        found = self._by_id.get(model) or self._by_id.get(model.strip().lower())
-        if found is None:
+        entry = self._by_id.get(model) or self._by_id.get(model.strip().lower())
+        if entry is None:
             near = _nearest(model.strip().lower(), self.ids)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see .ids for the ones there are"
             raise UnknownModelError(f"{model!r} is not one of the {len(self)} models; {hint}")
-        return found
+        return entry
 
     def filter(
         self,
@@ -92,7 +92,7 @@ class ModelCatalog(Sequence[ModelInfo]):
     ) -> Self:
         """Return the models for which all conditions are known to hold.
 
-        True and False keep what the gateway tells to be so: a model of which it is not told goes either way.
+        True and False keep the models that the gateway reports so; a model without a report fits neither.
         Windows and outputs are tokens, prices USD per million tokens.
         """
         flags = {
@@ -106,7 +106,7 @@ class ModelCatalog(Sequence[ModelInfo]):
         least = {"context_length": min_context, "max_output_tokens": min_output}
         most = {"prompt_price": max_prompt_price, "completion_price": max_completion_price}
         vendors = {vendor} if isinstance(vendor, str) else vendor
-        # 0.3 USD is meant as written, not as the nearest binary fraction.
+        # 0.3 USD means the decimal number, not the nearest binary fraction.
         limits = {name: Decimal(str(price)) for name, price in most.items() if price is not None}
 
         def keeps(model: ModelInfo) -> bool:
@@ -125,9 +125,9 @@ class ModelCatalog(Sequence[ModelInfo]):
         return self._with(filter(keeps, self._models))
 
     def sort(self, by: str = "prompt_price", *, reverse: bool = False) -> Self:
-        """Return the models ordered by a field or property of ModelInfo; unknown values come last either way.
+        """Return the models ordered by a field or property of ModelInfo; unknown values come last in both directions.
 
-        Raises ValueError for a name that cannot be ordered by.
+        Raises ValueError for a name that has no order.
         """
         if by not in _SORTABLE:
             hint = routing.did_you_mean(by, _SORTABLE, f"names: {', '.join(_SORTABLE)}")

@@ -13,11 +13,11 @@ from kilo_gateway import routing
 from kilo_gateway.encoding import lenient_json
 
 _SMALLEST: Final = Decimal("1e-18")
-"""USD per million tokens: what is less is nothing."""
+"""USD per million tokens below which a price counts as 0."""
 
 
 class ModelInfo(BaseModel):
-    """What the gateway tells of a model; None is always "not told", never "no".
+    """Model metadata from the gateway. None means "not reported", never "no".
 
     Fields have the wire's names in snake_case, but `free` is `isFree` and `may_train_on_prompts` is
     `mayTrainOnYourPrompts`; keys that no field has are kept in `model_extra`. Make one with `ModelInfo.read`.
@@ -35,7 +35,7 @@ class ModelInfo(BaseModel):
     architecture: dict[str, Any] | None = None
     top_provider: dict[str, Any] | None = None
     pricing: dict[str, Any] | None = None
-    """USD per token as the wire's strings; `prompt_price` and its like are easier to read."""
+    """USD per token as the wire's strings; `prompt_price` and the other properties are easier to read."""
     per_request_limits: dict[str, Any] | None = None
     supported_parameters: tuple[str, ...] | None = None
     expiration_date: date | None = None
@@ -48,7 +48,7 @@ class ModelInfo(BaseModel):
     free: bool | None = Field(default=None, alias="isFree")
     may_train_on_prompts: bool | None = Field(default=None, alias="mayTrainOnYourPrompts")
     has_user_byok_available: bool | None = Field(default=None, alias="hasUserByokAvailable")
-    """Whether the account has its own key of the model's provider; told to signed-in callers only."""
+    """True if the account has its own key of the model's provider; reported to signed-in callers only."""
     auto_routing: dict[str, Any] | None = Field(default=None, alias="autoRouting")
     terminal_bench: dict[str, Any] | None = Field(default=None, alias="terminalBench")
     enkrypt: dict[str, Any] | None = None
@@ -61,7 +61,7 @@ class ModelInfo(BaseModel):
     def read(cls, entry: Any) -> Self | None:
         """Read an entry of the list, or return None for one without an id.
 
-        A value of the wrong type counts as not told, so that it costs neither the entry nor the list.
+        A value of the wrong type counts as not reported, so that entry and list stay usable.
         """
         for _ in range(2):
             try:
@@ -69,7 +69,7 @@ class ModelInfo(BaseModel):
             except ValidationError as error:
                 if not isinstance(entry, dict):
                     return None
-                entry = _without(entry, [found["loc"] for found in error.errors(include_url=False)])
+                entry = _without(entry, [fault["loc"] for fault in error.errors(include_url=False)])
         return None
 
     def __hash__(self) -> int:
@@ -77,7 +77,7 @@ class ModelInfo(BaseModel):
 
     @property
     def vendor(self) -> str | None:
-        """The part of the id before the slash; bare legacy ids have none."""
+        """The part of the id before the slash; "" for a bare legacy id."""
         author, slash, _ = self.id.removeprefix("~").partition("/")
         return author if slash else None
 
@@ -89,12 +89,12 @@ class ModelInfo(BaseModel):
 
     @property
     def prompt_price(self) -> Decimal | None:
-        """USD per million prompt tokens; None when it is not known in advance, as for most auto tiers."""
+        """USD per million prompt tokens; None if it is not known in advance, as for most auto tiers."""
         return self._per_million("prompt")
 
     @property
     def completion_price(self) -> Decimal | None:
-        """USD per million completion tokens; None when it is not known in advance."""
+        """USD per million completion tokens; None if it is not known in advance."""
         return self._per_million("completion")
 
     @property
@@ -109,41 +109,41 @@ class ModelInfo(BaseModel):
 
     @property
     def input_modalities(self) -> tuple[str, ...]:
-        """What a prompt may hold, such as `text` and `image`; empty when it is not told."""
+        """Types of content in a prompt, such as `text` and `image`; empty if not reported."""
         return self._modalities("input_modalities")
 
     @property
     def output_modalities(self) -> tuple[str, ...]:
-        """What an answer may hold; empty when it is not told."""
+        """Types of content in an answer; empty if not reported."""
         return self._modalities("output_modalities")
 
     @property
     def supports_tools(self) -> bool | None:
-        """Whether the model calls tools."""
+        """True if the model calls tools."""
         return self._takes("tools")
 
     @property
     def supports_json_mode(self) -> bool | None:
-        """Whether the model can be made to answer in JSON of any shape."""
+        """True if the model can be made to answer in JSON of any shape."""
         return self._takes("response_format", "structured_outputs")
 
     @property
     def supports_structured_outputs(self) -> bool | None:
-        """Whether the model keeps to a JSON schema.
+        """True if the model keeps to a JSON schema.
 
         `structured_outputs` says so; beside `response_format` alone, which is at least JSON mode, it is not known.
         """
-        told = self._takes("structured_outputs")
-        return None if told is False and self._takes("response_format") else told
+        takes = self._takes("structured_outputs")
+        return None if takes is False and self._takes("response_format") else takes
 
     @property
     def supports_reasoning(self) -> bool | None:
-        """Whether the model takes reasoning settings."""
+        """True if the model takes reasoning settings."""
         return self._takes("reasoning", "reasoning_effort", "include_reasoning")
 
     @property
     def supports_vision(self) -> bool | None:
-        """Whether a prompt may hold images."""
+        """True if a prompt may hold images."""
         return "image" in self.input_modalities if self.input_modalities else None
 
     def _takes(self, *parameters: str) -> bool | None:
@@ -151,12 +151,12 @@ class ModelInfo(BaseModel):
             return None
         if not set(parameters).isdisjoint(self.supported_parameters):
             return True
-        # An auto tier's list leaves out what the models behind it take.
+        # The list of an auto tier leaves out parameters that the models behind it take.
         return None if routing.tier_of(self.id) else False
 
     def _modalities(self, name: str) -> tuple[str, ...]:
-        told = (self.architecture or {}).get(name)
-        return tuple(item for item in told if isinstance(item, str)) if isinstance(told, list) else ()
+        modalities = (self.architecture or {}).get(name)
+        return tuple(kind for kind in modalities if isinstance(kind, str)) if isinstance(modalities, list) else ()
 
     def _per_million(self, name: str) -> Decimal | None:
         value = (self.pricing or {}).get(name)
@@ -167,7 +167,7 @@ class ModelInfo(BaseModel):
             if price < 0:
                 return None
             if price < _SMALLEST:
-                return Decimal(0)  # `1e-900000` would be written as 900,000 zeros
+                return Decimal(0)  # `1e-900000` would be written with 900,000 zeros
             whole = price.as_tuple().exponent
             return price.quantize(Decimal(1)) if isinstance(whole, int) and whole > 0 else price
         except ArithmeticError:

@@ -1,6 +1,6 @@
-"""What is known of a model without asking the network: the list fetched last, then a built-in table.
+"""Facts about models without the network: from the list fetched last, then from a built-in table.
 
-The table (data/models.json) holds what the project's documents tell and nothing else; see docs/gateway.md,
+The table (data/models.json) holds facts from the project's documents and nothing else; see docs/gateway.md,
 "Models" and "Auto models".
 """
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from kilo_gateway.models.info import ModelInfo
 
 DEFAULT_CONTEXT_WINDOW: Final = 128_000
-"""Tokens assumed for a model of which nothing is known: most of the gateway's models have at least this many."""
+"""Tokens assumed for an unknown model: most of the gateway's models have at least this many."""
 
 RECHECK_SECONDS: Final = 1.0
-"""How long a process may miss a list that another process has written; asking the disk costs more than a look-up."""
+"""Seconds that a process may miss a list of another process; reading the disk costs more than a look-up."""
 
-# What an endpoint such as `:free` shares with the model that it is named after.
+# Fields that an endpoint such as `:free` shares with the model that it is named after.
 _SHARED: Final = ("name", "description", "context_length", "architecture", "top_provider", "supported_parameters")
 
 Entry = dict[str, Any]
 
 
 def known(model: str, *, base_url: str | None = None) -> ModelInfo | None:
-    """Return what is known of a model id, or None; never asks the network and never raises.
+    """Return the known facts about a model id, or None; never uses the network and never raises.
 
-    `vendor/model:suffix` falls back to `vendor/model`, without its prices. `base_url` tells whose
-    list counts; default: the gateway that the environment names.
+    `vendor/model:suffix` falls back to `vendor/model`, without its prices. `base_url` says whose list counts; default:
+    the gateway that the environment names.
     """
     view = _VIEWS.get(base_url)
     if view is None or time.monotonic() >= view.check_at:
         view = _VIEWS[base_url] = _refreshed(view, base_url)
-    found = view.read.get(model)
-    return found if found is not None else view.look_up(model)
+    info = view.read.get(model)
+    return info if info is not None else view.look_up(model)
 
 
 def context_window(model: str, *, base_url: str | None = None) -> int:
@@ -50,12 +50,12 @@ def context_window(model: str, *, base_url: str | None = None) -> int:
 
 
 def forget() -> None:
-    """Look at the disk again at the next question."""
+    """Read the disk again at the next call of `known`."""
     _VIEWS.clear()
 
 
 class _View:
-    """The entries of one gateway; each is read when it is asked for."""
+    """The entries of one gateway; each is read on its first use."""
 
     def __init__(self, entries: dict[str, Entry], stamp: object) -> None:
         self.entries = entries
@@ -86,7 +86,7 @@ _VIEWS: Final[dict[str | None, _View]] = {}
 
 
 def _refreshed(view: _View | None, base_url: str | None) -> _View:
-    from kilo_gateway.models import store  # 4 ms, which no import of an adapter has to pay
+    from kilo_gateway.models import store  # 4 ms, which imports of the adapters need not take
 
     entries: dict[str, Entry] = {}
     stamp: object = None
@@ -107,11 +107,14 @@ def _refreshed(view: _View | None, base_url: str | None) -> _View:
 
 @cache
 def _built_in() -> dict[str, Entry]:
-    return _by_id(json.loads(pkgutil.get_data("kilo_gateway", "data/models.json") or b"{}")["entries"])
+    table = pkgutil.get_data("kilo_gateway", "data/models.json")
+    if table is None:
+        raise ImportError("kilo_gateway was installed without data/models.json; install it again")
+    return _by_id(json.loads(table)["entries"])
 
 
 def _by_id(entries: list[Any]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
+    by_id: dict[str, Entry] = {}
     for entry in lenient_json.dicts(entries):
-        found.setdefault(lenient_json.string(entry.get("id")), entry)
-    return found
+        by_id.setdefault(lenient_json.string(entry.get("id")), entry)
+    return by_id

@@ -1,4 +1,4 @@
-"""`GET /models`: asks the gateway, keeps the answer on disk, and serves the kept one while it is fresh."""
+"""`GET /models`: fetches the list, stores it on disk, and returns the stored one while it is fresh."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from kilo_gateway.transport.exchange import Exchange
 
 PATH: Final = "/models"
 TIMEOUT: Final = 10.0
-"""Seconds; what the official client allows this call (docs/gateway.md, "Models")."""
+"""Seconds that the official Kilo client allows this call (docs/gateway.md, "Models")."""
 MAX_AGE: Final = 3600.0
 
 _WARNED: Final[set[str]] = set()
 
 
 class Account(TypedDict, total=False):
-    """Which gateway is asked, and as whom; each means what it means for ChatKilo and KiloLLM."""
+    """The gateway and the account; each argument means the same as for ChatKilo and KiloLLM."""
 
     api_key: SecretStr | str | None
     base_url: str | None
@@ -53,9 +53,9 @@ def list_models(*, refresh: bool = False, max_age: float = MAX_AGE, **account: U
     """Return the gateway's models as this account sees them; no key is needed.
 
     A list that was fetched at most `max_age` seconds ago is read from disk (`KILO_CACHE_DIR`, else the
-    platform's cache folder); `refresh=True` always asks. When the gateway cannot be asked, an older list is
-    returned with a warning, unless `refresh=True`. Raises KiloError, and ValueError for arguments that
-    cannot work. A list tells nothing about a key: the gateway ignores a bad one here.
+    platform's cache folder); `refresh=True` always asks. If the gateway cannot be reached, an older list is returned
+    with a warning, unless `refresh=True`. Raises KiloError, and ValueError for arguments that
+    cannot work. A list says nothing about a key: the gateway ignores a bad one here.
     """
     listing = _Listing(account, refresh=refresh, max_age=max_age)
     if (fresh := listing.kept_and_fresh()) is not None:
@@ -121,7 +121,7 @@ class _Listing:
         return catalog
 
     def instead(self, error: Exception) -> ModelCatalog:
-        """Return the old list where the gateway cannot be asked. Raises the error otherwise."""
+        """Return the old list if the gateway cannot be reached. Raises the error otherwise."""
         translated = self.exchange.translated(error)
         catalog = self._kept(self.stored) if self.stored is not None else None
         if not catalog or not (isinstance(translated, KiloError) and translated.retryable):

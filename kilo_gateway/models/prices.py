@@ -1,4 +1,4 @@
-"""What calls cost by the gateway's list of models, in USD. No network. See docs/gateway.md, "Models" and "Usage".
+"""The cost of calls by the gateway's list of models, in USD. No network. See docs/gateway.md, "Models" and "Usage".
 
 Amounts are floats, as the gateway's own `cost` is; they are computed from the listed prices, which are Decimal.
 Counts of tokens are bounds, not estimates: no tokenizer makes more tokens of a text than it has bytes.
@@ -40,9 +40,9 @@ TOKENS_PER_BYTE: Final = 1
 TOKENS_PER_MESSAGE: Final = 16
 """At most, for the marks of a message's beginning, role and end."""
 TOKENS_PER_REQUEST: Final = 64
-"""At most, for what a provider writes around the messages."""
+"""At most, for the text that a provider writes around the messages."""
 TOKENS_FOR_TOOLS: Final = 1_000
-"""At most, for what a provider writes into the prompt to explain tools."""
+"""At most, for the text with which a provider explains tools in the prompt."""
 TOKENS_PER_IMAGE: Final = 6_000
 """More than any documented provider counts for an image. Other attachments count their bytes, and at least as much."""
 
@@ -51,7 +51,7 @@ _MILLION: Final = Decimal(10) ** 6
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many tokens a request may have at most."""
+    """Upper limits of the tokens of a request."""
 
     prompt: int
     answer: int | None
@@ -75,7 +75,7 @@ def size_of_texts(texts: Sequence[str]) -> Size:
 
 
 def tokens_of_text(text: str) -> int:
-    """Return how many tokens a text has at most."""
+    """Return the most tokens that a text can have."""
     return len(text.encode("utf-8", "replace")) * TOKENS_PER_BYTE
 
 
@@ -112,27 +112,27 @@ def _tokens_of_json(value: Any) -> int:
 
 
 def estimate(call: Call, *, base_url: str | None = None) -> float | None:
-    """Return what the call may cost at most, in USD, or None if it is not known; see `at_most`."""
+    """Return the most that the call may cost, in USD, or None if it is not known; see `at_most`."""
     return at_most(call.model, size_of(call), base_url=base_url)
 
 
 def at_most(model: str, size: Size, *, base_url: str | None = None) -> float | None:
-    """Return what a request of this size may cost at most, in USD, or None when it is not known.
+    """Return the most that a request of this size may cost, in USD, or None if it is not known.
 
     That is the prompt, and an answer as long as the request allows, else as the model can give, at the prices of the
-    list of models that was fetched last (`kilo_gateway.list_models`). Free models are 0.0. For an auto tier the
-    dearest model counts that the list says it can reach.
+    list of models that was fetched last (`kilo_gateway.list_models`). Free models are 0.0. For an auto tier, the most
+    expensive model counts that it can reach by the list.
     """
     return _dearest([_at_most(info, size) for info in _candidates(model, base_url)])
 
 
 def of_usage(model: str, usage: Usage, *, base_url: str | None = None) -> float | None:
-    """Return what `usage` costs at most by the listed prices of `model`, in USD, or None when they are not known."""
+    """Return the most that `usage` costs by the listed prices of `model`, in USD, or None if they are not known."""
     return _dearest([price(info, usage) for info in _candidates(model, base_url)])
 
 
 def price(info: ModelInfo | None, usage: Usage) -> float | None:
-    """Return what `usage` costs by the listed prices, in USD, or None when they are not known."""
+    """Return the cost of `usage` by the listed prices, in USD, or None if they are not known."""
     if info is None:
         return None
     if _is_free(info):
@@ -177,7 +177,7 @@ def _at_most(info: ModelInfo | None, size: Size) -> float | None:
     if answer is None:
         return None
     plain_prompt = price(info, Usage(prompt_tokens=size.prompt, completion_tokens=answer))
-    # A provider may write the whole prompt into its cache, which can be dearer than reading it.
+    # A provider may write the whole prompt into its cache, which can cost more than reading it.
     cached = Usage(prompt_tokens=size.prompt, completion_tokens=answer, cache_write_tokens=size.prompt)
     return _dearest([plain_prompt, price(info, cached)])
 

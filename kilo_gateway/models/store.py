@@ -1,7 +1,7 @@
-"""The lists of models that were fetched before, as files: one for each gateway and account.
+"""The stored lists of models: one file for each gateway and account.
 
 A file is written whole or not at all, so that any number of processes may read and write it at once.
-A file or folder that cannot be read counts as none.
+A file or folder that cannot be read counts as missing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any, Final
 FORMAT: Final = 1
 _NEVER_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # Windows has no such files
 _YEAR_10000: Final = 253_402_300_800
-"""No date is later to Python."""
+"""The latest date that Python can hold."""
 
 
 def folder() -> Path:
     """Return the folder of the lists: `KILO_CACHE_DIR`, else the platform's cache folder of this package."""
     if own := os.environ.get("KILO_CACHE_DIR"):
         return Path(own)
-    import platformdirs  # 4 ms, which no import of the package has to pay
+    import platformdirs  # 4 ms, which imports of the package need not take
 
     return Path(platformdirs.user_cache_dir("kilo-gateway", appauthor=False))
 
@@ -42,13 +42,13 @@ class Stored:
 
     @property
     def age(self) -> float:
-        """Seconds since it was received; negative when the clock was set back."""
+        """Seconds since it was received; negative if the clock was set back."""
         return time.time() - self.fetched_at
 
 
 @dataclass(frozen=True, slots=True)
 class ListFile:
-    """The file of one gateway and one account; of both, its name holds digests only."""
+    """The file of one gateway and one account; its name holds digests only."""
 
     path: Path
 
@@ -58,7 +58,7 @@ class ListFile:
         return cls(folder() / f"{gateway_prefix(base_url)}{_digest(account)}.json")
 
     def read(self) -> Stored | None:
-        """Return what the file holds, or None when there is no file or it cannot be used."""
+        """Return the content of the file, or None if there is no file or it cannot be used."""
         try:
             held = json.loads(_content(self.path))
             if held["format"] == FORMAT and isinstance(held["entries"], list) and _is_time(held["fetched_at"]):
@@ -76,17 +76,17 @@ class ListFile:
         ) as file:
             try:
                 json.dump(held, file, separators=(",", ":"))
-                file.close()  # Windows moves no open file
+                file.close()  # Windows cannot move an open file
                 os.replace(file.name, self.path)
             except BaseException:
                 file.close()
-                with suppress(OSError):  # the first error is the one to tell
+                with suppress(OSError):  # the first error is the one to report
                     os.unlink(file.name)
                 raise
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file holds. Raises OSError for anything but a file: a FIFO would wait, a device never end."""
+    """Return the content of a file. Raises OSError for anything else: a FIFO would wait, a device never end."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NEVER_WAIT)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
@@ -100,13 +100,13 @@ def _is_time(value: Any) -> bool:
 def newest(base_url: str) -> ListFile | None:
     """Return the file of the gateway at `base_url` that was written last, whatever the account. Raises OSError."""
     prefix = gateway_prefix(base_url)
-    with os.scandir(folder()) as found:
-        files = [f for f in found if f.name.startswith(prefix) and f.name.endswith(".json") and f.is_file()]
+    with os.scandir(folder()) as entries:
+        files = [f for f in entries if f.name.startswith(prefix) and f.name.endswith(".json") and f.is_file()]
     return ListFile(Path(max(files, key=lambda file: file.stat().st_mtime_ns).path)) if files else None
 
 
 def gateway_prefix(base_url: str) -> str:
-    """Return how the names of a gateway's files begin."""
+    """Return the beginning of the names of a gateway's files."""
     return f"models-{_digest(base_url)}-"
 
 

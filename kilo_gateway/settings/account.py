@@ -1,4 +1,4 @@
-"""The fields that every Kilo class shares: which gateway is asked, as whom and how. No I/O."""
+"""The fields that every Kilo class shares: the gateway, the account and the connection. No I/O."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class AccountSettings(BaseModel):
     """
 
     model_config = ConfigDict(
-        # Inputs may be secrets; the validators put harmless ones into their text themselves.
+        # Inputs may be secrets; the validators show the values that are not.
         hide_input_in_errors=True,
         validate_default=True,
         protected_namespaces=(),
         arbitrary_types_allowed=True,
-        # Classes that only stand below others need no validator of their own.
+        # Base classes are never validated themselves, so their validators are not built.
         defer_build=True,
     )
 
     call_keywords: ClassVar[frozenset[str]] = frozenset()
-    """Request fields that are given to a call, not to the constructor."""
+    """Names that are keywords of a call and not arguments of the constructor."""
 
     api_key: Annotated[types.Key, InHeader("Authorization", secret=True, by_client=True)] = Field(
         default_factory=types.SecretFromEnv("KILO_API_KEY"), repr=False, exclude=True
@@ -41,7 +41,7 @@ class AccountSettings(BaseModel):
     base_url: types.BaseUrl = Field(default_factory=types.base_url_from_env)
     """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
     allow_insecure: bool = False
-    """Permit sending a key over plain http to another machine."""
+    """True if a key may be sent over plain http to another machine."""
     organization_id: Annotated[types.Organization, InHeader("X-KiloCode-OrganizationId", secret=True)] = Field(
         default_factory=types.SecretFromEnv("KILO_ORG_ID"), repr=False, exclude=True
     )
@@ -49,7 +49,7 @@ class AccountSettings(BaseModel):
     project_id: Annotated[types.ProjectId | None, InHeader("X-KiloCode-ProjectId")] = None
     """Project label for the gateway's statistics."""
     feature: Annotated[types.Feature | None, InHeader("x-kilocode-feature")] = None
-    """Product name for the gateway's statistics; unset, the gateway files calls under `direct-gateway`."""
+    """Product name for the gateway's statistics; without it, the gateway reports calls as `direct-gateway`."""
     provider: Annotated[dict[str, Any] | None, InBody()] = None
     """Routing preferences (`order`, `only`, `ignore`, `sort`, `data_collection`, `zdr`); merged deeply per call."""
     data_collection: Annotated[Literal["allow", "deny"] | None, PerCall()] = None
@@ -113,7 +113,7 @@ class AccountSettings(BaseModel):
         super().__setattr__(name, value)
 
     def _check_beside_others(self, name: str, value: Any) -> None:
-        """Raise ValueError when `value` cannot stand beside the other fields."""
+        """Raise ValueError if `value` contradicts another field."""
         if name in ("data_collection", "provider"):
             beside = {"data_collection": self.data_collection, "provider": self.provider, name: value}
             types.check_data_collection(**beside)
@@ -127,18 +127,18 @@ class AccountSettings(BaseModel):
         return None if key in types.NO_KEY else key
 
     def preferences(self) -> dict[str, Any] | None:
-        """Routing preferences, data collection included, or None."""
+        """The routing preferences to send, with `data_collection`, or None."""
         if self.data_collection is None:
             return self.provider
         return {"data_collection": self.data_collection, **(self.provider or {})}
 
     def label_headers(self) -> dict[str, str]:
-        """Headers that label or route a request."""
+        """The headers that label or route a request."""
         values = {header.name: getattr(self, field) for field, header in places.labels(type(self)).items()}
         return {name: value for name, value in values.items() if value}
 
     def private_headers(self) -> dict[str, str]:
-        """Headers that may hold secrets, so that they stay in the client and out of any log of a request."""
+        """The headers that may hold secrets; they stay in the client and out of any log of a request."""
         headers: dict[str, str] = types.revealed(self.default_headers or {})
         for field, header in places.headers(type(self)).items():
             if header.secret and not header.by_client and (secret := getattr(self, field)):

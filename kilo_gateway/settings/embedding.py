@@ -1,4 +1,4 @@
-"""The fields of embedding models, and the requests they make of texts. No I/O."""
+"""The fields of embedding models, and the request body for a batch of texts. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH_SIZE: Final = 64
 BATCH_BYTES: Final = 32_000
 """UTF-8 bytes of a request: Mistral takes 16,384 tokens at once, and a token of dense text is about two bytes."""
 MAX_INPUTS: Final = {"google": 100, "mistralai": 512}
-"""Texts of a request, by the vendor of the model."""
+"""Upper limit of texts in a request, by the vendor of the model."""
 
 Vector = list[float]
 
@@ -33,9 +33,10 @@ class EmbeddingSettings(AccountSettings):
     model: types.Model = DEFAULT_MODEL
     """Model id such as `openai/text-embedding-3-small`; `GET /embedding-models` lists them."""
     dimensions: types.Dimensions | None = None
-    """Numbers of a vector, where the model lets one choose; None: the model's own."""
+    """Length of a vector, for models that let you choose; None: the model's own."""
     query_input_type: str | None = None
-    """`input_type` of queries, for models that tell questions from documents (`query`, `search_query`, ...)."""
+    """`input_type` of queries, for models that treat questions and documents differently (`query`, `search_query`,
+    ...)."""
     document_input_type: str | None = None
     """`input_type` of documents (`document`, `passage`, `search_document`, ...)."""
     extra_body: types.EmbeddingBody | None = None
@@ -45,7 +46,7 @@ class EmbeddingSettings(AccountSettings):
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
 
     def __copy__(self) -> Self:
-        # A shallow copy would share them: each would count and learn for the other.
+        # A shallow copy would share them, and each object would count the other's requests.
         other = super().__copy__()
         other._usage = copy.deepcopy(self._usage)
         other._lengths = dict(self._lengths)
@@ -53,17 +54,17 @@ class EmbeddingSettings(AccountSettings):
 
     @property
     def usage(self) -> Ledger:
-        """Tokens and cost of this object's requests so far; a copy goes on from there by itself."""
+        """Tokens and cost of this object's requests so far; a copy continues from there on its own."""
         return self._usage
 
     @property
     def length(self) -> int | None:
-        """How long a vector is: what was asked for, else what the first answer of this model told."""
+        """Length of a vector: the requested one, else that of the model's first answer; None before it."""
         return self._lengths.get((self.model, self.dimensions), self.dimensions)
 
     @length.setter
-    def length(self, told: int) -> None:
-        self._lengths[self.model, self.dimensions] = told
+    def length(self, length: int) -> None:
+        self._lengths[self.model, self.dimensions] = length
 
     @property
     def refuses_data_collection(self) -> bool:
@@ -73,29 +74,29 @@ class EmbeddingSettings(AccountSettings):
     def payload(self, texts: Sequence[str], *, query: bool) -> dict[str, Any]:
         """Return the request body for one batch."""
         input_type = self.query_input_type if query else self.document_input_type
-        told = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
-        body = {name: value for name, value in told.items() if value is not None} | (self.extra_body or {})
+        fields = {"dimensions": self.dimensions, "input_type": input_type, "provider": self.preferences()}
+        body = {name: value for name, value in fields.items() if value is not None} | (self.extra_body or {})
         body = {name: to_json(value, name) for name, value in body.items()}
-        # A third of the bytes of JSON numbers, and exact.
+        # base64 takes a third of the bytes of JSON numbers, and is exact.
         return {**body, "model": self.model, "input": list(texts), "encoding_format": "base64"}
 
 
 def batches(texts: Sequence[str], model: str, size: int) -> list[list[str]]:
     """Split `texts` into requests of at most `size` texts, and no more than the model's vendor takes.
 
-    Raises ValueError for an empty text, which providers refuse, and for what is no text.
+    Raises ValueError for an empty text, which providers refuse, and for anything that is not a text.
     """
     limit = min(size, MAX_INPUTS.get(model.partition("/")[0], size))
-    found: list[list[str]] = []
+    requests: list[list[str]] = []
     room = 0
     for position, text in enumerate(texts):
         if not isinstance(text, str) or not text:
             what = "is empty" if text == "" else f"is a {type(text).__name__}, not a str"
             raise ValueError(f"texts[{position}] {what}; an embedding needs text: leave it out")
         length = len(text.encode("utf-8", "replace"))
-        if not found or length > room or len(found[-1]) >= limit:
-            found.append([])
+        if not requests or length > room or len(requests[-1]) >= limit:
+            requests.append([])
             room = BATCH_BYTES
-        found[-1].append(text)
+        requests[-1].append(text)
         room -= length
-    return found
+    return requests

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 
 
 class Live:
-    """Holds an object with open connections: copies share it, pickling refuses it with the remedy."""
+    """Holds an object with open connections. Copies share it; pickling raises TypeError with the remedy."""
 
     __slots__ = ("value",)
 
@@ -16,12 +16,13 @@ class Live:
 
     @classmethod
     def sync_client(cls, value: Any) -> Live | None:
-        """Wrap an HTTP client; None and wrapped ones stay as they are. Raises ValueError for anything else."""
+        """Wrap an HTTP client; None and wrapped clients are returned unchanged. Raises ValueError for anything else."""
         return cls._client(value, asynchronous=False)
 
     @classmethod
     def async_client(cls, value: Any) -> Live | None:
-        """Wrap an async HTTP client; None and wrapped ones stay as they are. Raises ValueError for anything else."""
+        """Wrap an async HTTP client; None and wrapped clients are returned unchanged. Raises ValueError for anything
+        else."""
         return cls._client(value, asynchronous=True)
 
     @classmethod

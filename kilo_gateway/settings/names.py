@@ -15,7 +15,7 @@ ALIASES: Final = {
     "chunk_size": "batch_size",
     "show_progress_bar": "show_progress",
 }
-"""Names of the same things in the frameworks and their OpenAI classes, accepted at construction."""
+"""Names of the same fields in the frameworks and their OpenAI classes, which the constructors accept."""
 
 RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
 
@@ -57,7 +57,7 @@ REQUEST_FIELDS: Final = frozenset(
 
 
 def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str:
-    """Return what to do about a constructor argument that no field has."""
+    """Return a hint for a constructor argument that does not exist."""
     if name.endswith("api_key"):
         return "did you mean 'api_key'?"
     if name == "max_completion_tokens" and "max_tokens" in known:

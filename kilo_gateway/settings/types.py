@@ -1,4 +1,4 @@
-"""The types of the constructor fields: what each accepts, and what its error says. No I/O."""
+"""The types of the constructor fields, with their checks and error texts. No I/O."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh",
 VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
 
 MOST_SECONDS: Final = 2_000_000
-"""No socket waits longer: systems count its milliseconds in 32 bits."""
+"""The longest time that a socket can wait: systems count its milliseconds in 32 bits."""
 
 RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
 RESERVED_EMBEDDING_KEYS: Final = frozenset({"model", "input", "encoding_format"})
@@ -77,7 +77,7 @@ def _stop(value: Any) -> Any:
 
 
 def _with_text_keys(value: Any) -> Any:
-    """Return token ids as JSON has them, which tokenizers give as numbers."""
+    """Return token ids as strings, as JSON has them; tokenizers give numbers."""
     if not isinstance(value, Mapping):
         return value
     return {str(int(key)) if isinstance(key, Integral) else key: bias for key, bias in value.items()}
@@ -123,12 +123,12 @@ class HiddenHeaders(dict[str, str]):
 
 
 def hidden(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return headers whose texts show as `**********` wherever they are written, JSON included."""
+    """Return headers whose values show as `**********` wherever they are written, also in JSON."""
     return {name: SecretStr(value) if isinstance(value, str) else value for name, value in headers.items()}
 
 
 def revealed(headers: Any) -> Any:
-    """Return headers with the texts that `hidden` hides; anything else as it is."""
+    """Return headers with the values that `hidden` hides; anything else unchanged."""
     if not isinstance(headers, Mapping):
         return headers
     return {n: v.get_secret_value() if isinstance(v, SecretStr) else v for n, v in headers.items()}
@@ -144,9 +144,9 @@ def check_headers(value: dict[str, str]) -> dict[str, str]:
 
 
 def check_extra_body(value: dict[str, Any], reserved: frozenset[str] = RESERVED_BODY_KEYS) -> dict[str, Any]:
-    """Return further request fields; raises ValueError for the ones that have their own place."""
+    """Return further request fields; raises ValueError for those that have an argument of their own."""
     if taken := reserved.intersection(value):
-        raise ValueError(f"must not contain {sorted(taken)}; model has its own field, the rest is the request itself")
+        raise ValueError(f"must not contain {sorted(taken)}: use the `model` argument; the call sets the others")
     return value
 
 
@@ -162,7 +162,7 @@ def _header_text(limit: int) -> Callable[[str], str]:
 
 
 def base_url_from_env() -> str:
-    """Return the base URL that the environment asks for, else the public gateway."""
+    """Return the base URL that the environment sets, else the public gateway's."""
     if url := os.environ.get("KILO_BASE_URL"):
         return url
     if host := os.environ.get("KILO_API_URL"):
@@ -198,8 +198,8 @@ Penalty = Annotated[float, _between(-2, 2)]
 TopLogprobs = Annotated[int, _between(0, 20)]
 MaxTokens = Annotated[int, _at_least(1, "leave it out for the model's own limit")]
 Dimensions = Annotated[int, _at_least(1, "leave it out for the model's own size")]
-AtOnce = Annotated[int, _at_least(1, "use 1 for one after the other")]
-BatchSize = Annotated[int, _at_least(1, "use 1 for a request for each text")]
+AtOnce = Annotated[int, _at_least(1, "use 1 to send one request at a time")]
+BatchSize = Annotated[int, _at_least(1, "use 1 to send each text in a request of its own")]
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
 ResponseBytes = Annotated[int, _at_least(1, "give a number of bytes, such as 256_000_000")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
@@ -211,11 +211,11 @@ EmbeddingBody = Annotated[
     dict[str, Any], AfterValidator(lambda value: check_extra_body(value, RESERVED_EMBEDDING_KEYS))
 ]
 ExtraBody = Annotated[dict[str, Any], AfterValidator(check_extra_body)]
-"""Further request fields; `model`, `messages` and `stream` have their own place and are refused."""
+"""Further request fields; `model`, `messages` and `stream` are refused."""
 
 
 def check_key_travels_safely(base_url: str, *, keyed: bool, allowed: bool) -> None:
-    """Raise ValueError when a key would go to another machine over plain http."""
+    """Raise ValueError if a key would be sent to another machine over plain http."""
     parts = urlsplit(base_url)
     if parts.scheme == "http" and keyed and not allowed and not is_loopback(parts.hostname):
         raise ValueError(
@@ -225,14 +225,14 @@ def check_key_travels_safely(base_url: str, *, keyed: bool, allowed: bool) -> No
 
 
 def check_data_collection(data_collection: str | None, provider: dict[str, Any] | None) -> None:
-    """Raise ValueError when the field and the routing preferences contradict each other."""
-    told = (provider or {}).get("data_collection", data_collection)
-    if None not in (told, data_collection) and told != data_collection:
+    """Raise ValueError if the field and the routing preferences contradict each other."""
+    preferred = (provider or {}).get("data_collection", data_collection)
+    if None not in (preferred, data_collection) and preferred != data_collection:
         raise ValueError(f"data_collection={data_collection!r} contradicts provider={provider!r}: give one of them")
 
 
 def is_loopback(host: str | None) -> bool:
-    """Return whether `host` is this machine."""
+    """Return True if `host` is this machine."""
     if host is None or host == "localhost" or host.endswith(".localhost"):
         return host is not None
     try:

@@ -15,7 +15,7 @@ def unlisted(begin: Callable[[], Awaitable[T]]) -> Generator[Any, Any, T]:
     """Await `begin()`, keeping the async generators that its first step starts off the running loop's list.
 
     A loop that ends closes all generators on its list at once, and prints an error for those that then close
-    each other, as the nested ones of the HTTP libraries do. Generators that are dropped are closed as ever.
+    each other, as the nested ones of the HTTP libraries do. Generators that are dropped are closed as usual.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=None)

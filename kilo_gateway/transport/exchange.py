@@ -28,13 +28,13 @@ from kilo_gateway.transport.reader import Body, ErrorPage, areceived, received
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what it may take."""
+    """One request and its limits."""
 
     settings: AccountSettings
     path: str
     model: str = ""
     several: bool = False
-    """True if more than one answer was asked for."""
+    """True if more than one answer was requested."""
     chat: bool = True
     """True if an auto tier could be asked instead."""
     body: dict[str, Any] | None = None
@@ -44,7 +44,7 @@ class Exchange:
     timeout: float | None = None
     total_timeout: float | None = None
     streamed: bool = False
-    """True if the answer was asked for as a stream."""
+    """True if a stream was requested."""
     idle_timeout: float | None = None
     """Seconds that a stream may go without data."""
     max_retries: int = 0
@@ -52,14 +52,14 @@ class Exchange:
     on_lost_attempt: Callable[[], None] = lambda: None
     """Called before a request is sent again whose last attempt may have been answered, and billed. It may raise."""
     lost: bool = False
-    """True if the last attempt failed and may have been answered all the same."""
+    """True if the last attempt failed but may have been answered."""
     opened: bool = False
     """True if an answer has begun."""
     sent: translate.Sent = field(init=False)
-    """What the remedy of an error depends on."""
+    """The facts that the remedy of an error depends on."""
     _page_failure: KiloError | None = None
     _deadline: float | None = None
-    """Set when the time is first asked for, which is when the call begins."""
+    """Set when the call begins, which is when the time is first read."""
 
     def __post_init__(self) -> None:
         self.sent = translate.Sent(
@@ -129,7 +129,7 @@ class Exchange:
 
     def _request(self, client: Any) -> Any:
         carrying = client.carrying(self.headers, self)
-        # Whole, because the official client takes longer to join an address than to parse one.
+        # The whole address, because the official client takes longer to join one than to parse it.
         url = self.settings.base_url + self.path
         left = self._left()
         timeout: Any = self.timeout
@@ -144,7 +144,7 @@ class Exchange:
         return carrying.get(url, **arguments) if self.body is None else carrying.post(url, body=self.body, **arguments)
 
     def error_page(self, response: Any) -> Any:
-        """Return the response of an error with its page, of which only so much is read as a page has."""
+        """Return the response of an error with its page, read up to the size that a page may have."""
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
@@ -155,7 +155,7 @@ class Exchange:
         return page.read()
 
     async def aerror_page(self, response: Any) -> Any:
-        """Return the response of an error with its page, of which only so much is read as a page has."""
+        """Return the response of an error with its page, read up to the size that a page may have."""
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
@@ -175,12 +175,12 @@ class Exchange:
             self._page_failure = error
 
     def check_error_page(self) -> None:
-        """Raise what kept the page of an error from arriving whole and in time, if anything did."""
+        """Raise the failure that kept the page of an error from arriving whole and in time, if there was one."""
         if self._page_failure is not None:
             raise self._page_failure
 
     def retrying(self, wait: float, options: Any, headers: Mapping[str, str] | None) -> float:
-        """Take note that an attempt failed and is made again after `wait` seconds; return the seconds to wait.
+        """Record that an attempt failed and is repeated after `wait` seconds; return the seconds to wait.
 
         Raises KiloTimeoutError if the total limit leaves no time for it.
         """
@@ -195,7 +195,7 @@ class Exchange:
         return wait
 
     def waits(self, seconds: float | None) -> bool:
-        """Return whether a retry may wait as long as the gateway asks for."""
+        """Return True if a retry may wait as long as the gateway asks for."""
         return seconds is None or self.max_retry_wait is None or seconds <= self.max_retry_wait
 
     def _failed(self, error: Exception) -> Exception:
@@ -204,7 +204,7 @@ class Exchange:
         return self.translated(error)
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
-        """Return the error to raise for what sending or reading raised."""
+        """Return the error to raise for an exception of sending or reading."""
         if isinstance(error, KiloError):
             return error
         if self.expired and connection.is_from_network(error):
@@ -217,7 +217,7 @@ class Exchange:
 
     @property
     def max_bytes(self) -> int:
-        """Size that a body which is used as a whole may have, decompressed."""
+        """Upper limit of the size of a body that is used as a whole, decompressed."""
         return self.settings.max_response_bytes
 
     @property
@@ -226,7 +226,7 @@ class Exchange:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def within(self, seconds: float | None) -> float | None:
-        """Return `seconds`, or less where the total limit leaves less."""
+        """Return `seconds`, or less if the total limit leaves less."""
         limits = [limit for limit in (seconds, self._left()) if limit is not None]
         return min(limits) if limits else None
 

@@ -17,11 +17,11 @@ from kilo_gateway.transport.openai_compat import limit_reads
 
 _MEGABYTE: Final = 1_000_000
 ERROR_PAGE_BYTES: Final = 64_000
-"""How much of the page of an error is read, decompressed."""
+"""Bytes of the page of an error that are read, decompressed."""
 
 
 class Terms(Protocol):
-    """What an answer may take, and the errors to raise; an exchange has them."""
+    """The limits of an answer, and the errors to raise; an exchange has them."""
 
     sent: translate.Sent
     idle_timeout: float | None
@@ -29,17 +29,17 @@ class Terms(Protocol):
 
     @property
     def max_bytes(self) -> int:
-        """Size that a body which is used as a whole may have, decompressed."""
+        """Upper limit of the size of a body that is used as a whole, decompressed."""
 
     @property
     def expired(self) -> bool:
         """True if the time for the whole answer is over."""
 
     def within(self, seconds: float | None) -> float | None:
-        """Return `seconds`, or less where the total limit leaves less."""
+        """Return `seconds`, or less if the total limit leaves less."""
 
     def translated(self, error: Exception, *, response: Any = None, partial: str = "") -> Exception:
-        """Return the error to raise for what reading raised."""
+        """Return the error to raise for an exception of reading."""
 
     def too_long(self, response: Any = None, partial: str = "") -> KiloError:
         """Return the error of an answer that was not complete in time."""
@@ -56,12 +56,12 @@ class Reader:
         """True if the answer is whole and the rest of the body is not waited for."""
         encoding = _encoding(response)
         if encoding not in ENCODINGS:
-            raise translate.unreadable(f"it is encoded as {encoding!r}, which was not asked for", response=response)
+            raise translate.unreadable(f"it is encoded as {encoding!r}, which was not requested", response=response)
         self._limit_reads()
 
     @property
     def complete(self) -> bool:
-        """True if the answer is whole, so that a connection that breaks now takes nothing away."""
+        """True if the answer is whole, so that a connection that breaks now loses nothing."""
         return False
 
     @property
@@ -80,7 +80,7 @@ class Reader:
             limit_reads(self.response, limit)
 
     def check(self, *, moved: bool) -> None:
-        """Raise KiloTimeoutError if the answer takes too long; `moved` says whether the last read brought anything."""
+        """Raise KiloTimeoutError if the answer takes too long; `moved` is True if the last read brought anything."""
         exchange = self.exchange
         now = time.monotonic()
         if moved:
@@ -92,7 +92,7 @@ class Reader:
             self._end(exchange.too_long(self.response, self.partial_text))
 
     def _end(self, error: KiloError) -> None:
-        """Raise `error`, unless the answer is whole: then nothing that is late takes anything away."""
+        """Raise `error`, unless the answer is whole and nothing is lost."""
         if not self.complete:
             raise error
         self.over = True
@@ -114,7 +114,7 @@ class Body(Reader):
 
     @property
     def content(self) -> bytes:
-        """What has arrived."""
+        """The bytes that have arrived."""
         return bytes(self._content)
 
     def add(self, chunk: bytes) -> None:
@@ -126,12 +126,12 @@ class Body(Reader):
                 f"it is larger than max_response_bytes={limit} ({limit / _MEGABYTE:g} MB) when decompressed",
                 response=self.response,
             )
-        # A server that fills the time with spaces sends nothing.
+        # Spaces do not count: a server could fill the time with them.
         self.check(moved=not chunk.isspace())
 
 
 class ErrorPage(Reader):
-    """The page of an error. The official client would read all of it, and wait for it as long as it takes."""
+    """The page of an error. The official client would read all of it, without a limit on time or size."""
 
     def __init__(self, exchange: Terms, response: Any) -> None:
         if _encoding(response) not in ENCODINGS:
@@ -140,13 +140,13 @@ class ErrorPage(Reader):
         self._content = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take in the next bytes. Raises KiloError when it takes too long."""
+        """Take in the next bytes. Raises KiloError if it takes too long."""
         self._content += chunk
         self.over = len(self._content) >= ERROR_PAGE_BYTES
         self.check(moved=not chunk.isspace())
 
     def broken(self, error: Exception) -> Exception:
-        """Return the error to raise for a connection that broke: it was not an answer that is lost."""
+        """Return the error to raise for a connection that broke; no answer was lost."""
         return super().broken(error) if connection.is_timeout(error) else self.exchange.translated(error)
 
     def read(self) -> Any:

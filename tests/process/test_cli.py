@@ -120,7 +120,7 @@ def test_control_characters_are_escaped(kilo_sandbox: Sandbox) -> None:
         (["chat", "Hi", "--model", "a/b", "--tier", "free"], 2, "exclude each other"),
         (["chat", "Hi", "--deny-data-collection"], 1, "data_collection"),
         (["models", "no-such-model"], 1, "none of the 25 models fits"),
-        (["models", "--max-price", "cheap"], 2, "'cheap' is no number of USD"),  # words: keep -- the command's text
+        (["models", "--max-price", "cheap"], 2, "'cheap' is not a number of USD"),
         (["models", "--sort", "prize"], 2, "'prize' is not a field of a model"),
         (["chat"], 2, "Missing argument 'TEXT'"),
         (["modles"], 2, "No such command 'modles'"),

@@ -118,7 +118,7 @@ def test_a_second_call_beside_an_open_stream_raises(account: dict[str, Any], pla
     llm = ChatKilo(model=UNLISTED, **account, budget=budget)
     stream: Any = llm.stream("Hello", extra_body=plans("ok"))
     next(stream)
-    why = "nobody knows what this request to tests/unlisted may cost; it would wait for a call under way"
+    why = "the possible cost of this request to tests/unlisted is not known; it would wait for a call under way"
     with pytest.raises(KiloBudgetExceeded, match=why):
         llm.invoke("Hello", extra_body=plans("ok"))
     with pytest.raises(KiloBudgetExceeded, match=why):
@@ -163,7 +163,7 @@ async def test_a_call_that_was_cancelled_while_it_waited_leaves_no_trace(account
 
 def test_such_calls_can_be_refused_or_allowed(account: dict[str, Any], plans: Plans) -> None:
     llm = ChatKilo(model=UNLISTED, **account, budget=KiloBudget(limit_usd=10, unknown_price="refuse"))
-    with pytest.raises(KiloBudgetExceeded, match=r"tests/unlisted may cost; .*It was not sent\. Fetch the prices"):
+    with pytest.raises(KiloBudgetExceeded, match=r"tests/unlisted is not known; .*It was not sent\. Fetch the prices"):
         llm.invoke("Hello", extra_body=plans("ok"))
     assert plans.billed == 0
     llm.budget = KiloBudget(limit_usd=10, unknown_price="allow")
@@ -201,7 +201,7 @@ def test_the_next_call_raises_after_one_without_a_reported_cost(account: dict[st
     llm = ChatKilo(**account, model=UNLISTED, budget=KiloBudget(limit_usd=10))
     llm.invoke("Hello", extra_body=plans("ok"))
     llm.invoke("Hello", extra_body=plans("no-cost"))
-    with pytest.raises(KiloBudgetExceeded, match="what a call before it has cost is not known either"):
+    with pytest.raises(KiloBudgetExceeded, match="the cost of a call before it is not known either"):
         llm.invoke("Hello", extra_body=plans("ok"))
     ChatKilo(**account, model=DEAR, budget=llm.budget).invoke("Hello", extra_body=plans("ok"))
     llm.budget = KiloBudget(limit_usd=10, unknown_price="allow")

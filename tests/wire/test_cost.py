@@ -243,7 +243,7 @@ def test_calls_under_way_count() -> None:
     with charges[0], charges[1]:
         assert budget.under_way_usd == pytest.approx(0.8)
         assert budget.left_usd == pytest.approx(0.2)
-        with pytest.raises(KiloBudgetExceeded, match=r"0 are spent and 0\.8 under way, and nobody knows what"):
+        with pytest.raises(KiloBudgetExceeded, match=r"0 are spent and 0\.8 under way, and the possible cost"):
             charges[2].__enter__()
         charges[1].answered(None, Usage(cost=0.1))
     assert (budget.under_way_usd, budget.unpriced_calls) == (0, 1)

@@ -123,12 +123,12 @@ def test_numbers_instead_of_base64(kilo_sandbox: Sandbox, framework: Any) -> Non
         ("numbered-twice", r"the indexes \[0, 0, 0, 0\]"),
         ("one-short", "4 texts were sent, and 3 embeddings came back"),
         ("uneven", r"differ in length: \[1, 2, 3, 4\]"),
-        ("not-finite", "embedding 0 is no list of finite numbers"),  # words: keep -- the error's text
-        ("half-a-number", "embedding 0 is no list"),  # words: keep -- the error's text
-        ("huge-number", "embedding 0 is no list"),  # words: keep -- the error's text
-        ("no-base64", "embedding 0 is no list"),  # words: keep -- the error's text
-        ("no-vectors", "embedding 0 is no list"),  # words: keep -- the error's text
-        ("null", "embedding 0 is no list"),  # words: keep -- the error's text
+        ("not-finite", "embedding 0 is not a list of finite numbers"),
+        ("half-a-number", "embedding 0 is not a list"),
+        ("huge-number", "embedding 0 is not a list"),
+        ("no-base64", "embedding 0 is not a list"),
+        ("no-vectors", "embedding 0 is not a list"),
+        ("null", "embedding 0 is not a list"),
         ("page", "it is not JSON"),
     ],
 )

@@ -51,7 +51,7 @@ def test_langchain(kilo_sandbox: Sandbox) -> None:
     same(used.usage.total, expected(*map(of_message, answers)))
     assert inner.usage.total.calls == 1
     with inner:
-        with pytest.raises(RuntimeError, match="use another one"), inner:
+        with pytest.raises(RuntimeError, match="create a new one"), inner:
             pass
         llm.invoke("eight")
     assert (inner.usage.total.calls, used.usage.total.calls) == (2, 7)

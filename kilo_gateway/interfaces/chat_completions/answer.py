@@ -282,7 +282,7 @@ class _Choice:
             take(detail)
 
     def settle(self) -> None:
-        """Put what arrived in pieces into the ending."""
+        """Put the joined pieces into the ending."""
         self.ending.reasoning_details = self._details.whole()
         self.ending.audio = None if self._audio is None else self._audio.whole()
 
@@ -312,7 +312,7 @@ def _add_logprobs(have: dict[str, Any], new: dict[str, Any]) -> None:
     for key, value in new.items():
         if isinstance(value, list):
             if not isinstance(have.get(key), list):
-                have[key] = []  # the frame's own list stays as it is
+                have[key] = []  # the frame's own list must not change
             have[key].extend(value)
         else:
             have[key] = value

@@ -10,7 +10,7 @@ from kilo_gateway.encoding.lenient_json import dicts, string
 
 
 class Joined:
-    """An object that arrives in pieces: what is in `texts` is joined, of any other key the last value counts."""
+    """An object that arrives in pieces: values of the keys in `texts` are joined, of other keys the last one counts."""
 
     __slots__ = ("_pieces", "_texts", "fields")
 
@@ -38,7 +38,7 @@ class Joined:
 class ReasoningDetails:
     """Joins streamed fragments of `reasoning_details` to the entries that they belong to.
 
-    Type and index alone do not tell entries apart (Gemini sends several at index 0), so a fragment
+    Type and index alone do not distinguish entries (Gemini sends several at index 0), so a fragment
     also starts a new entry when its id or format contradicts, or when the last entry is signed.
     """
 

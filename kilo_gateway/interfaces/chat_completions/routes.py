@@ -1,4 +1,4 @@
-"""What single routes need and the gateway does not do for them. See docs/gateway.md, "Routes with habits". No I/O."""
+"""Needs of single routes that the gateway does not meet. See docs/gateway.md, "Routes with habits". No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kilo_gateway.encoding.lenient_json import mapping
 
 
 def adapt(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """Return `body` as the route of `model` takes it; warn about what the route would drop without a word."""
+    """Return `body` in the form that the route of `model` takes; warn about options that it would drop silently."""
     if model.removeprefix("~").startswith("google/"):
         return _without_references(body)
     if _drops_reasoning(body, model):
@@ -41,8 +41,8 @@ def _without_references(body: dict[str, Any]) -> dict[str, Any]:
         adapted["tools"] = [_plain_tool(tool) for tool in tools]
     form = mapping(body.get("response_format"))
     if schema := mapping(form.get("json_schema")).get("schema"):
-        told = {**form["json_schema"], "schema": json_schema.for_google(schema, "response_format")}
-        adapted["response_format"] = {**form, "json_schema": told}
+        adapted_schema = {**form["json_schema"], "schema": json_schema.for_google(schema, "response_format")}
+        adapted["response_format"] = {**form, "json_schema": adapted_schema}
     return adapted
 
 

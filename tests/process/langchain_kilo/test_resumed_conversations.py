@@ -79,5 +79,5 @@ def test_another_process_resumes_a_conversation(kilo_sandbox: Sandbox, tmp_path:
     assert len(tasks) == 1
     for record in requests:
         request = f"{record.path} {record.query} {dict(record.headers)} {record.body.decode()}"
-        assert "4711" not in request
+        assert "customer" not in request
         assert "zoe@" not in request

@@ -25,7 +25,7 @@ CATALOG = ModelCatalog.read(
         model("a/large", "0.00001", context_length=400_000, isFree=False, supported_parameters=["tools"]),
         model("b/small", "0.0000003", context_length=100_000, isFree=False, supported_parameters=["seed"]),
         model("b/free:free", "0", context_length=100_000, isFree=True, mayTrainOnYourPrompts=True),
-        model("c/untold"),
+        model("c/unreported"),
     ]
 )
 
@@ -37,7 +37,7 @@ def test_a_catalogue_is_a_sequence() -> None:
     assert "a/large" in CATALOG
     assert CATALOG[1] in CATALOG
     assert "a/none" not in CATALOG
-    assert next(reversed(CATALOG)).id == "c/untold"
+    assert next(reversed(CATALOG)).id == "c/unreported"
     assert not ModelCatalog()
     assert CATALOG.age is None
 
@@ -57,7 +57,7 @@ def test_a_catalogue_is_a_sequence() -> None:
         ({"min_context": 400_000}, ["kilo-auto/balanced", "a/large"]),
         ({"min_output": 1}, []),
         ({"vendor": "b"}, ["b/small", "b/free:free"]),
-        ({"vendor": ["a", "c"]}, ["a/large", "c/untold"]),
+        ({"vendor": ["a", "c"]}, ["a/large", "c/unreported"]),
         ({"max_prompt_price": 0.3}, ["b/small", "b/free:free"]),
         ({"max_prompt_price": Decimal("0.29")}, ["b/free:free"]),
         ({"max_prompt_price": 1e9}, ["a/large", "b/small", "b/free:free"]),
@@ -70,9 +70,9 @@ def test_a_filter_keeps_what_is_known_to_fit(conditions: dict[str, Any], ids: li
 
 
 def test_unknown_prices_are_last_and_never_cheapest() -> None:
-    assert CATALOG.sort().ids == ["b/free:free", "b/small", "a/large", "kilo-auto/balanced", "c/untold"]
-    assert CATALOG.sort(reverse=True).ids == ["a/large", "b/small", "b/free:free", "kilo-auto/balanced", "c/untold"]
-    assert CATALOG.sort("context_length").ids[-1] == "c/untold"
+    assert CATALOG.sort().ids == ["b/free:free", "b/small", "a/large", "kilo-auto/balanced", "c/unreported"]
+    assert CATALOG.sort(reverse=True).ids == ["a/large", "b/small", "b/free:free", "kilo-auto/balanced", "c/unreported"]
+    assert CATALOG.sort("context_length").ids[-1] == "c/unreported"
     assert CATALOG.sort("id").ids[0] == "a/large"
 
 

@@ -1,4 +1,4 @@
-"""Decoding of answers: the odd ones are repaired, everything that is no whole answer raises."""
+"""Decoding of answers: the odd ones are repaired, everything that is not a whole answer raises."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def decode_frames(*frames: Any) -> Reply:
     return reply
 
 
-def told(reply: Reply) -> list[tuple[str, str, str]]:
+def message(reply: Reply) -> list[tuple[str, str, str]]:
     return [(c.id, c.name, c.arguments) for c in reply.tool_calls]
 
 
@@ -95,7 +95,7 @@ A, B = ("a", "add", '{"x": 1}'), ("b", "mul", '{"y": 2}')
     ],
 )
 def test_tool_call_oddities(frames: list[dict[str, Any]], expected: list[tuple[str, str, str]]) -> None:
-    assert told(decode_frames(*frames, FINISH)) == expected
+    assert message(decode_frames(*frames, FINISH)) == expected
 
 
 def test_a_call_without_any_id_gets_one() -> None:
@@ -226,7 +226,7 @@ def test_characters_that_were_cut_in_two(pieces: list[str], whole: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "error", "told"),
+    ("frames", "error", "message"),
     [
         ([frame({"content": "par"})], KiloStreamInterruptedError, "finish_reason"),
         ([], KiloResponseError, "empty"),
@@ -236,14 +236,14 @@ def test_characters_that_were_cut_in_two(pieces: list[str], whole: str) -> None:
         ([frame({"content": "par"}), frame({}, error={"code": 429, "message": "slow"})], KiloError, "slow"),
     ],
 )
-def test_what_is_no_whole_stream_raises(frames: list[Any], error: type[KiloError], told: str) -> None:
-    with pytest.raises(error, match=told) as caught:
+def test_what_is_no_whole_stream_raises(frames: list[Any], error: type[KiloError], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
         decode_frames(*frames)
     assert caught.value.partial_text == ("par" if frames else "")
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         (b"", "empty"),
         (b"<html>", "not JSON: <html>"),
@@ -254,8 +254,8 @@ def test_what_is_no_whole_stream_raises(frames: list[Any], error: type[KiloError
         (b'{"choices": [{"message": {"content": ""}, "finish_reason": null}]}', "neither content"),
     ],
 )
-def test_what_is_no_answer_raises(body: bytes, told: str) -> None:
-    with pytest.raises(KiloResponseError, match=told):
+def test_what_is_no_answer_raises(body: bytes, message: str) -> None:
+    with pytest.raises(KiloResponseError, match=message):
         decode_body(body)
 
 
@@ -333,8 +333,8 @@ def test_any_body_decodes_or_is_a_kilo_error(body: Any) -> None:
 
 
 def choices(*entries: tuple[int, str, str | None]) -> bytes:
-    told = [{"index": i, "delta": {"content": text}, "finish_reason": finish} for i, text, finish in entries]
-    return b"data: " + json.dumps({"choices": told}).encode() + b"\n\n"
+    message = [{"index": i, "delta": {"content": text}, "finish_reason": finish} for i, text, finish in entries]
+    return b"data: " + json.dumps({"choices": message}).encode() + b"\n\n"
 
 
 def decode_choices(stream: bytes, *, several: bool) -> Reply:
@@ -363,7 +363,7 @@ def test_an_id_that_was_told_before_continues_its_call() -> None:
     """Two calls share an index, and the first goes on after the second has begun."""
     frames = [calls(call(0, "a", "f", '{"x":')), calls(call(0, "b", "g", '{"y": 2}')), calls(call(0, "a", None, "1}"))]
     reply = decode_frames(*frames, FINISH)
-    assert told(reply) == [("a", "f", '{"x":1}'), ("b", "g", '{"y": 2}')]
+    assert message(reply) == [("a", "f", '{"x":1}'), ("b", "g", '{"y": 2}')]
 
 
 def test_reasoning_details_keep_every_member_that_was_told() -> None:

@@ -34,7 +34,7 @@ class Response:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "cls", "told"),
+    ("status", "body", "cls", "expected"),
     [
         (
             429,
@@ -116,10 +116,10 @@ class Response:
         (400, {"error": {"code": {"x": 1}, "message": ["m"], "metadata": "z"}}, KiloInvalidRequestError, "no text"),
     ],
 )
-def test_shapes(status: int | None, body: Any, cls: type[KiloError], told: str) -> None:
+def test_shapes(status: int | None, body: Any, cls: type[KiloError], expected: str) -> None:
     error = from_body(body, status=status)
     assert type(error) is cls
-    assert told in str(error)
+    assert expected in str(error)
     assert error.body == body
 
 

@@ -110,7 +110,7 @@ def test_a_tiers_list_of_parameters_refuses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "price"),
+    ("reported", "price"),
     [
         ("0.000003", "3"),
         ("0", "0"),
@@ -132,8 +132,8 @@ def test_a_tiers_list_of_parameters_refuses_nothing() -> None:
         (["0"], None),
     ],
 )
-def test_prices_are_usd_per_million_or_unknown(told: Any, price: str | None) -> None:
-    found = read(pricing={"prompt": told}).prompt_price
+def test_prices_are_usd_per_million_or_unknown(reported: Any, price: str | None) -> None:
+    found = read(pricing={"prompt": reported}).prompt_price
     assert (None if found is None else str(found)) == price
 
 
@@ -157,8 +157,8 @@ def test_a_value_of_the_wrong_type_costs_only_itself() -> None:
     )
     assert info.description == "fine"
     assert info.supported_parameters == ("tools", "reasoning")
-    told = info.model_dump(exclude_none=True)
-    assert told.keys() == {"id", "description", "supported_parameters"}
+    reported = info.model_dump(exclude_none=True)
+    assert reported.keys() == {"id", "description", "supported_parameters"}
 
 
 def test_odd_parts_of_parts_cost_only_themselves() -> None:

@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:9/api/gateway"
 
 
 @pytest.mark.parametrize(
-    ("model", "keyed", "told"),
+    ("model", "keyed", "message"),
     [
         ("kilo-auto/free", True, "NVIDIA trial endpoints"),
         ("kilo-auto/small", False, "nothing confidential"),
@@ -32,24 +32,24 @@ URL = "http://127.0.0.1:9/api/gateway"
         ("anthropic/claude-sonnet-4.6", True, None),
     ],
 )
-def test_notices(model: str, keyed: bool, told: str | None) -> None:
+def test_notices(model: str, keyed: bool, message: str | None) -> None:
     notice = data_policy.notice_for(model, keyed=keyed)
-    assert (notice is None) == (told is None)
-    assert (told or "") in (notice or "")
+    assert (notice is None) == (message is None)
+    assert (message or "") in (notice or "")
 
 
 def test_what_the_list_of_models_tells() -> None:
-    def told(**facts: object) -> str | None:
+    def message(**facts: object) -> str | None:
         catalog_entry = {"id": "a/quiet", **facts}
         store.ListFile.of(URL, "").write(store.Stored(time.time(), [catalog_entry]))
         known_models.forget()
         return data_policy.notice_for("a/quiet", keyed=True, base_url=URL)
 
-    assert "training" in (told(mayTrainOnYourPrompts=True) or "")
-    assert "training" in (told(isFree=True) or "")
-    assert told(isFree=True, mayTrainOnYourPrompts=False) is None
-    assert told(isFree=False) is None
-    assert told() is None
+    assert "training" in (message(mayTrainOnYourPrompts=True) or "")
+    assert "training" in (message(isFree=True) or "")
+    assert message(isFree=True, mayTrainOnYourPrompts=False) is None
+    assert message(isFree=False) is None
+    assert message() is None
 
 
 def test_threads_issue_it_once() -> None:

@@ -15,7 +15,7 @@ from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decod
 from kilo_gateway.reply import Delta, Reply
 
 SENT = Sent(several=True)
-# Characters beyond the BMP, combining marks, line separators that are none in an event stream, and NUL.
+# Characters beyond the BMP, combining marks, line separators that do not end a line of an event stream, and NUL.
 TEXT = st.text(
     st.sampled_from('a \n\r\t"\\\u0301\u00e9\u2028\u2029\x85\x00\U0001f469\u200d\U0001d518{}[]:')
     | st.characters(codec="utf-8"),
@@ -50,7 +50,7 @@ ANSWER = st.lists(CHOICE, min_size=1, max_size=3)
 CUTS = st.lists(st.integers(0, 4000), max_size=8)
 
 
-def told(reply: Reply) -> list[dict[str, Any]]:
+def expected(reply: Reply) -> list[dict[str, Any]]:
     return [
         {
             "text": one.text,
@@ -140,13 +140,13 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 @settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER)
 def test_a_body(answer: list[dict[str, Any]]) -> None:
-    assert told(decode_body(body(answer), sent=SENT)) == answer
+    assert expected(decode_body(body(answer), sent=SENT)) == answer
 
 
 @settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER, st.integers(1, 5), CUTS)
 def test_a_stream(answer: list[dict[str, Any]], size: int, cuts: list[int]) -> None:
-    assert told(summed(decoded(split(stream(answer, size), cuts)))) == answer
+    assert expected(summed(decoded(split(stream(answer, size), cuts)))) == answer
 
 
 @settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI

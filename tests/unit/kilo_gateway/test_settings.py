@@ -29,7 +29,7 @@ def sent(settings: GatewaySettings, **keywords: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ({"temprature": 1}, ["temprature", "did you mean 'temperature'"]),
         ({"max_token": 1}, ["max_token", "did you mean 'max_tokens'"]),
@@ -72,11 +72,11 @@ def sent(settings: GatewaySettings, **keywords: Any) -> dict[str, Any]:
         ({"tier": "free", "auto_tier": "small"}, ["auto_tier", "another name of 'tier'"]),
     ],
 )
-def test_bad_input_names_field_value_and_remedy(cls: type, arguments: dict[str, Any], told: list[str]) -> None:
+def test_bad_input_names_field_value_and_remedy(cls: type, arguments: dict[str, Any], expected: list[str]) -> None:
     with pytest.raises(ValidationError) as caught:
         cls(**arguments)
     assert isinstance(caught.value, ValueError)
-    for text in told:
+    for text in expected:
         assert text in str(caught.value)
 
 
@@ -269,7 +269,7 @@ def test_a_model_with_its_own_client_refuses_to_be_pickled() -> None:
 @given(st.text(max_size=600))
 def test_any_mode_is_a_header_value_or_an_error(mode: str) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # most generated modes are none the gateway documents, which warns
+        warnings.simplefilter("ignore")  # the gateway documents few of the generated modes, and the others warn
         try:
             made = prepared(GatewaySettings(mode=mode))
         except ValueError:

@@ -99,7 +99,7 @@ def test_blocks(block: Any, part: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "expected"),
     [
         ({"type": "hologram"}, "'hologram' cannot be sent; the gateway takes: text"),
         ({"type": "image", "base64": "AAAA"}, "needs its mime_type"),
@@ -109,10 +109,10 @@ def test_blocks(block: Any, part: Any) -> None:
         ({"type": "non_standard"}, "value"),
     ],
 )
-def test_blocks_that_cannot_be_sent(block: Any, told: str) -> None:
+def test_blocks_that_cannot_be_sent(block: Any, expected: str) -> None:
     with pytest.raises(ValueError, match="block") as caught:
         to_wire([HumanMessage([block])])
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_roles_and_names() -> None:
@@ -232,7 +232,7 @@ def test_cache_control_in_odd_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "expected"),
     [
         ({"type": "image_url"}, "needs 'image_url'"),
         ({"type": "image_url", "image_url": {"detail": "low"}}, "needs the url"),
@@ -242,8 +242,8 @@ def test_cache_control_in_odd_positions() -> None:
         ({"type": "media", "data": "a"}, "use 'image, audio, video or file'"),
     ],
 )
-def test_blocks_that_lack_something_are_named(block: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
+def test_blocks_that_lack_something_are_named(block: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected) as caught:
         to_wire([HumanMessage([block])])
     assert block["type"] in str(caught.value)
 

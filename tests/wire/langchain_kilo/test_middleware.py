@@ -80,7 +80,7 @@ def test_the_task_follows_the_thread(kilo_sandbox: Sandbox) -> None:
     assert len(tasks) == 6
     assert len(set(tasks[:4])) == 1
     assert len(set(tasks)) == 2
-    assert "4711" not in "".join(repr(record) + repr(dict(record.headers)) for record in kilo_sandbox.requests)
+    assert "customer" not in "".join(repr(record) + repr(dict(record.headers)) for record in kilo_sandbox.requests)
 
 
 def test_the_task_can_be_set_or_turned_off(kilo_sandbox: Sandbox) -> None:

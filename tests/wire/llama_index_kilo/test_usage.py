@@ -79,7 +79,7 @@ def test_failures_and_streams_left_early_count_nothing(scenario: Any, llm: KiloL
 
 def test_a_handler_counts_one_block_at_a_time(llm: KiloLLM) -> None:
     with KiloUsageHandler() as used:
-        with pytest.raises(RuntimeError, match="use another one"), used:
+        with pytest.raises(RuntimeError, match="create a new one"), used:
             pass
         with KiloUsageHandler() as inner:
             llm.chat(USER)
