@@ -23,7 +23,7 @@ PYTEST := -m pytest -q
 # One worker per core. The tests of a file share a worker, so that expensive fixtures run once.
 PARALLEL := -n auto --dist loadfile
 SECONDS ?= 600
-PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
 .PHONY: help arguments demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean

@@ -157,7 +157,7 @@ def _weighted(pool: tuple[tuple[str, int], ...], affinity: str) -> str:
 
 
 def is_free(model: str) -> bool:
-    """Tell whether a resolved id is free, by the gateway's own test on the name."""
+    """Return True if a resolved id is free, by the gateway's own test on the name."""
     return (
         model.endswith(":free")
         or model == "openrouter/free"

@@ -61,7 +61,7 @@ class Call:
 
     @property
     def tools(self) -> list[Json]:
-        """The offered functions, whichever way they are spelled."""
+        """The offered functions, in either spelling."""
         offered = self.body.get("tools") or self.body.get("functions") or []
         found = [tool.get("function", tool) for tool in offered if isinstance(tool, dict)]
         return [tool for tool in found if isinstance(tool, dict) and tool.get("name")]

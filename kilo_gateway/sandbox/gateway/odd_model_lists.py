@@ -21,7 +21,7 @@ def _page(_: Json) -> Answer:
 
 
 def _odd(body: Json) -> Answer:
-    """Nulls, wrong types and unknown keys; entries that are none; text that is no plain text."""
+    """Nulls, wrong types and unknown keys; things that are not entries; text that is not plain."""
     first, second, *rest = body["data"]
     oddities = [
         None,

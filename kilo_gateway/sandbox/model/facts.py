@@ -133,7 +133,7 @@ class Facts:
         return found
 
     def names_something(self, name: str) -> bool:
-        """Tell whether the text speaks of a parameter by its name."""
+        """Return True if the text names a parameter."""
         return self._following(name) is not None
 
     def summary(self, name: str) -> str:

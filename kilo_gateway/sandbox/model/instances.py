@@ -37,7 +37,7 @@ _FORMATS = {
 def instance(schema: Any, facts: Facts) -> Any:
     """Return a value that satisfies `schema`; required parts always, optional ones when the prompt has a value.
 
-    Raises UpstreamRefusal for what is no schema.
+    Raises UpstreamRefusal for anything but a schema.
     """
     try:
         return _Filler(schema, facts).fill(schema, "", required=True, depth=0)

@@ -16,7 +16,7 @@ _SUPPORTED = 2 / 3
 
 
 def yes_or_no(text: str) -> str:
-    """Tell whether the last claim's words stand in the last context; "" when the prompt has neither."""
+    """Return whether the words of the last claim are in the last context; "" if the prompt has neither."""
     claims, contexts = _CLAIM.findall(text), _CONTEXT.findall(text)
     if not claims or not contexts:
         return ""

@@ -14,7 +14,7 @@ _CANDIDATES = "a1A-_ .:/é"
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Tell whether a value satisfies a schema's pattern; one that Python cannot read is satisfied by all."""
+    """Return True if a value matches a schema's pattern; any value matches one that Python cannot read."""
     try:
         return re.search(pattern, value) is not None
     except re.error:

@@ -41,8 +41,8 @@ def compose(call: Call, turn: Turn) -> str:
 def _compose(call: Call, turn: Turn) -> str:
     who = call.served + (f" (mode {call.mode})" if call.mode else "")
     if turn.results:
-        told = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
-        return f"{who} on the sandbox: {told}"
+        reports = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
+        return f"{who} on the sandbox: {reports}"
     if formatted := _formatted(turn.user):
         return formatted
     if call.mode and call.mode.lower() in ("plan", "architect"):

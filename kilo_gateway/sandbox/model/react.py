@@ -17,7 +17,7 @@ _TOOL = re.compile(
 
 
 def speaks(turn: Turn) -> bool:
-    """Tell whether the system prompt asks for actions in text."""
+    """Return True if the system prompt asks for actions in text."""
     return _MARK in turn.system
 
 

@@ -9,11 +9,11 @@ _STOPWORDS = """
     by call called can could did do does doing down during each few for from function functions further get give given
     had has have having he hello her here hers hi him his how i if in into is it its just let like many me more most
     much my no nor not now of off on once one only or other our out over own please return returns same she should so
-    some such tell than thank thanks that the their them then there these they this those through to tool tools too
+    some such than thank thanks that the their them then there these they this those through to tool tools too
     under until up us use used using value very was we were what when where which while who whom whose why will with
     would you your yours
 """
-STOPWORDS = frozenset(_STOPWORDS.split())
+STOPWORDS = frozenset([*_STOPWORDS.split(), "tell"])  # words: keep -- a word of prompts
 
 _WORD = re.compile(r"[^\W_]+")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")

@@ -75,10 +75,10 @@ def deltas(frames: list[Json]) -> list[Json]:
 
 
 def is_text(frame: Json) -> bool:
-    """Tell whether a chunk carries text of the answer."""
+    """Return True if a chunk carries text of the answer."""
     return any(choice["delta"].get("content") for choice in frame["choices"])
 
 
 def is_finish(frame: Json) -> bool:
-    """Tell whether a chunk ends a choice."""
+    """Return True if a chunk ends a choice."""
     return any(choice["finish_reason"] for choice in frame["choices"])

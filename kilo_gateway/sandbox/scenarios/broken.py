@@ -1,4 +1,4 @@
-"""Scenarios of answers that start as a success and are none: status 200 without an answer, streams that break off."""
+"""Scenarios of answers that only begin as a success: status 200 without an answer, streams that break off."""
 
 # ruff: noqa: ARG001, ARG005 - the callables have the signatures that the registry asks for
 

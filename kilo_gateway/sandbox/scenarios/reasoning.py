@@ -93,7 +93,7 @@ def _encrypted_body(call: Call, made: Json) -> Json:
 
 
 def _encrypted_frames(call: Call, made: list[Json]) -> list[Json]:
-    """All entries have index 0, so only type and id tell them apart."""
+    """All entries have index 0, so only type and id distinguish them."""
     at = max(i for i, frame in enumerate(made) if any("reasoning_details" in d for d in deltas([frame])))
     blank = {"role": "assistant", "content": ""}
     added = [

@@ -260,7 +260,7 @@ def test_required_goes_round_every_tool(gw: Sandbox) -> None:
 
 # JSON.
 class Joke(BaseModel):
-    """Joke to tell user."""
+    """Joke to tell user."""  # words: keep -- a prompt
 
     setup: str = Field(description="question to set up a joke")
     punchline: str
@@ -277,7 +277,7 @@ def test_json_schema(gw: Sandbox) -> None:
 
 
 def test_json_object(gw: Sandbox) -> None:
-    text = "Tell me a joke about cats. Return the result as a JSON with 'setup' and 'punchline' keys."
+    text = "Write a joke about cats. Return the result as a JSON with 'setup' and 'punchline' keys."
     found = json.loads(ask(gw, text, response_format={"type": "json_object"}).text)
     assert set(found) == {"setup", "punchline"}
     assert all("cats" in value for value in found.values())

@@ -19,7 +19,7 @@ and be exact.
 Tool Args: {json.dumps(PARAMETERS)}
 
 > Tool Name: broken
-Tool Description: Its schema is none.
+Tool Description: Its schema is broken.
 Tool Args: {{oops
 
 Use this form:

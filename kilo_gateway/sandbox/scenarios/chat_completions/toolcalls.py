@@ -180,7 +180,7 @@ _add("tool-args-whole", "a call in one fragment", whole=lambda one: None)
 _add("tool-args-object", "arguments are an object instead of JSON text", whole=_as_object)
 _add("tool-args-null", "arguments are null", whole=_arguments(None))
 _add("tool-args-empty", "arguments are an empty string", whole=_arguments(""))
-_add("tool-args-invalid", "arguments are no JSON, though the call counts as complete", whole=_broken_arguments)
+_add("tool-args-invalid", "arguments are not JSON, though the call counts as complete", whole=_broken_arguments)
 _add(
     "tool-args-truncated",
     "the output limit cuts the arguments, finish reason length",
