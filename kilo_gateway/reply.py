@@ -166,7 +166,11 @@ class Reply:
     @property
     def text(self) -> str:
         """The text so far."""
-        return self._text.whole if not self._text.pieces else self._text.join()
+        text = self._text
+        if text.pieces:  # as `_Growing.join` does: this is read for every chunk
+            text.whole += "".join(text.pieces)
+            text.pieces, text.counted, text.characters = [], 0, 0
+        return text.whole
 
     @property
     def reasoning(self) -> str:
@@ -260,28 +264,28 @@ class Reply:
 class _Growing:
     """A text that arrives in pieces."""
 
-    __slots__ = ("_counted", "_length", "pieces", "whole")
+    __slots__ = ("characters", "counted", "pieces", "whole")
 
     def __init__(self, text: str) -> None:
         self.whole = text
         self.pieces: list[str] = []
         """Pieces behind `whole`."""
-        self._counted = self._length = 0
+        self.counted = self.characters = 0
         """How many of the pieces have been counted, and their characters."""
 
     def join(self) -> str:
         """Return the text so far."""
         self.whole += "".join(self.pieces)
         self.pieces = []
-        self._counted = self._length = 0
+        self.counted = self.characters = 0
         return self.whole
 
     def length(self) -> int:
         """Return the number of characters so far, without joining them."""
-        new = self.pieces[self._counted :]
-        self._counted += len(new)
-        self._length += sum(map(len, new))
-        return len(self.whole) + self._length
+        new = self.pieces[self.counted :]
+        self.counted += len(new)
+        self.characters += sum(map(len, new))
+        return len(self.whole) + self.characters
 
 
 class _Section(NamedTuple):

@@ -42,9 +42,9 @@ def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatRespo
     """Return `reply` as a response; usage, cost and metadata only if it is `complete`."""
     extra: dict[str, Any] = {}
     calls = reply.tool_calls
-    if call.parallel_tool_calls is False:
-        calls = calls[:1]
     if calls:
+        if call.parallel_tool_calls is False:
+            calls = calls[:1]
         # Plain dicts beside the blocks: agents and structured streaming look here, and memory is kept as JSON.
         extra["tool_calls"] = [finished.wire() for finished in calls]
     if reply.refusal:

@@ -36,8 +36,10 @@ class EventDecoder:
             buffer = buffer.removeprefix(_BOM)
             self._started = True
         # A CR at the very end may be half of a CRLF: it waits for the next byte.
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        lines = _split(buffer[: len(buffer) - len(held)])
+        held = b""
+        if buffer.endswith(b"\r"):
+            held, buffer = b"\r", buffer[:-1]
+        lines = _split(buffer)
         rest = lines.pop() + held
         self._rest = [rest] if rest else []
         for line in lines:

@@ -62,6 +62,8 @@ class FrameDecoder:
         self._events = EventDecoder()
         self._answer = answer
         self._empty = True
+        self.progress = 0
+        """Number of frames that carried anything: keep-alives and empty frames do not count."""
         self.ended = False
         """True if the answer is complete: nothing that follows, bytes or a broken connection, can change it."""
 
@@ -84,11 +86,6 @@ class FrameDecoder:
     def hidden_bytes(self) -> int:
         """Bytes generated so far that neither the text nor the reasoning of a delta shows."""
         return self._answer.hidden_bytes
-
-    @property
-    def progress(self) -> int:
-        """Number of frames that carried anything: keep-alives and empty frames do not count."""
-        return self._answer.progress
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """Yield the deltas that `chunk` completes."""
@@ -138,5 +135,6 @@ class FrameDecoder:
                 partial=answer.partial_text,
             )
         deltas = answer.frame(frame, odd=odd)
-        self.ended = answer.ended
+        # Attributes instead of properties: they are read for every chunk.
+        self.progress, self.ended = answer.progress, answer.ended
         return deltas

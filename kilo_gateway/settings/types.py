@@ -233,8 +233,10 @@ def check_data_collection(data_collection: str | None, provider: dict[str, Any] 
 
 def is_loopback(host: str | None) -> bool:
     """Return True if `host` is this machine."""
-    if host is None or host == "localhost" or host.endswith(".localhost"):
-        return host is not None
+    if host is None:
+        return False
+    if host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost"):
+        return True
     try:
         return ip_address(host).is_loopback
     except ValueError:

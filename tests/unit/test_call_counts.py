@@ -26,13 +26,13 @@ WAYS: dict[str, Callable[[dict[str, Any]], Iterator[Any]]] = {
     "KiloLLM": lambda account: iter(KiloLLM(**account).stream_chat(messages())),
 }
 
-# What they are today. Who makes them fewer lowers them here.
+# The counts of today; a change that lowers one lowers it here.
 CALLS = {
     ("ChatKilo", "text"): 43,
-    ("ChatKilo", "reasoning"): 71,
-    ("ChatKilo", "tools"): 70,
-    ("KiloLLM", "text"): 54,
-    ("KiloLLM", "reasoning"): 83,
+    ("ChatKilo", "reasoning"): 70,
+    ("ChatKilo", "tools"): 69,
+    ("KiloLLM", "text"): 53,
+    ("KiloLLM", "reasoning"): 82,
     ("KiloLLM", "tools"): 83,
 }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from kilo_gateway.encoding import response_headers
-from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mend
+from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mend, string
 from kilo_gateway.errors import KiloError, translate
 from kilo_gateway.interfaces.chat_completions.content import Joined, ReasoningDetails, content_parts, reasoning_text
 from kilo_gateway.interfaces.chat_completions.tool_calls import ToolCallRepair
@@ -18,7 +18,7 @@ _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _CARRYING = _REASONING | {"refusal", "images", "annotations", "audio", "provider_metadata"}
 _FROM_JSON = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
-_REPORTED_ONCE = ("id", "model", "provider", "system_fingerprint", "service_tier")
+_REPORTED_ONCE = frozenset({"id", "model", "provider", "system_fingerprint", "service_tier"})
 
 Field = Literal["delta", "message"]
 """The field of a choice that holds its message: `delta` in a stream, `message` in a whole answer."""
@@ -28,7 +28,7 @@ class Answer:
     """Takes in frames and returns their deltas. Raises a KiloError for an error, wherever a frame holds it.
 
     Choices other than the first have another `Delta.choice`. They are left out if only one answer was asked for.
-    Fields are read in one pass with `match`: a call for each possible key would cost more, for every token.
+    Fields are read in one pass: a look-up for each possible key would cost more, for every token.
     """
 
     def __init__(self, response: Any, sent: translate.Sent) -> None:
@@ -40,7 +40,7 @@ class Answer:
         """Number of frames that carried anything."""
         self.ended = False
         """True if the answer is complete, and nothing that follows can change it."""
-        self._reported: dict[str, str] = {}
+        self._reported: dict[str, Any] = {}
         self._created: Any = None
         self._usage: Any = None
         self._metadata: Any = None
@@ -78,58 +78,54 @@ class Answer:
         """True if each choice has a finish_reason."""
         return all(choice.ending.finish_reason for choice in (self._first, *self._others.values()))
 
-    def frame(self, frame: dict[str, Any], *, odd: bool = False) -> list[Delta]:
-        """Return the deltas of one frame of a stream.
+    def frame(self, frame: dict[str, Any], *, odd: bool = False, field: Field = "delta") -> list[Delta]:
+        """Return the deltas of one frame of a stream, or of the one body of an answer (field "message").
 
         `odd` is the second value of `parse_odd`. Texts that arrive in pieces are mended when they are joined.
         """
-        return self._take(frame, "delta", odd)
-
-    def body(self, body: dict[str, Any], *, odd: bool = False) -> list[Delta]:
-        """Return the deltas of the one body of an answer that is not streamed."""
-        return self._take(body, "message", odd)
-
-    def _take(self, frame: dict[str, Any], field: Field, odd: bool) -> list[Delta]:
-        if frame.get("error"):
-            if isinstance(frame.get("usage"), dict):
-                self._usage = frame["usage"]
-            raise self._error(frame)
-        choices: list[Any] = []
+        choices: Any = ()
+        error: Any = None
         for key, value in frame.items():
-            match value:
-                case str():
-                    if value and key in _REPORTED_ONCE:
-                        self._reported[key] = value
-                case list() if key == "choices":
-                    choices = value
-                case dict() if key == "usage":
-                    # Some routes repeat it in each frame, others in their keep-alives.
-                    self.progress += bool(value) and value != self._usage
-                    self._usage = value  # cumulative when it is sent twice: the last one counts
-                case dict() if key == "provider_metadata":
-                    self._metadata = value or self._metadata
-                case int() if key == "created":
-                    self._created = value
-                case list() if key == "citations":
-                    self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
+            if key == "choices":
+                choices = value
+            elif value is None:
+                continue
+            elif key in _REPORTED_ONCE:
+                self._reported[key] = value or self._reported.get(key)
+            elif key == "created":
+                self._created = value
+            elif key == "error":
+                error = value
+            elif key == "usage" and isinstance(value, dict):
+                # Some routes repeat it in each frame, others in their keep-alives.
+                self.progress += bool(value) and value != self._usage
+                self._usage = value  # cumulative when it is sent twice: the last one counts
+            elif key == "provider_metadata":
+                self._metadata = value or self._metadata
+            elif key == "citations" and isinstance(value, list):
+                self._citations = [c if isinstance(c, dict) else {"type": "url_citation", "url": c} for c in value]
+        if error:
+            raise self._error(frame)
         self._odd = self._odd or odd
         deltas = [Delta(raw=cleaned(frame) if odd else frame)]
-        for choice in choices:
-            match choice:
-                case dict():
-                    self._take_choice(frame, choice, field, deltas)
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
+            if not (index := choice.get("index")):
+                taker, delta = self._first, deltas[0]
+            elif self._sent.several and isinstance(index, int):
+                if index not in self._others:
+                    self._others[index] = _Choice(index, Ending())
+                taker, delta = self._others[index], Delta(choice=index)
+                deltas.append(delta)
+            elif choice.get("error") or choice.get("finish_reason") == "error":
+                raise self._error({**frame, **choice})
+            else:
+                continue
+            self.progress += taker.take(choice, field, delta)
+            if taker.failed:
+                raise self._error({**frame, **choice})
         return deltas
-
-    def _take_choice(self, frame: dict[str, Any], choice: dict[str, Any], field: Field, deltas: list[Delta]) -> None:
-        if choice.get("error") or choice.get("finish_reason") == "error":
-            raise self._error({**frame, **choice})
-        if not (index := choice.get("index")):
-            self.progress += self._first.take(choice, field, deltas[0])
-        elif self._sent.several and isinstance(index, int):
-            if index not in self._others:
-                self._others[index] = _Choice(index, Ending())
-            deltas.append(Delta(choice=index))
-            self.progress += self._others[index].take(choice, field, deltas[-1])
 
     def done(self) -> list[Delta]:
         """Return the last deltas if the answer is whole when the mark `[DONE]` comes.
@@ -153,9 +149,9 @@ class Answer:
         for choice in choices:
             choice.settle()
             choice.ending.request_id = ending.request_id
-            choice.ending.created = self._created
+            choice.ending.created = self._created if isinstance(self._created, int) else None
             for name in _REPORTED_ONCE:
-                setattr(choice.ending, name, self._reported.get(name))
+                setattr(choice.ending, name, string(self._reported.get(name)) or None)
             if self._odd:
                 choice.ending = _cleaned(choice.ending)
         if any(choice.nameless for choice in choices):
@@ -187,6 +183,7 @@ class _Choice:
         "_text_mender",
         "began",
         "ending",
+        "failed",
         "metadata",
         "text",
     )
@@ -194,6 +191,7 @@ class _Choice:
     def __init__(self, index: int, ending: Ending) -> None:
         self.ending = ending
         self.began = False
+        self.failed = False
         self.metadata: Any = None
         self.text: list[str] = []
         self._index = index
@@ -219,18 +217,25 @@ class _Choice:
         ending = self.ending
         carried = False
         for key, value in choice.items():
-            match value:
-                case dict() if key == field:
+            if value is None:
+                continue
+            if key == field:
+                if isinstance(value, dict):
                     self.began = True
                     carried = self._message(value, field, delta)
-                case str() if key == "finish_reason" and value and not ending.finish_reason:
+            elif key == "error":
+                self.failed = bool(value)
+            elif key == "finish_reason":
+                self.failed = self.failed or value == "error"
+                if value and isinstance(value, str) and not ending.finish_reason:
                     ending.finish_reason = value
                     carried = True
-                case str() if key == "native_finish_reason" and value:
+            elif key == "native_finish_reason":
+                if value and isinstance(value, str):
                     ending.native_finish_reason = value
-                case dict() if key == "logprobs":
-                    ending.logprobs = {} if ending.logprobs is None else ending.logprobs
-                    _add_logprobs(ending.logprobs, value)
+            elif key == "logprobs" and isinstance(value, dict):
+                ending.logprobs = {} if ending.logprobs is None else ending.logprobs
+                _add_logprobs(ending.logprobs, value)
         return carried
 
     def _message(self, message: dict[str, Any], field: Field, delta: Delta) -> bool:
@@ -240,11 +245,7 @@ class _Choice:
             if not value or key == "role":
                 continue
             if key == "content":
-                match value:
-                    case str():
-                        text = value
-                    case _:
-                        text, thought = content_parts(value)
+                text, thought = (value, "") if isinstance(value, str) else content_parts(value)
                 carried = carried or text != "" or thought != ""
                 continue
             carried = carried or key in _CARRYING

@@ -34,7 +34,7 @@ def decode_whole(content: bytes, response: Any = None, sent: translate.Sent = tr
         return
     body, odd = odd_object(content, response)
     answer = Answer(response, sent)
-    deltas = answer.body(body, odd=odd)
+    deltas = answer.frame(body, odd=odd, field="message")
     if not answer.began:
         raise translate.unreadable("it has no choices", response=response, body=body)
     deltas += answer.finish()
