@@ -1,10 +1,10 @@
-"""A local stand-in of the Kilo AI Gateway: a real HTTP server, so that chains are tested without key, network or bill.
+"""Run a local stand-in for the Kilo AI Gateway: a real HTTP server, so that tests need no key, network or money.
 
     with Sandbox() as gw:
         ChatKilo(base_url=gw.base_url, api_key=gw.api_key).invoke("Hello")
 
-Its "model" is canned and deterministic; the model ids in `SCENARIOS` select oddities and faults of the
-wire. Names are loaded on first use, because pytest imports this package in every run.
+A canned, deterministic model writes the answers. The model ids in `SCENARIOS` select unusual answers and errors.
+Names are loaded on first use, because pytest imports this package in every run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SCENARIOS", "Record", "Sandbox", "Scenario"]
 
-_HOMES = {"SCENARIOS": "scenarios", "Scenario": "scenarios", "Sandbox": "server", "Record": "gateway.records"}
+_MODULES = {"SCENARIOS": "scenarios", "Scenario": "scenarios", "Sandbox": "server", "Record": "gateway.records"}
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

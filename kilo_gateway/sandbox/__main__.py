@@ -1,4 +1,4 @@
-"""`python -m kilo_gateway.sandbox`: a local gateway until Ctrl-C."""
+"""Run a local gateway until Ctrl-C: `python -m kilo_gateway.sandbox`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _EXAMPLE = """\
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     if options.list:
         width = max(map(len, SCENARIOS))
         _say(*(f"{s.id:<{width}}  {s.kind:<7}  {s.description}" for s in SCENARIOS.values()))
         return 0
-    # The rest is imported no earlier: the list needs no server.
+    # The server is imported only here, because the list does not need it.
     with ExitStack() as stack:
         upstream = options.upstream
         if upstream == "local":
@@ -59,10 +59,10 @@ def _serve(options: argparse.Namespace, upstream: str) -> int:
     try:
         gateway.start()
     except OSError as error:
-        sys.stderr.write(f"port {options.port} is not free ({error.strerror}); choose another with --port\n")
+        sys.stderr.write(f"cannot use port {options.port} ({error.strerror}); choose another one with --port\n")
         return 1
     stop = threading.Event()
-    # Both are set, because a shell starts a background job with SIGINT ignored.
+    # A shell without job control starts a background job with SIGINT ignored (POSIX shell, 2.11); Python keeps that.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
@@ -76,31 +76,47 @@ def _serve(options: argparse.Namespace, upstream: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kilo_gateway.sandbox",
-        description="A local stand-in of the Kilo AI Gateway: no key, no network, no bill.",
+        description="Run a local stand-in for the Kilo AI Gateway. It needs no key, network or money.",
     )
-    parser.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1, 0 for a free one (8787)")
-    parser.add_argument("--era", choices=("E1", "E2", "E3"), default="E3", help="server generation (E3)")
     parser.add_argument(
-        "--ids", choices=("mid-2026", "E3"), default="mid-2026", help="model versions of the auto tiers"
+        "--port", type=int, default=8787, help="port on 127.0.0.1; 0 selects a free one (default: 8787)"
+    )
+    parser.add_argument("--era", choices=("E1", "E2", "E3"), default="E3", help="server generation (default: E3)")
+    parser.add_argument(
+        "--ids",
+        choices=("mid-2026", "E3"),
+        default="mid-2026",
+        help="model versions of the auto tiers (default: mid-2026)",
     )
     parser.add_argument(
         "--upstream",
         default="openrouter",
         metavar="URL",
         help="base URL of an OpenAI-compatible server (llama.cpp, Ollama, vLLM) whose model answers; local: a small "
-        "model of its own, with the extra [local]; openrouter, vercel: the shape of the canned answers (openrouter)",
+        "model that the extra [local] installs; openrouter, vercel: canned answers in the shape of that upstream "
+        "(default: openrouter)",
     )
-    parser.add_argument("--model", help="the model of --upstream URL (the first one that server lists)")
-    parser.add_argument("--delay", type=float, default=0.01, help="seconds between stream frames (0.01)")
+    parser.add_argument(
+        "--model", help="model of the server at --upstream (default: the first one that the server lists)"
+    )
+    parser.add_argument(
+        "--delay", type=float, default=0.01, help="seconds between the chunks of a stream (default: 0.01)"
+    )
     parser.add_argument("--no-done", action="store_true", help="end streams without [DONE]")
-    parser.add_argument("--credits-status", type=int, choices=(402, 200), default=402)
+    parser.add_argument(
+        "--credits-status",
+        type=int,
+        choices=(402, 200),
+        default=402,
+        help="status of the error for missing credit (default: 402)",
+    )
     parser.add_argument("--list", action="store_true", help="list the scenario models and exit")
     return parser
 
 
 def _greet(gateway: Sandbox) -> None:
     _say(
-        f"Kilo sandbox on {gateway.base_url} (Ctrl-C ends it)",
+        f"Kilo sandbox on {gateway.base_url} (press Ctrl-C to stop)",
         "",
         f"  key with balance     {gateway.api_key}",
         f"  key without balance  {gateway.poor_api_key}",
@@ -110,8 +126,8 @@ def _greet(gateway: Sandbox) -> None:
         "In another terminal:",
         "",
         _EXAMPLE.format(base_url=gateway.base_url, api_key=gateway.api_key),
-        f"{len(SCENARIOS)} models play oddities and faults, such as sandbox/reasoning or sandbox/cut-stream;",
-        "python -m kilo_gateway.sandbox --list shows them all.",
+        f"{len(SCENARIOS)} model ids select odd answers and errors, such as sandbox/reasoning and sandbox/cut-stream:",
+        "python -m kilo_gateway.sandbox --list lists them all.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Admission of a chat request: the gateway's checks in the gateway's order, so the first fault is the one shown."""
+"""Check a chat request in the gateway's order; the answer reports the first fault. See docs/gateway.md, "Requests"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DROPPED = ("models", "description", "usage", "reasoningEffort")
 
 
 def admit(call: Call) -> Call:
-    """Run the checks and fill in the call; raises Refusal, or UpstreamRefusal, at the first that fails."""
+    """Run all checks and complete the call; raise Refusal or UpstreamRefusal at the first check that fails."""
     for check in _CHECKS:
         check(call)
     _forward(call)
@@ -26,11 +26,11 @@ def admit(call: Call) -> Call:
 
 
 def parse(raw: bytes) -> object:
-    """Return the JSON body; raises Refusal."""
+    """Parse the JSON body of a request; raise Refusal if it is not valid JSON."""
     try:
         body = json.loads(raw)
         if b"\\ud" in raw.lower():
-            json.dumps(body, ensure_ascii=False).encode()  # half a character, which no answer could repeat
+            json.dumps(body, ensure_ascii=False).encode()  # an answer that repeats a lone surrogate cannot be encoded
     except ValueError as error:
         raise Refusal("malformed-json", detail=error) from None
     except RecursionError:
@@ -78,7 +78,7 @@ def _privacy_types(call: Call) -> None:
 
 
 def _identify(call: Call) -> None:
-    # Not a step of its own: routing needs to know the caller, the verdict comes in _credentials.
+    # Auto models need the account; `_credentials` rejects a bad token later, in the gateway's order of checks.
     call.identity = identify(call.headers, lenient=call.options.lenient_tokens)
 
 
@@ -149,15 +149,15 @@ def _data_collection(call: Call) -> None:
 
 
 def _known(call: Call) -> None:
-    known = model_list.canonical(call.served)
-    if known is None:
-        # Scenario ids that do not exist deserve the same answer: a typing error must not look like success.
+    canonical = model_list.canonical(call.served)
+    if canonical is None:
+        # Unknown scenario ids get this error too, so that a typing error does not look like a success.
         raise Refusal("model-not-found", id=call.requested)
-    call.served = known
+    call.served = canonical
 
 
 def _for_models(check: Callable[[Call], None]) -> Callable[[Call], None]:
-    """Skip a check for scenario ids, which any caller may use."""
+    """Return a check that skips scenario ids, because any caller may use them."""
 
     def checked(call: Call) -> None:
         if call.scenario is None:
@@ -186,13 +186,15 @@ _CHECKS: tuple[Callable[[Call], None], ...] = (
 
 
 def _forward(call: Call) -> None:
-    """Apply the remaining changes the gateway makes before it sends a body upstream."""
+    """Change the body as the gateway does before it sends it upstream. See docs/gateway.md, "Requests"."""
     body = call.effective
     for field in _DROPPED:
         body.pop(field, None)
     if call.streaming or call.options.era == "E1":
-        given = body.get("stream_options") or {}
-        body["stream_options"] = {**given, "include_usage": True} if isinstance(given, dict) else given
+        stream_options = body.get("stream_options") or {}
+        body["stream_options"] = (
+            {**stream_options, "include_usage": True} if isinstance(stream_options, dict) else stream_options
+        )
     account = call.identity.account.name if not call.identity.anonymous else f"anon:{call.ip}"
     digest = hashlib.sha256(account.encode()).hexdigest()[:24]
     body["user"] = body["safety_identifier"] = digest

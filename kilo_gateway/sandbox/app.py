@@ -1,4 +1,4 @@
-"""The HTTP side: which path is served by what. See docs/gateway.md, "Endpoints"."""
+"""Serve the paths of the gateway over HTTP. See docs/gateway.md, "Endpoints"."""
 
 from __future__ import annotations
 
@@ -40,30 +40,32 @@ _ROOTS = ("/api/gateway", "/api/openrouter")
 _LOOPBACK = r"(127(\.\d{1,3}){3}|\[::1\]|([a-z0-9-]+\.)*localhost)(:\d+)?"
 _LOCAL_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
 _LOCAL_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_LOOPBACK}", re.IGNORECASE)
-_FOREIGN = b'{"error":{"message":"The sandbox answers only programs of its machine: check Host and Origin","code":403}}'
+_FOREIGN = (
+    b'{"error":{"message":"The sandbox accepts only requests from its own computer; check Host and Origin","code":403}}'
+)
 _KINDS = {"/responses": "responses", "/messages": "messages"}
 
 
 class Gateway:
-    """The sandbox's state and its ASGI application; `stopping` ends the answers that still wait."""
+    """The sandbox's state and its ASGI application; the event `stopping` ends the answers that still wait."""
 
     def __init__(self, options: Options, *, keep: int = KEPT) -> None:
         self.options = options
         self.log = Log(keep)
         self._relay: Relay | None = None
         if options.upstream_url is not None:
-            from kilo_gateway.sandbox.relay import Relay  # it imports the openai package
+            from kilo_gateway.sandbox.relay import Relay  # imports the openai package, which only a relay needs
 
             self._relay = Relay(options.upstream_url, options.upstream_model)
         self.stopping = asyncio.Event()
         self._lock = threading.Lock()
         self._number = 0
         self._repetitions: Counter[str] = Counter()
-        # An instance, unlike a function, is mounted as it is: for all methods and with the plain receive and send.
+        # Starlette would wrap a function and limit it to GET. It mounts an instance unchanged, for all methods.
         self.app = Starlette(routes=[Route("/{path:path}", self)])
 
     def reset(self) -> None:
-        """Forget the records and which scenarios were called."""
+        """Delete the records and reset the number of calls of each scenario."""
         self.log.clear()
         with self._lock:
             self._repetitions.clear()
@@ -106,7 +108,7 @@ class Gateway:
             status, content, extra = render("malformed-json", self.options, detail="it is nested too deeply")
             answer = json_answer(content, status, extra)
         except Exception:
-            logger.exception("the sandbox failed on %s %s", record.method, record.path)
+            logger.exception("the sandbox failed to answer %s %s", record.method, record.path)
             answer = json_answer({"error": {"message": "The sandbox failed; see its log.", "code": 500}}, 500)
         record.update(status=answer.status)
         if record.method == "POST":
@@ -133,12 +135,12 @@ class Gateway:
                 raise Refusal("invalid-request")
             record.update(json=body, requested_model=body.get("model"))
             try:
-                made = vectors.embed(body, identity, number)
+                payload = vectors.embed(body, identity, number)
             except vectors.BadDimensions as error:
                 return json_answer(error.body, 400)
-            record.update(served_model=made["model"])
+            record.update(served_model=payload["model"])
             odd = odd_vectors.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_vectors.PREFIX))
-            return odd(made) if odd else json_answer(made)
+            return odd(payload) if odd else json_answer(payload)
         if bare in _KINDS:
             record.update(json=parse(record.body))
             raise Refusal("api-kind-not-supported", kind=_KINDS[bare], kinds="chat_completions")
@@ -159,20 +161,19 @@ class Gateway:
             return json_answer(pages[path if path in pages else bare]())
         steps = bare.split("/")
         if len(steps) == 5 and steps[1] == "models" and steps[4] == "endpoints":
-            found = model_list.endpoints(f"{steps[2]}/{steps[3]}")
-            if found is None:
+            offers = model_list.endpoints(f"{steps[2]}/{steps[3]}")
+            if offers is None:
                 return json_answer({"error": {"message": "Not Found", "code": 404}}, 404)
-            return json_answer(found, headers={"cache-control": "s-maxage=60"})
+            return json_answer(offers, headers={"cache-control": "s-maxage=60"})
         return Answer(405, (b"",))
 
     async def _chat(self, record: Record, call: Call) -> Answer:
         try:
             admit(call)
         finally:
-            known = call.body if call.body else None
             served = call.served if call.served != call.requested or call.effective else None
             record.update(
-                json=known,
+                json=call.body or None,
                 requested_model=call.requested or None,
                 served_model=served or None,
                 mode=call.mode,
@@ -184,7 +185,7 @@ class Gateway:
                 self._repetitions[call.served] += 1
                 call.repetition = self._repetitions[call.served]
             if scenario.refuse and (page := scenario.refuse(call)):
-                return _paged(page)
+                return _page_answer(page)
         elif self._relay:
             return await self._relay.answer(call)
         replies = canned.answer(call)
@@ -192,7 +193,7 @@ class Gateway:
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
         scenario = _scenario(call)
-        items = wire.chunks(call, _said(call, replies))
+        items = wire.chunks(call, _with_scenario(call, replies))
         changed = scenario.frames(call, items) if scenario and scenario.frames else items
         framing = scenario.framing if scenario else sse.PLAIN
         parts = sse.body(changed, framing, keepalive=self.options.keepalive, done=self.options.done)
@@ -205,15 +206,15 @@ def _scenario(call: Call) -> Scenario | None:
 
 
 def _whole(call: Call, replies: list[Reply]) -> Answer:
-    made = wire.completion(call, _said(call, replies))
+    payload = wire.completion(call, _with_scenario(call, replies))
     scenario = _scenario(call)
-    changed = scenario.body(call, made) if scenario and scenario.body else made
+    changed = scenario.body(call, payload) if scenario and scenario.body else payload
     if isinstance(changed, Page):
-        return _paged(changed)
+        return _page_answer(changed)
     return json_answer(changed, headers={"content-encoding": "identity"})
 
 
-def _said(call: Call, replies: list[Reply]) -> list[Reply]:
+def _with_scenario(call: Call, replies: list[Reply]) -> list[Reply]:
     scenario = _scenario(call)
     if scenario and scenario.reply:
         for reply in replies:
@@ -221,14 +222,14 @@ def _said(call: Call, replies: list[Reply]) -> list[Reply]:
     return replies
 
 
-def _paged(page: Page) -> Answer:
+def _page_answer(page: Page) -> Answer:
     return Answer(page.status, page.parts, dict(page.headers))
 
 
 def _is_local(headers: Headers) -> bool:
-    """Return whether a program of this machine asks, and not a page of the web through the user's browser.
+    """Return True if a program on this computer sent the request, not a page of another site in the user's browser.
 
-    A name that resolves to 127.0.0.1 (DNS rebinding) shows in Host, a page of another site in Origin.
+    A host name that resolves to 127.0.0.1 (DNS rebinding) appears in Host; another site appears in Origin.
     """
     host, origin = headers.get("host"), headers.get("origin")
     local_host = host is None or _LOCAL_HOST.fullmatch(host)

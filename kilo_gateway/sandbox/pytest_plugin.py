@@ -1,6 +1,6 @@
-"""The fixture `kilo_sandbox`: one local gateway for the whole run, with an empty record for each test.
+"""Provide the fixture `kilo_sandbox`: one local gateway for the whole run, with an empty record for each test.
 
-pytest imports this module in every run, so it imports nothing heavy until the fixture is used.
+pytest imports this module in every run. So the server is imported only when a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -24,6 +24,6 @@ def _kilo_sandbox_server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def kilo_sandbox(_kilo_sandbox_server: Sandbox) -> Sandbox:
-    """A running sandbox with no requests on record and every counting scenario at its start."""
+    """Return a running sandbox that has no recorded requests and whose scenarios start at the first call."""
     _kilo_sandbox_server.clear()
     return _kilo_sandbox_server

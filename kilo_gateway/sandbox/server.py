@@ -1,4 +1,4 @@
-"""The sandbox as a thing to start and stop: uvicorn in a thread of its own, on a port of its own."""
+"""Start and stop the sandbox: uvicorn in a thread of its own, on a port of its own."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _STOP_SECONDS = 5.0
 
 
 class Sandbox:
-    """A local gateway on 127.0.0.1, as a context manager (also asynchronous) or by `start` and `stop`.
+    """A local gateway on 127.0.0.1; use it with `with`, `async with`, or `start` and `stop`.
 
-    `port` 0 takes a free one. `era` plays a server generation and sets the policies that the other switches
-    override; `delay` is the seconds between the frames of a stream. `upstream` is the shape of the answers, or
-    the base URL of a server that answers in the canned model's stead: any that speaks OpenAI's chat
-    completions; `upstream_model` is its model, by default the first it lists. Of the requests the last `keep` are
-    kept, and no more than 100 MB of their bodies. See docs/gateway.md, "Eras".
+    `port` 0 selects a free port. `era` selects a server generation and sets its policies; the other arguments
+    override single policies. `delay` is the number of seconds between the chunks of a stream. `upstream` is the
+    shape of the answers, or the base URL of a server with OpenAI's Chat Completions interface, which then answers
+    instead of the canned model; `upstream_model` is a model of that server, by default the first one that it lists.
+    The sandbox keeps the last `keep` requests, and at most 100 MB of their bodies. See docs/gateway.md, "Eras".
     """
 
     api_key = RICH.token
@@ -82,30 +82,30 @@ class Sandbox:
 
     @property
     def requests(self) -> tuple[Record, ...]:
-        """The requests so far, in order of arrival, as far as they are kept; `clear` forgets them."""
+        """The requests that the sandbox keeps, in order of arrival; `clear` deletes them."""
         return self._gateway.log.snapshot()
 
     @property
     def last(self) -> Record:
-        """The last request; raises LookupError when none has arrived."""
+        """The last request; LookupError is raised if no request has arrived."""
         if not (records := self.requests):
-            raise LookupError("no request has arrived at the sandbox")
+            raise LookupError("the sandbox has received no request; send one first")
         return records[-1]
 
     def clear(self) -> None:
-        """Forget the requests and reset the scenarios that count calls."""
+        """Delete the requests and reset the scenarios that count calls."""
         self._gateway.reset()
 
     def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 5.0) -> Record:
-        """Block until a request satisfies `predicate` and return it; raises TimeoutError."""
+        """Wait until a request satisfies `predicate`, and return it; raise TimeoutError after `timeout` seconds."""
         return self._gateway.log.wait_for(predicate, timeout)
 
     def start(self) -> Self:
-        """Start to serve; returns when the port accepts connections. Raises OSError when it is taken."""
+        """Start the server and return when its port accepts connections; raise OSError if the port is in use."""
         if self._thread is not None:
-            raise RuntimeError("the sandbox is already running")
-        # asyncio turns Nagle's algorithm off where a socket names its protocol only; an answer in two writes would
-        # wait 40 ms for the client's delayed acknowledgement.
+            raise RuntimeError("the sandbox is already running; stop it first, or create another one")
+        # asyncio turns Nagle's algorithm off only if the socket names its protocol (asyncio.base_events._set_nodelay).
+        # Otherwise the second write of an answer waits 40 ms for the client's delayed acknowledgement.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -125,7 +125,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Stop serving; answers under way are cut off. Does nothing when it is not running."""
+        """Stop the server and cut off answers under way; do nothing if the server is not running."""
         server, thread, self._server, self._thread = self._server, self._thread, None, None
         if server is not None and thread is not None:
             server.ask_to_stop()
@@ -149,7 +149,7 @@ class Sandbox:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its tenth of a second between a wish to stop and noticing it."""
+    """A uvicorn server that stops at once; uvicorn checks only every 0.1 s whether it should stop."""
 
     def __init__(self, gateway: Gateway, listener: socket.socket) -> None:
         super().__init__(
@@ -160,7 +160,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                # A dropped connection is a scenario here, and uvicorn would report it as an error.
+                # Some scenarios drop the connection on purpose, which uvicorn would log as an error.
                 log_level="critical",
                 access_log=False,
                 server_header=False,
@@ -175,10 +175,10 @@ class _Server(uvicorn.Server):
         self._stop = asyncio.Event()
 
     def main(self) -> None:
-        """Serve until asked to stop: the body of the thread."""
+        """Serve until `ask_to_stop` is called; the server's thread runs this method."""
         try:
             asyncio.run(self.serve(sockets=[self.listener]))
-        except BaseException as error:  # the starting thread raises it
+        except BaseException as error:  # `Sandbox.start` raises it in the caller's thread
             self.failure = error
         finally:
             self.listener.close()
@@ -200,10 +200,10 @@ class _Server(uvicorn.Server):
         self.gateway.stopping.set()
 
     def ask_to_stop(self) -> None:
-        """Wake the loop from another thread."""
+        """Make the server stop; call this from another thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             try:
                 loop.call_soon_threadsafe(self._stop.set)
-            except RuntimeError:  # closed between the check and the call
+            except RuntimeError:  # the loop was closed between the check and the call
                 return

@@ -1,1 +1,1 @@
-"""The gateway's own work: paths, admission, credentials, auto models, errors, delivery, records."""
+"""Play the gateway itself: credentials, auto models, checks, errors, lists of models, delivery, records."""

@@ -1,4 +1,4 @@
-"""The routing tables: the one place with version numbers of auto models. See docs/gateway.md, "Auto models"."""
+"""Resolve auto models; only these tables say which version serves a tier. See docs/gateway.md, "Auto models"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUILDING = ("build", "explore", "code")
 
 @dataclass(frozen=True)
 class RoutingTable:
-    """What the tiers stand for in one catalogue; weights of the free pool make some answers likelier."""
+    """The models that the tiers resolve to in one catalogue; `free_pool` contains pairs of model and weight."""
 
     planning: str
     building: str
@@ -28,7 +28,7 @@ class RoutingTable:
     feature_modes: Mapping[str, str] = field(default_factory=dict)
 
     def frontier(self, mode: str | None, feature: str | None) -> str:
-        """Return the model of a mode; unknown modes count as building ones."""
+        """Return the model for a mode; an unknown mode counts as a building mode."""
         mode = mode or self.feature_modes.get(feature or "")
         return self.planning if mode in _PLANNING + self.extra_planning else self.building
 
@@ -73,7 +73,7 @@ TABLES: dict[str, RoutingTable] = {
     ),
 }
 
-# The sandbox's own organisation: `build` counts as `code`, `plan` as `architect`.
+# The sandbox's organisation; `build` falls back to `code`, `plan` to `architect` (docs/gateway.md, "Auto models").
 ORGANIZATION_ROUTES = {"architect": "openai/gpt-5.4", "code": "anthropic/claude-haiku-4.5"}
 ORGANIZATION_FALLBACK = "openai/gpt-5.4-mini"
 _ORGANIZATION_ALIASES = {"build": "code", "plan": "architect"}
@@ -87,7 +87,7 @@ _TIERS = {
     "E3": {f"kilo-auto/{tier}": tier for tier in ("frontier", "balanced", "efficient", "free", "small", "org")},
 }
 
-# Removed from the catalogue while E2 lasted, and answered with a name of their own.
+# E2 refuses these retired ids with an error type of their own (docs/gateway.md, "Auto models").
 DISCONTINUED = frozenset(
     {
         "kilo/auto-free",
@@ -101,7 +101,7 @@ DISCONTINUED = frozenset(
     }
 )
 
-# Not served on direct request, though an auto tier may still reach them.
+# E3 refuses these ids in a direct request, although a tier may use them (docs/gateway.md, "Auto models").
 UNAVAILABLE = frozenset(
     {"google/gemma-4-26b-a4b-it:free", "google/gemma-4-31b-it:free", "thinkingmachines/inkling:free"}
 )
@@ -109,7 +109,7 @@ UNAVAILABLE = frozenset(
 
 @dataclass(frozen=True)
 class Caller:
-    """What routing looks at besides the model id."""
+    """The facts about a caller that routing uses besides the model id."""
 
     mode: str | None
     feature: str | None
@@ -118,20 +118,20 @@ class Caller:
 
 
 def tier_of(model: str, options: Options) -> str | None:
-    """Return the tier an id stands for in this era, or None."""
+    """Return the tier that an id names in this era, or None."""
     return _TIERS[options.era].get(model.strip().lower())
 
 
 def table_of(options: Options) -> RoutingTable:
-    """Return the table in force."""
+    """Return the routing table that the options select."""
     return TABLES["E1" if options.era == "E1" else options.catalog_ids]
 
 
 def resolve(tier: str, caller: Caller, options: Options) -> tuple[str, dict[str, Any]]:
-    """Return the model a tier stands for, and the body fields it overwrites."""
+    """Return the model that a tier resolves to, and the body fields that the gateway overwrites."""
     table = table_of(options)
     if tier == "frontier":
-        # Only the oldest era folded the case of the mode.
+        # Only E1 compares the mode in lower case (docs/gateway.md, "Auto models").
         mode = caller.mode.lower() if caller.mode and options.era == "E1" else caller.mode
         settings = {"reasoning": {"enabled": True, "effort": "medium"}, "verbosity": "medium"}
         return table.frontier(mode, caller.feature), settings
@@ -157,7 +157,7 @@ def _weighted(pool: tuple[tuple[str, int], ...], affinity: str) -> str:
 
 
 def is_free(model: str) -> bool:
-    """Return True if a resolved id is free, by the gateway's own test on the name."""
+    """Return True if a resolved id is free by the gateway's test of the name. See docs/gateway.md, "Auto models"."""
     return (
         model.endswith(":free")
         or model == "openrouter/free"

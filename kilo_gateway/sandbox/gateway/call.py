@@ -1,4 +1,4 @@
-"""One admitted chat request: what the checks found out and the answer needs."""
+"""Describe one chat request: the results of the checks, and the data that the answer needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Call:
-    """A chat request on its way; `body` is as received, `effective` as upstream would get it."""
+    """A chat request; `body` is the body as received, `effective` the body that the gateway would send upstream."""
 
     headers: Mapping[str, str]
     options: Options
@@ -31,20 +31,20 @@ class Call:
     served: str = ""
     tier: str | None = None
     scenario: str | None = None
-    """The id of the scenario that is played, if any."""
+    """The id of the scenario that answers, or None."""
     upstream: Upstream = field(init=False)
-    """The shape of the answer; admission sets that of the scenario."""
+    """The upstream whose shape the answer has; a scenario may choose another one than the options."""
 
     def __post_init__(self) -> None:
         self.upstream = self.options.upstream
 
     def header(self, name: str, limit: int = 500) -> str | None:
-        """Return a header cut and trimmed as the gateway does, or None when nothing is left."""
+        """Return a header as the gateway cuts and trims it, or None if it is empty. See docs/gateway.md, "Requests"."""
         return self.headers.get(name, "")[:limit].strip() or None
 
     @cached_property
     def digest(self) -> str:
-        """What the ids of an answer are made of: each chunk of a stream has one, and the request may be large."""
+        """The digest in the ids of an answer; it is cached, because each chunk has an id and a request may be large."""
         return hashlib.sha256(f"{self.number}".encode() + self.raw).hexdigest()
 
     @property
@@ -61,7 +61,7 @@ class Call:
 
     @property
     def tools(self) -> list[Json]:
-        """The offered functions, in either spelling."""
+        """The offered functions, from the field `tools` or the older field `functions`."""
         offered = self.body.get("tools") or self.body.get("functions") or []
-        found = [tool.get("function", tool) for tool in offered if isinstance(tool, dict)]
-        return [tool for tool in found if isinstance(tool, dict) and tool.get("name")]
+        functions = [tool.get("function", tool) for tool in offered if isinstance(tool, dict)]
+        return [tool for tool in functions if isinstance(tool, dict) and tool.get("name")]

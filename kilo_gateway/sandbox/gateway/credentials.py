@@ -1,4 +1,4 @@
-"""Who sends a request, by the gateway's rules. See docs/gateway.md, "Credentials"."""
+"""Identify the caller by the gateway's rules. See docs/gateway.md, "Credentials"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE
 
 @dataclass(frozen=True)
 class Account:
-    """One of the sandbox's accounts; `own_organization` is the one signed into its token."""
+    """One of the sandbox's accounts; `own_organization` is the organisation that its token contains."""
 
     name: AccountName
     token: str
@@ -35,7 +35,7 @@ _BY_TOKEN = {account.token: account for account in (RICH, POOR, MEMBER)}
 
 @dataclass(frozen=True)
 class Identity:
-    """The outcome of a credential: `rejected` means one was sent that cannot be verified."""
+    """The caller of a request; `rejected` is True if the request has a token that cannot be verified."""
 
     account: Account
     organization_id: str | None = None
@@ -47,10 +47,10 @@ class Identity:
 
 
 def identify(headers: Mapping[str, str], *, lenient: bool) -> Identity:
-    """Return who the headers stand for.
+    """Return the identity of the caller from the headers of a request.
 
-    A wrong organisation id makes the caller anonymous instead of failing, as the gateway does; a bad
-    token is rejected, or anonymous when `lenient`.
+    As in the gateway, a wrong organisation id makes the caller anonymous and is not an error. A bad token is
+    rejected, or makes the caller anonymous if `lenient` is True.
     """
     header = headers.get("authorization", "")
     token = header[7:].strip() if header[:7].lower() == "bearer " else ""

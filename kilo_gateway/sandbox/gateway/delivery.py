@@ -1,4 +1,4 @@
-"""What goes back on one connection, and how it is delivered: bytes, pauses, silence, a dropped socket."""
+"""Deliver an answer on its connection: bytes, pauses, silence, a dropped socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kilo_gateway.sandbox.gateway.records import Record
 
 @dataclass
 class Answer:
-    """Status, headers and the parts of a body; a stream is sent chunked and its headers at once."""
+    """Status, headers and body parts of an answer; if `streaming` is True, the headers are sent at once."""
 
     status: int = 200
     parts: Iterable[Part] | AsyncIterator[Part] = ()
@@ -27,24 +27,24 @@ class Answer:
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """Return a JSON answer, non-ASCII text unescaped."""
+    """Return a JSON answer; it contains text that is not ASCII without escapes, as the gateway's does."""
     data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     return Answer(status, (data,), {"content-type": "application/json", **(headers or {})})
 
 
 async def deliver(answer: Answer, receive: Receive, send: Send, record: Record, stopping: asyncio.Event) -> None:
-    """Send an answer; note in the record when the client leaves before its end.
+    """Send an answer, and record if the client leaves before its end.
 
-    An answer that is not finished (a dropped socket, a stopped sandbox) makes the server close the connection.
+    If the answer is not finished (a dropped socket, a stopped sandbox), the server closes the connection.
     """
-    left = asyncio.ensure_future(_until_left(receive))
+    client_left = asyncio.ensure_future(_wait_for_disconnect(receive))
     stopped = asyncio.ensure_future(stopping.wait())
     try:
-        await _Delivery(answer, send, record, left, stopped).run()
+        await _Delivery(answer, send, record, client_left, stopped).run()
     finally:
-        for task in (left, stopped):
+        for task in (client_left, stopped):
             task.cancel()
-        await asyncio.gather(left, stopped, return_exceptions=True)
+        await asyncio.gather(client_left, stopped, return_exceptions=True)
 
 
 @dataclass
@@ -52,7 +52,7 @@ class _Delivery:
     answer: Answer
     send: Send
     record: Record
-    left: asyncio.Future[None]
+    client_left: asyncio.Future[None]
     stopped: asyncio.Future[Any]
     started: bool = False
 
@@ -66,7 +66,7 @@ class _Delivery:
             await self._start()
         first = True
         while True:
-            following = next(parts, None)
+            next_part = next(parts, None)
             if isinstance(part, Pause):
                 if not await self._wait(part.seconds):
                     return
@@ -75,26 +75,26 @@ class _Delivery:
             else:
                 if not first and not await self._wait(self.answer.delay):
                     return
-                # The end travels with the last bytes, so a client that leaves after them is not early.
-                await self._body(part, more=following is not None)
+                # One message contains the last bytes and the end. So a client that leaves then has not left early.
+                await self._body(part, more=next_part is not None)
                 first = False
-            if following is None:
+            if next_part is None:
                 break
-            part = following
+            part = next_part
         if isinstance(part, Pause):
             await self._body(b"", more=False)
 
     async def _pass_on(self, parts: AsyncIterator[Part]) -> None:
-        """Send what another server says as it comes; when the client leaves, leave that server too."""
+        """Send parts from another server as they arrive; if the client leaves, stop reading from that server."""
         await self._start()
         while True:
             step = asyncio.ensure_future(anext(parts, None))
-            awaited: set[asyncio.Future[Any]] = {step, self.left, self.stopped}
+            awaited: set[asyncio.Future[Any]] = {step, self.client_left, self.stopped}
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
                 step.cancel()
                 await asyncio.gather(step, return_exceptions=True)
-                self.record.update(disconnected=self.left.done())
+                self.record.update(disconnected=self.client_left.done())
                 return
             part = step.result()
             await self._body(part if isinstance(part, bytes) else b"", more=part is not None)
@@ -105,7 +105,7 @@ class _Delivery:
         headers = dict(self.answer.headers)
         if not self.answer.streaming:
             parts = tuple(cast("Iterable[Part]", self.answer.parts))
-            # One byte more than will come, so that a dropped connection cannot pass for a whole body.
+            # The length is one byte too large, so that a client cannot take a dropped body for a complete one.
             length = sum(len(part) for part in parts if isinstance(part, bytes)) + (DROP in parts)
             headers["content-length"] = str(length)
         self.started = True
@@ -123,21 +123,21 @@ class _Delivery:
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _wait(self, seconds: float) -> bool:
-        """Wait; False when the client left (noted) or the sandbox stops meanwhile."""
+        """Wait, and return True; return False if the client leaves, which is recorded, or the sandbox stops."""
         if seconds <= 0:
             await asyncio.sleep(0)
         else:
             await asyncio.wait(
-                {self.left, self.stopped},
+                {self.client_left, self.stopped},
                 timeout=None if math.isinf(seconds) else seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-        if self.left.done():
+        if self.client_left.done():
             self.record.update(disconnected=True)
             return False
         return not self.stopped.done()
 
 
-async def _until_left(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The gateway's errors: one table of status, body and headers. See docs/gateway.md, "Errors"."""
+"""Render the gateway's errors from one table of status, body and headers. See docs/gateway.md, "Errors"."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from kilo_gateway.sandbox.gateway.error_shapes import ErrorRow, Json, coded, no_
 from kilo_gateway.sandbox.gateway.options import Options
 
 
-class Refusal(Exception):  # noqa: N818 - it is an outcome of the checks, not a failure of the sandbox
-    """Raised by a check: answer with this row of the table."""
+class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure of the sandbox
+    """A request that the gateway refuses; the answer is the row `name` of the table, with `places` filled in."""
 
     def __init__(self, name: str, **places: object) -> None:
         super().__init__(name)
@@ -60,7 +60,7 @@ ERRORS: dict[str, ErrorRow] = {
         "client address unknown", 400, "missing_client_ip", None, "Unable to determine client IP"
     ),
     "api-kind-not-supported": plain(
-        "interface the model does not offer",
+        "interface that the model does not offer",
         400,
         "api_kind_not_supported",
         "This model does not support the <kind> API, please use any of: <kinds>",
@@ -138,7 +138,7 @@ ERRORS: dict[str, ErrorRow] = {
         f"{_NO_PROVIDER[:-1]}. Please enable provider: sandbox",
     ),
     "feature-exclusive": plain(
-        "model bound to a product (E2)",
+        "model for one product only (E2)",
         403,
         "feature_exclusive_model",
         "The requested model is only available in another Kilo product.",
@@ -221,24 +221,26 @@ ERRORS: dict[str, ErrorRow] = {
         "The service is temporarily unavailable. Please try again later.",
         "Service Unavailable",
     ),
-    "byok-401": plain("own key invalid", 401, "byok_error", "[BYOK] Your API key is invalid or revoked."),
+    "byok-401": plain(
+        "the caller's own key is invalid", 401, "byok_error", "[BYOK] Your API key is invalid or revoked."
+    ),
     "byok-402": plain(
-        "own key without funds", 402, "byok_error", "[BYOK] Your provider account has insufficient funds."
+        "the caller's own key without funds", 402, "byok_error", "[BYOK] Your provider account has insufficient funds."
     ),
     "byok-403": plain(
-        "own key without permission",
+        "the caller's own key without permission",
         403,
         "byok_error",
         "[BYOK] Your API key has no permission to use this model.",
     ),
     "byok-404": plain(
-        "own Vertex project lacks the model",
+        "the caller's own Vertex project lacks the model",
         404,
         "byok_error",
         "[BYOK] Google Vertex AI could not find the requested model in your project.",
     ),
     "byok-429": plain(
-        "own key over its rate limit",
+        "the caller's own key over its rate limit",
         429,
         "byok_error",
         "[BYOK] Your provider's rate limit has been reached.",
@@ -262,7 +264,7 @@ ERRORS: dict[str, ErrorRow] = {
         "The maximum context length is 200000 tokens. However, about 260000 tokens were requested.",
     ),
     "upstream-error": plain(
-        "unnamed provider failed",
+        "provider that the gateway does not name failed",
         500,
         "upstream_error",
         "The upstream provider was unable to process the request",
@@ -277,18 +279,18 @@ ERRORS: dict[str, ErrorRow] = {
 
 
 def upstream_body(status: int, raw: str, message: str = "Provider returned error") -> Json:
-    """Return an error in the shape that upstream uses."""
+    """Return an error body in the shape that upstream uses (S4 in docs/gateway.md, "Errors")."""
     error = {"code": status, "message": message, "metadata": {"provider_name": "Sandbox", "raw": raw}}
     return {"error": error, "user_id": "user_sandbox"}
 
 
 def render(name: str, options: Options, **places: object) -> tuple[int, Json, dict[str, str]]:
-    """Return status, body and headers of a row in the options' era."""
+    """Return status, body and headers of a row of the table, as the gateway with these options sends them."""
     row = ERRORS[name]
     body = {key: _fill(value, places) for key, value in row.body.items()}
     if not options.error_type:
         body.pop("error_type", None)
-    # A field report has the credits error under status 200.
+    # A field report has the credits error with status 200 (docs/gateway.md, "Where sources disagree").
     status = options.credits_status if row.status == 402 and "byok" not in name else row.status
     return status, body, dict(row.headers)
 

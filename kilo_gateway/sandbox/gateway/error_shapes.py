@@ -1,4 +1,4 @@
-"""The shapes of the gateway's error bodies. See docs/gateway.md, "Errors"."""
+"""Build the gateway's error bodies in their shapes. See docs/gateway.md, "Errors"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """One error of the gateway; texts may hold `<name>` places that `render` fills."""
+    """One error of the gateway; its texts may contain places such as `<name>`, which `render` fills in."""
 
     condition: str
     status: int
@@ -29,7 +29,7 @@ class ErrorRow:
 
     @property
     def message(self) -> str:
-        """The longest text of the body, which is what a client ought to show."""
+        """The longest text of the body; a client should show it."""
         error = self.body.get("error")
         return str(self.body.get("message") or (error.get("message", "") if isinstance(error, dict) else error))
 
@@ -42,7 +42,7 @@ def plain(
     error: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> ErrorRow:
-    """Return a row with a string `error`; the message repeats it unless a short `error` is given."""
+    """Return a row of shape S1, whose `error` is a string; the message is also the `error` if that is not given."""
     body: Json = {"error": error or message, "error_type": error_type}
     if message is not None:
         body["message"] = message

@@ -1,4 +1,4 @@
-"""`GET /models` and its relatives, prices included. See docs/gateway.md, "Models"."""
+"""Build the answers to `GET /models` and related paths, with prices. See docs/gateway.md, "Models"."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PARAMETERS = [
 
 @dataclass(frozen=True)
 class Entry:
-    """A catalogue entry; prices are USD per token as the strings of the wire."""
+    """A model of the catalogue; prices are USD per token, as strings as on the wire."""
 
     id: str
     name: str
@@ -82,7 +82,7 @@ _UNLISTED = (
 _BY_ID = {entry.id: entry for entry in _MID_2026 + _NEWER + _UNLISTED}
 _SCENARIO_PRICE = Entry("sandbox/", "Sandbox scenario", "0.000001", "0.000005")
 
-# Bare names of old clients and moving names of an author's newest model.
+# Legacy names without an author, and names of an author's newest model (docs/gateway.md, "Requests").
 _ALIASES = {
     "gpt-4o": "openai/gpt-5.4",
     "gpt-4o-mini": "openai/gpt-5.4-mini",
@@ -103,20 +103,20 @@ _TIERS: dict[str, tuple[str, int, int, str, str, bool]] = {
 
 
 def canonical(model: str) -> str | None:
-    """Return the catalogue id that serves a non-auto id, or None when there is none."""
+    """Return the catalogue id that serves a requested id, or None; auto models are not in the catalogue."""
     name = model.strip().lower()
     name = _ALIASES.get(name, name)
     return name if name in _BY_ID else None
 
 
 def price(model: str) -> tuple[float, float]:
-    """Return USD per prompt token and per completion token."""
+    """Return the price of a model in USD per prompt token and per completion token."""
     entry = _BY_ID.get(model, _SCENARIO_PRICE)
     return float(entry.prompt), float(entry.completion)
 
 
 def models(options: Options, *, signed_in: bool) -> Json:
-    """Return the body of `GET /models`: auto tiers first."""
+    """Return the body of `GET /models`, with the auto tiers first."""
     entries = _MID_2026 + _NEWER if options.catalog_ids == "E3" and options.era != "E1" else _MID_2026
     items = [*_auto_items(options), *(_item(entry, options) for entry in entries)]
     if signed_in and options.era != "E1":
@@ -156,7 +156,7 @@ def _auto_items(options: Options) -> list[Json]:
         auto = _shape("kilo/auto", "Kilo: Auto", 1_000_000, 64_000, "0.0000010", "0.0000010", True)
         return [{**auto, "created": 0, "preferredIndex": -1, "supported_parameters": _AUTO_PARAMETERS}]
     table = table_of(options)
-    reach = {
+    reachable = {
         "frontier": [table.planning, table.building],
         "balanced": [table.balanced],
         "efficient": [table.balanced],
@@ -164,8 +164,8 @@ def _auto_items(options: Options) -> list[Json]:
         "small": [table.small_paid],
     }
     items = []
-    for index, (tier, facts) in enumerate(_TIERS.items()):
-        item = _shape(f"kilo-auto/{tier}", *facts)
+    for index, (tier, row) in enumerate(_TIERS.items()):
+        item = _shape(f"kilo-auto/{tier}", *row)
         item["architecture"]["tokenizer"] = "Other"
         item["pricing"] |= dict.fromkeys(("image", "request", "web_search", "internal_reasoning"), "0")
         item |= {
@@ -174,7 +174,7 @@ def _auto_items(options: Options) -> list[Json]:
             "supported_parameters": _AUTO_PARAMETERS,
             "isFree": tier == "free",
             "mayTrainOnYourPrompts": tier == "free",
-            "autoRouting": {"models": sorted(reach[tier])},
+            "autoRouting": {"models": sorted(reachable[tier])},
         }
         if tier == "frontier":
             item["opencode"] = {"ai_sdk_provider": "anthropic", "family": "claude", "prompt": "anthropic"}
@@ -220,8 +220,8 @@ def _tenth(prompt: str) -> str:
 
 
 def unknown_ids() -> list[str]:
-    """Return ids that a routing table names and the catalogue lacks; a test keeps it empty."""
-    named = {
+    """Return the ids that a routing table contains and the catalogue lacks; a test requires an empty list."""
+    routed = {
         model
         for table in TABLES.values()
         for model in (
@@ -233,4 +233,4 @@ def unknown_ids() -> list[str]:
             *(free for free, _ in table.free_pool),
         )
     }
-    return sorted(named - set(_BY_ID))
+    return sorted(routed - set(_BY_ID))

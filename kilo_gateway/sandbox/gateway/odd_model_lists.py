@@ -1,4 +1,4 @@
-"""Lists of models that are odd or fail; a request's header `x-sandbox-models` asks for one. See docs/gateway.md."""
+"""Return odd or failed lists of models; the header `x-sandbox-models` selects one. See docs/gateway.md, "Models"."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _page(_: Json) -> Answer:
 
 
 def _odd(body: Json) -> Answer:
-    """Nulls, wrong types and unknown keys; things that are not entries; text that is not plain."""
+    """Add entries that are not objects, nulls, wrong types, unknown keys, and names with markup."""
     first, second, *rest = body["data"]
     oddities = [
         None,

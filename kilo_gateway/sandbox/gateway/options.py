@@ -1,4 +1,4 @@
-"""The switches of a sandbox: which of the gateway's eras it plays. See docs/gateway.md, "Eras"."""
+"""Define the options of a sandbox, above all the era of the gateway. See docs/gateway.md, "Eras"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Upstream = Literal["openrouter", "vercel"]
 
 @dataclass(frozen=True)
 class Options:
-    """One gateway's policies; `for_era` fills what the caller leaves open."""
+    """The policies of one gateway; `for_era` derives most of them from the era."""
 
     era: Era
     lenient_tokens: bool
@@ -24,7 +24,7 @@ class Options:
     upstream: Upstream
     delay: float
     upstream_url: str | None = None
-    """The server that answers instead of the canned model."""
+    """The base URL of the server that answers instead of the canned model, or None."""
     upstream_model: str | None = None
 
     @classmethod
@@ -42,18 +42,18 @@ class Options:
         upstream_model: str | None = None,
         delay: float = 0.0,
     ) -> Options:
-        """Return the switches of `era`; raises ValueError for a value the sandbox does not know."""
+        """Return the options of `era`, except for the arguments given; raise ValueError for a wrong value."""
         _require("era", era, ("E1", "E2", "E3"))
         _require("catalog_ids", catalog_ids, ("mid-2026", "E3"))
         shape: Upstream = "vercel" if upstream == "vercel" else "openrouter"
         upstream_url = None if upstream in ("openrouter", "vercel") else upstream
         if upstream_url is not None and not upstream_url.startswith(("http://", "https://")):
             raise ValueError(
-                f"upstream={upstream!r} must be 'openrouter', 'vercel' or the http(s) base URL of a server"
+                f"unknown upstream {upstream!r}; use 'openrouter', 'vercel' or the http(s) base URL of a server"
             )
         _require("credits_status", credits_status, (402, 200))
         if delay < 0:
-            raise ValueError(f"delay={delay!r} must not be negative")
+            raise ValueError(f"delay={delay!r} is negative; use 0 or more seconds")
         return cls(
             era=era,
             lenient_tokens=era != "E3" if lenient_tokens is None else lenient_tokens,
@@ -73,4 +73,4 @@ class Options:
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, allowed))}")
+        raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, allowed))}")

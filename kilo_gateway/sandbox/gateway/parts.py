@@ -1,4 +1,4 @@
-"""The vocabulary of an answer's body: bytes, pauses and the dropped connection."""
+"""Define the parts of an answer's body: bytes, pauses and the dropped connection."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pause:
-    """Silence for some seconds, or until the client leaves or the sandbox stops."""
+    """Silence for some seconds; it ends early if the client leaves or the sandbox stops."""
 
     seconds: float
 
 
 class Drop:
-    """The socket closes here, in the middle of the body."""
+    """The place in a body at which the server closes the socket."""
 
 
 HOLD = Pause(math.inf)

@@ -1,4 +1,4 @@
-"""What any upstream provider refuses: fields of a wrong type, so that a client's mistake shows in its tests."""
+"""Refuse fields of a wrong type, as upstream providers do, so that tests show the mistakes of a client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Test = Callable[[Any], bool]
 
 
 class UpstreamRefusal(Exception):  # noqa: N818 - an answer to the client, not a failure of the sandbox
-    """Raised for a body that a provider would answer with status 400; `raw` names the field."""
+    """A request that a provider would refuse with status 400; `raw` is the provider's text and names the field."""
 
     def __init__(self, raw: str) -> None:
         super().__init__(raw)
@@ -19,7 +19,7 @@ class UpstreamRefusal(Exception):  # noqa: N818 - an answer to the client, not a
 
 
 def check(call: Call) -> None:
-    """Raise UpstreamRefusal at the first field of a wrong type."""
+    """Raise UpstreamRefusal for the first field of a wrong type."""
     for field, expected, test in _FIELDS:
         value = call.effective.get(field)
         if value is not None and not test(value):
@@ -41,7 +41,7 @@ def _is(kind: type) -> Test:
 
 
 def _stop(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
 
 
 _FIELDS: tuple[tuple[str, str, Test], ...] = (
@@ -66,7 +66,7 @@ _FIELDS: tuple[tuple[str, str, Test], ...] = (
 
 
 def _faults(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield place and expectation of what is wrong inside messages, tools and the response format."""
+    """Yield the place of each fault in messages, tools and response format, and the value expected there."""
     for number, message in enumerate(body["messages"]):
         yield from _message_faults(f"messages[{number}]", message)
     for number, tool in enumerate(body.get("tools") or body.get("functions") or []):
@@ -78,9 +78,9 @@ def _faults(body: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{place}.function.name", "a string"
         elif not isinstance(function.get("parameters") or {}, dict):
             yield f"{place}.function.parameters", "a JSON schema"
-    wanted = body.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        schema = wanted.get("json_schema")
+    response_format = body.get("response_format") or {}
+    if response_format.get("type") == "json_schema":
+        schema = response_format.get("json_schema")
         if not isinstance(schema, dict) or not isinstance(schema.get("schema"), dict):
             yield "response_format.json_schema.schema", "a JSON schema"
 

@@ -1,4 +1,4 @@
-"""The record of what arrived, for assertions: written by the server's thread, read by the test's."""
+"""Record the requests that arrive, for assertions: the server's thread writes, the test's thread reads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starlette.datastructures import Headers
 from kilo_gateway.sandbox.gateway.credentials import AccountName
 
 KEPT: Final = 10_000
-"""Records that are kept unless the caller says otherwise."""
+"""The number of records that a sandbox keeps by default."""
 MOST_BYTES: Final = 100_000_000
-"""Bytes of the bodies of all kept records; the oldest records are dropped beyond that."""
+"""The largest size of all kept bodies together; above it, the oldest records are dropped."""
 
 
 @dataclass
 class Record:
-    """One request. `effective` is the body after the gateway's own changes; `status` is None until the answer."""
+    """One request; `effective` is the body after the gateway's own changes, `status` is None until the answer."""
 
     method: str
     path: str
@@ -41,7 +41,7 @@ class Record:
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False, compare=False)
 
     def update(self, **values: Any) -> None:
-        """Set fields and wake whoever waits for them."""
+        """Set fields and wake the threads that wait for them."""
         with self._changed:
             for name, value in values.items():
                 setattr(self, name, value)
@@ -49,7 +49,7 @@ class Record:
 
 
 class Log:
-    """The last `keep` records of a sandbox, in order of arrival, and no more bodies than fit into `MOST_BYTES`."""
+    """The last `keep` records of a sandbox, in order of arrival; their bodies have at most `MOST_BYTES`."""
 
     def __init__(self, keep: int = KEPT) -> None:
         self.changed = threading.Condition()
@@ -58,7 +58,7 @@ class Log:
         self._bytes = 0
 
     def open(self, **values: Any) -> Record:
-        """Append a record."""
+        """Append a record and return it; drop the oldest records above the limits."""
         record = Record(**values, _changed=self.changed)
         with self.changed:
             self._records.append(record)
@@ -69,18 +69,18 @@ class Log:
         return record
 
     def snapshot(self) -> tuple[Record, ...]:
-        """Return the records so far."""
+        """Return the kept records, in order of arrival."""
         with self.changed:
             return tuple(self._records)
 
     def clear(self) -> None:
-        """Forget every record; answers under way still finish."""
+        """Delete all records; answers under way still finish."""
         with self.changed:
             self._records.clear()
             self._bytes = 0
 
     def wait_for(self, predicate: Callable[[Record], bool], timeout: float) -> Record:
-        """Return the first record that satisfies `predicate`; raises TimeoutError with what arrived instead."""
+        """Wait for a record that satisfies `predicate` and return it; raise TimeoutError, which lists all records."""
         deadline = time.monotonic() + timeout
         with self.changed:
             while True:
@@ -90,6 +90,6 @@ class Log:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise TimeoutError(
-                        f"no request satisfied the predicate within {timeout} s; arrived: {list(self._records)}"
+                        f"no request satisfied the predicate within {timeout} s; received: {list(self._records)}"
                     )
                 self.changed.wait(remaining)

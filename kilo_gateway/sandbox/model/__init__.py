@@ -1,1 +1,1 @@
-"""The canned model behind the sandbox."""
+"""Answer requests with a canned model."""

@@ -1,4 +1,4 @@
-"""The canned model: deterministic answers that let chains, agents and query engines run to their end."""
+"""Answer chat requests with a canned model; with it, chains, agents and query engines run to their end."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from kilo_gateway.sandbox.model.words import count_tokens, pieces
 
 
 def answer(call: Call) -> list[Reply]:
-    """Return one reply per requested choice."""
+    """Return one reply for each requested choice."""
     turn = conversation.read(call.messages)
     calls = tools.choose(call, turn)
     reply = Reply(calls=calls, finish="tool_calls") if calls else Reply(text=say(call, turn))
     think(call, reply, turn)
     count = call.body.get("n") or 1
     replies = [replace(reply, text=_variant(reply.text, index)) for index in range(min(int(count), 16))]
-    for each in replies:
-        _limit(call, each)
+    for reply in replies:
+        _limit(call, reply)
     return replies
 
 
 def say(call: Call, turn: Turn) -> str:
     """Return the text of an answer."""
-    wanted = call.body.get("response_format")
-    wanted = wanted if isinstance(wanted, dict) else {}
+    response_format = call.body.get("response_format")
+    response_format = response_format if isinstance(response_format, dict) else {}
     facts = Facts(conversation.clipped("\n".join([turn.user, *(result for _, result in turn.results)])))
-    if wanted.get("type") == "json_schema":
-        schema = (wanted.get("json_schema") or {}).get("schema") or {}
+    if response_format.get("type") == "json_schema":
+        schema = (response_format.get("json_schema") or {}).get("schema") or {}
         return json.dumps(instance(schema, facts), ensure_ascii=False)
     prompt = f"{turn.system}\n{turn.user}"
-    # The schemas that an agent's prompt shows are its tools'.
+    # Schemas in the prompt of an agent are those of its tools, not of the answer.
     schema = None if react.speaks(turn) else prose.embedded_schema(prompt)
     if schema is not None:
         return json.dumps(instance(schema, Facts(prose.without_schema(turn.user))), ensure_ascii=False)
-    if wanted.get("type") == "json_object":
+    if response_format.get("type") == "json_object":
         return json.dumps(_json_object(call, turn, prompt), ensure_ascii=False)
     return prose.compose(call, turn)
 
 
 def think(call: Call, reply: Reply, turn: Turn) -> None:
-    """Add reasoning when the request, as upstream gets it, asks for it."""
-    wanted, hidden = _reasoning_wanted(call.effective)
-    if wanted:
+    """Add reasoning to a reply if the body that is sent upstream asks for it."""
+    requested, hidden = _requested_reasoning(call.effective)
+    if requested:
         reply.reasoning = prose.reasoning(turn, reply)
         reply.hidden_reasoning = hidden
 
 
-def _reasoning_wanted(body: dict[str, Any]) -> tuple[bool, bool]:
+def _requested_reasoning(body: dict[str, Any]) -> tuple[bool, bool]:
     reasoning = body.get("reasoning")
     hidden = body.get("include_reasoning") is False
     if isinstance(reasoning, dict):
         effort = reasoning.get("effort")
-        on = bool(reasoning.get("enabled", effort or reasoning.get("max_tokens"))) and effort != "none"
-        return on, hidden or bool(reasoning.get("exclude"))
+        enabled = bool(reasoning.get("enabled", effort or reasoning.get("max_tokens"))) and effort != "none"
+        return enabled, hidden or bool(reasoning.get("exclude"))
     effort = body.get("reasoning_effort")
     return bool(effort or body.get("include_reasoning")) and effort != "none", hidden
 
@@ -71,8 +71,8 @@ def _json_object(call: Call, turn: Turn, prompt: str) -> dict[str, Any]:
         return {"answer": prose.compose(call, turn)}
     facts = Facts(prose.without_keys(turn.user))
     properties = {key: {"type": "string"} for key in keys}
-    found = instance({"type": "object", "properties": properties, "required": keys}, facts)
-    return dict(found)
+    fields = instance({"type": "object", "properties": properties, "required": keys}, facts)
+    return dict(fields)
 
 
 def _variant(text: str, index: int) -> str:
@@ -80,7 +80,7 @@ def _variant(text: str, index: int) -> str:
 
 
 def _limit(call: Call, reply: Reply) -> None:
-    """Apply stop sequences, then the token limit; tool calls are left whole."""
+    """Apply stop sequences, then the token limit; tool calls are never cut."""
     if reply.calls:
         return
     stops = call.body.get("stop") or []

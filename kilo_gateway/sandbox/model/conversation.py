@@ -1,4 +1,4 @@
-"""Reading a message list: its texts, the last user turn, and what tools answered since."""
+"""Read a list of messages: its texts, the last user turn, and the tool results since then."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# How agents that call tools in text write a call and what it gave.
+# Agents that call tools in text (ReAct) write a call and its result in this form.
 _ACTION = re.compile(r"^Action: (\S+)", re.MULTILINE)
 _OBSERVED = "Observation:"
 MOST_READ = 200_000
-"""Characters of one text that the canned model reads: the beginning and the end of a longer one."""
+"""The number of characters of a text that the canned model reads: of a longer one, its beginning and its end."""
 _TEXT_KINDS = frozenset({"text", "input_text", "output_text"})
 
 
 @dataclass
 class Turn:
-    """The last user turn: its text, its other parts, and the tools answered since, by name."""
+    """The last user turn: its text, the types of its other parts, and the tool results since then, with names."""
 
     user: str = ""
     attachments: list[str] = field(default_factory=list)
@@ -51,8 +51,8 @@ def read(messages: list[Json]) -> Turn:
         elif role in ("system", "developer"):
             turn.system = clipped("\n".join(filter(None, (turn.system, text))))
         elif role == "assistant":
-            if acted := _ACTION.findall(text):
-                action = acted[-1]
+            if actions := _ACTION.findall(text):
+                action = actions[-1]
             for call in message.get("tool_calls") or []:
                 if isinstance(call, dict):
                     names[str(call.get("id"))] = str((call.get("function") or {}).get("name"))
@@ -63,7 +63,7 @@ def read(messages: list[Json]) -> Turn:
 
 
 def length(messages: list[Json]) -> int:
-    """Return the characters of all texts, for token counts."""
+    """Return the number of characters in all texts, as the basis of token counts."""
     return sum(len(_content(message.get("content"))[0]) for message in messages)
 
 

@@ -1,4 +1,4 @@
-"""What a prompt offers to fill parameters with: numbers, quoted strings, names, words after a parameter's name."""
+"""Find values for parameters in a prompt: numbers, quoted strings, names, words after a parameter's name."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ _FORMATS = {
 
 
 class Facts:
-    """The values of a text; each is given out once, in order of appearance."""
+    """The values in a text; each is used once, in order of appearance."""
 
     def __init__(self, text: str) -> None:
         self.text = text.strip()
         self._numbers = _numbers(self.text)
-        self._quoted = [next(filter(None, found)) for found in _QUOTES.findall(self.text)]
+        self._quoted = [next(filter(None, groups)) for groups in _QUOTES.findall(self.text)]
         self._names = _names(self.text)
         self._used: set[str] = set()
 
     def use(self, value: str) -> None:
-        """Note that a string was given out."""
+        """Mark a string as used."""
         self._used.add(value)
 
     def quoted(self) -> Iterator[str]:
-        """Yield the quoted strings not yet given out."""
+        """Yield the quoted strings that are not used yet."""
         yield from (value for value in self._quoted if value not in self._used)
 
     def names(self) -> Iterator[str]:
-        """Yield the capitalised names not yet given out."""
+        """Yield the capitalised names that are not used yet."""
         yield from (value for value in self._names if value not in self._used)
 
     def number(self, name: str, fits: Callable[[float], bool]) -> float | None:
-        """Take the number that follows the name, else the next one that fits."""
+        """Use the number that follows the name, or else the next number that fits; return it, or None."""
         following = self._following(name)
-        if following and (found := _NUMBER.match(following)):
-            value = float(found.group().replace(",", ""))
+        if following and (match := _NUMBER.match(following)):
+            value = float(match.group().replace(",", ""))
             if fits(value):
                 if value in self._numbers:
                     self._numbers.remove(value)
@@ -84,34 +84,34 @@ class Facts:
         return None
 
     def flag(self, name: str) -> bool | None:
-        """Return the truth value the text gives to a name, or None."""
+        """Return the truth value that follows a name in the text, or None without the name."""
         following = self._following(name)
         if following is None:
             return None
         return _first_word(following) not in ("false", "no", "off", "0")
 
     def mentioned(self, values: list[str]) -> str | None:
-        """Return the value that the text mentions first."""
-        found = self.all_mentioned(values)
-        return found[0] if found else None
+        """Return the value that the text mentions first, or None."""
+        mentions = self.all_mentioned(values)
+        return mentions[0] if mentions else None
 
     def all_mentioned(self, values: list[str]) -> list[str]:
-        """Return the values the text mentions, in order of appearance."""
+        """Return the values that the text mentions, in order of appearance."""
         places = {}
         for value in values:
             spelled = re.escape(value).replace("_", "[_ -]").replace(r"\-", "[_ -]")
-            if value and (found := re.search(rf"(?<!\w){spelled}(?!\w)", self.text, re.IGNORECASE)):
-                places[value] = found.start()
+            if value and (match := re.search(rf"(?<!\w){spelled}(?!\w)", self.text, re.IGNORECASE)):
+                places[value] = match.start()
         return sorted(places, key=lambda value: places[value])
 
     def formatted(self, kind: str) -> str | None:
-        """Return the first value of a JSON-schema format such as "email"."""
+        """Return the first value in a format of JSON Schema, such as "email", or None."""
         pattern = _FORMATS.get(kind)
-        found = pattern.search(self.text) if pattern else None
-        return found.group() if found else None
+        match = pattern.search(self.text) if pattern else None
+        return match.group() if match else None
 
     def after(self, name: str) -> str | None:
-        """Return the value after a parameter's name: quoted, a name, or one plain word after "is", "=" or ":"."""
+        """Return the value after a parameter's name: a quoted string, a name, or a word after "is", "=" or ":"."""
         following = self._following(name)
         if not following:
             return None
@@ -123,21 +123,21 @@ class Facts:
         return marked.group(1) if marked else None
 
     def listed(self, name: str) -> list[str]:
-        """Return the quoted strings that follow a name as a list; they count as given out."""
-        found = []
+        """Return the quoted strings in a list after a name, and mark them as used."""
+        values = []
         following = self._following(name) or ""
         while quoted := _QUOTES.match(following):
-            found.append(str(next(filter(None, quoted.groups()))))
+            values.append(str(next(filter(None, quoted.groups()))))
             following = _SEPARATOR.sub("", following[quoted.end() :], count=1)
-        self._used.update(found)
-        return found
+        self._used.update(values)
+        return values
 
     def names_something(self, name: str) -> bool:
-        """Return True if the text names a parameter."""
+        """Return True if the text contains the name of a parameter."""
         return self._following(name) is not None
 
     def summary(self, name: str) -> str:
-        """Return a short text for a parameter the prompt says nothing about."""
+        """Return a short text for a parameter that the prompt does not mention."""
         first = next(iter(sentences(self.text)), "")
         if len(first) > 160:
             first = first[:160].rsplit(" ", 1)[0]
@@ -147,10 +147,10 @@ class Facts:
     def _following(self, name: str) -> str | None:
         if not name:
             return None
-        found = re.search(rf"(?<!\w){_spelled(name)}(?!\w)", self.text, re.IGNORECASE)
-        if found is None:
+        match = re.search(rf"(?<!\w){_spelled(name)}(?!\w)", self.text, re.IGNORECASE)
+        if match is None:
             return None
-        rest = self.text[found.end() :]
+        rest = self.text[match.end() :]
         start = _VALUE.match(rest)
         return rest[start.end() if start else 0 :]
 
@@ -161,17 +161,17 @@ def _spelled(name: str) -> str:
 
 
 def _numbers(text: str) -> list[float]:
-    found = [(m.start(), float(m.group().replace(",", ""))) for m in _NUMBER.finditer(text)]
+    numbers = [(m.start(), float(m.group().replace(",", ""))) for m in _NUMBER.finditer(text)]
     for value, word in enumerate(_NUMBER_WORDS):
-        # "one" is a pronoun as often as a number.
+        # "one" is often a pronoun.
         if word != "one":
-            found += [(m.start(), float(value)) for m in re.finditer(rf"\b{word}\b", text, re.IGNORECASE)]
-    return [value for _, value in sorted(found)]
+            numbers += [(m.start(), float(value)) for m in re.finditer(rf"\b{word}\b", text, re.IGNORECASE)]
+    return [value for _, value in sorted(numbers)]
 
 
 def _names(text: str) -> list[str]:
     """Return capitalised names; the first word of a sentence counts only as part of a longer name."""
-    found = []
+    names = []
     for sentence in sentences(text):
         first = _LEADING.match(sentence)
         start = first.start(1) if first else 0
@@ -182,8 +182,8 @@ def _names(text: str) -> list[str]:
                 if " " not in name and match.start() == start and name == match.group().rstrip(".,'\u2019"):
                     continue
             if name and name.lower() not in _NO_NAMES and len(name) > 1:
-                found.append(name)
-    return found
+                names.append(name)
+    return names
 
 
 _NO_NAMES = STOPWORDS | {"json", "html", "sql", "api"}
@@ -196,5 +196,5 @@ _OPENERS = STOPWORDS | frozenset(_IMPERATIVES.split())
 
 
 def _first_word(text: str) -> str:
-    found = _LEADING.match(text)
-    return found.group(1).lower() if found else ""
+    match = _LEADING.match(text)
+    return match.group(1).lower() if match else ""

@@ -1,4 +1,4 @@
-"""Instances of a JSON schema, with values out of a prompt where it has any."""
+"""Build instances of a JSON schema, with values from the prompt where it contains any."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _FORMATS = {
 
 
 def instance(schema: Any, facts: Facts) -> Any:
-    """Return a value that satisfies `schema`; required parts always, optional ones when the prompt has a value.
+    """Return a value that satisfies `schema`; raise UpstreamRefusal if it is not a JSON schema.
 
-    Raises UpstreamRefusal for anything but a schema.
+    The value contains all required parts, and the optional parts for which the prompt contains a value.
     """
     try:
         return _Filler(schema, facts).fill(schema, "", required=True, depth=0)
@@ -51,7 +51,7 @@ class _Filler:
         self.facts = facts
 
     def fill(self, schema: Any, name: str, *, required: bool, depth: int) -> Any:
-        """Return a value, or MISSING when it is optional and the prompt has none."""
+        """Return a value, or MISSING if the part is optional and the prompt contains no value for it."""
         schema = self._plain(schema)
         if "const" in schema:
             return schema["const"]
@@ -62,7 +62,7 @@ class _Filler:
                 return self._union(schema, schema[union], name, required, depth)
         kind = _kind(schema)
         if isinstance(kind, list):
-            return self._union({}, [{**schema, "type": one} for one in kind], name, required, depth)
+            return self._union({}, [{**schema, "type": option} for option in kind], name, required, depth)
         value = self._typed(kind, schema, name, required, depth)
         return schema["default"] if value is MISSING and required and "default" in schema else value
 
@@ -110,10 +110,11 @@ class _Filler:
 
     def _union(self, outer: Json, options: list[Any], name: str, required: bool, depth: int) -> Any:
         shared = {key: value for key, value in outer.items() if key not in ("anyOf", "oneOf", "default")}
-        plain = [{**self._plain(option), **shared} for option in options]
-        nullable = any(_kind(option) == "null" for option in plain)
-        # Deep down the poorest option ends a recursive schema; elsewhere a constant in the prompt decides.
-        candidates = [option for option in plain if _kind(option) != "null"]
+        resolved = [{**self._plain(option), **shared} for option in options]
+        nullable = any(_kind(option) == "null" for option in resolved)
+        # Below the depth limit, the simplest option comes first, to end a recursive schema. Above it, an option comes
+        # first if the prompt mentions its constant.
+        candidates = [option for option in resolved if _kind(option) != "null"]
         candidates.sort(key=lambda option: (depth > _DEEPEST and _weight(option), not self._tagged(option)))
         for option in candidates:
             if depth > _DEEPEST and nullable:
@@ -133,40 +134,40 @@ class _Filler:
 
     def _object(self, schema: Json, required: bool, depth: int) -> Any:
         needed = schema.get("required", [])
-        found: Json = {}
+        fields: Json = {}
         properties = schema.get("properties", {})
-        # Required parts take the prompt's values first, and among them those it speaks of by name.
+        # Each value is used once. So required parts come first, and among them those that the prompt names.
         order = sorted(properties, key=lambda key: (key not in needed, not self.facts.names_something(key)))
         for key in order:
             if key not in needed and depth > _DEEPEST:
                 continue
             value = self.fill(properties[key], key, required=key in needed, depth=depth + 1)
             if value is not MISSING:
-                found[key] = value
-        found = {key: found[key] for key in properties if key in found}
+                fields[key] = value
+        fields = {key: fields[key] for key in properties if key in fields}
         for key in needed:
-            if key not in found:
-                found[key] = self.fill(schema.get("additionalProperties"), key, required=True, depth=depth + 1)
-        for number in range(len(found), schema.get("minProperties", 0)):
+            if key not in fields:
+                fields[key] = self.fill(schema.get("additionalProperties"), key, required=True, depth=depth + 1)
+        for number in range(len(fields), schema.get("minProperties", 0)):
             extra = schema.get("additionalProperties")
-            found[f"key{number + 1}"] = self.fill(extra, "", required=True, depth=depth + 1)
-        return found if required or found else MISSING
+            fields[f"key{number + 1}"] = self.fill(extra, "", required=True, depth=depth + 1)
+        return fields if required or fields else MISSING
 
     def _array(self, schema: Json, name: str, required: bool, depth: int) -> Any:
-        found = [self.fill(part, name, required=True, depth=depth + 1) for part in schema.get("prefixItems", [])]
-        items = schema.get("items", {} if not found else False)
+        values = [self.fill(part, name, required=True, depth=depth + 1) for part in schema.get("prefixItems", [])]
+        items = schema.get("items", {} if not values else False)
         least, most = schema.get("minItems", 0), schema.get("maxItems", 8)
         if items is not False:
-            found += self._several(items, name, most - len(found))
-            wanted = max(least, 1 if required and not found and depth <= _DEEPEST else 0)
-            for _ in range(min(wanted, most) - len(found)):
-                found.append(self.fill(items, _singular(name), required=True, depth=depth + 1))
+            values += self._several(items, name, most - len(values))
+            count = max(least, 1 if required and not values and depth <= _DEEPEST else 0)
+            for _ in range(min(count, most) - len(values)):
+                values.append(self.fill(items, _singular(name), required=True, depth=depth + 1))
         if schema.get("uniqueItems"):
-            found = _distinct(found, least)
-        return found if required or found else MISSING
+            values = _distinct(values, least)
+        return values if required or values else MISSING
 
     def _several(self, items: Any, name: str, most: int) -> list[Any]:
-        """Return all that the prompt lists for an array of scalars."""
+        """Return all values that the prompt lists for an array of scalars."""
         schema = self._plain(items)
         kind = _kind(schema)
         if "enum" in schema:
@@ -174,13 +175,13 @@ class _Filler:
             return self.facts.all_mentioned(strings)[: max(0, most)]
         if kind not in ("integer", "number", "string"):
             return []
-        found: list[Any] = self.facts.listed(name) if kind == "string" else []
-        while len(found) < most:
+        values: list[Any] = self.facts.listed(name) if kind == "string" else []
+        while len(values) < most:
             value = self.fill(schema, _singular(name), required=False, depth=_DEEPEST)
             if value is MISSING:
                 break
-            found.append(value)
-        return found[: max(0, most)]
+            values.append(value)
+        return values[: max(0, most)]
 
     def _number(self, schema: Json, name: str, required: bool, *, whole: bool) -> Any:
         low, high = _bounds(schema, whole)
@@ -209,8 +210,8 @@ class _Filler:
             return long_enough and (not pattern or patterns.matches(pattern, value))
 
         if kind in _FORMATS:
-            found = self.facts.formatted(kind)
-            return found if found and fits(found) else (_FORMATS[kind] if required else MISSING)
+            formatted = self.facts.formatted(kind)
+            return formatted if formatted and fits(formatted) else (_FORMATS[kind] if required else MISSING)
         for value in self._strings(schema, name, required):
             if fits(value):
                 self.facts.use(value)
@@ -272,7 +273,7 @@ def _bounds(schema: Json, whole: bool) -> tuple[float | None, float | None]:
     low, high = schema.get("minimum"), schema.get("maximum")
     margin = 1 if whole else 1e-6
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    # Draft 4 spells these as booleans beside minimum and maximum.
+    # In draft 4 of JSON Schema these are booleans, which make minimum and maximum exclusive.
     above = (low if above else None) if isinstance(above, bool) else above
     below = (high if below else None) if isinstance(below, bool) else below
     if above is not None:
@@ -298,9 +299,9 @@ def _nearest(low: float | None, high: float | None, step: float | None) -> float
     return value
 
 
-def _distinct(found: list[Any], least: int) -> list[Any]:
+def _distinct(values: list[Any], least: int) -> list[Any]:
     kept: list[Any] = []
-    for value in found:
+    for value in values:
         if value not in kept:
             kept.append(value)
     seed = kept[-1] if kept else 1

@@ -1,4 +1,4 @@
-"""Stock prompts that want a verdict or a list of questions rather than prose."""
+"""Answer stock prompts that ask for a verdict or for a list of questions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUPPORTED = 2 / 3
 
 
 def yes_or_no(text: str) -> str:
-    """Return whether the words of the last claim are in the last context; "" if the prompt has neither."""
+    """Return "YES" if the last context contains most words of the last claim, else "NO"; "" without either of them."""
     claims, contexts = _CLAIM.findall(text), _CONTEXT.findall(text)
     if not claims or not contexts:
         return ""
@@ -25,12 +25,13 @@ def yes_or_no(text: str) -> str:
 
 
 def sub_questions(text: str) -> str:
-    """Return the question once for each tool whose name or description it speaks of, else for each tool."""
-    found = _TOOLS.findall(text)
-    if not found:
+    """Return the question once for each tool that shares a word with it, or for each tool if none does."""
+    prompts = _TOOLS.findall(text)
+    if not prompts:
         return ""
-    described, question = json.loads(found[-1][0]), found[-1][1]
-    asked = content_words(question)
-    fitting = [name for name, about in described.items() if asked & content_words(f"{name} {about}")] or list(described)
+    descriptions, question = json.loads(prompts[-1][0]), prompts[-1][1]
+    topic = content_words(question)
+    fitting = [name for name, summary in descriptions.items() if topic & content_words(f"{name} {summary}")]
+    fitting = fitting or list(descriptions)
     items = [{"sub_question": question, "tool_name": name} for name in fitting]
     return f"```json\n{json.dumps({'items': items}, ensure_ascii=False, indent=4)}\n```"

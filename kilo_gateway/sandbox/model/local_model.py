@@ -1,7 +1,7 @@
-"""A small real model on this computer: llama.cpp's own server, from two packages and without a network.
+"""Serve a small real model on this computer with llama.cpp's own server, from two packages and without a network.
 
-The model is Gemma 3 with 270 million parameters, not trained to follow instructions. It says little that is true,
-but its tokens are sampled, its counts are real and no line of the server is ours.
+The model is Gemma 3 with 270 million parameters, not trained to follow instructions. Few of its statements are true,
+but its tokens are sampled, its token counts are real, and the server contains no code of this project.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ except ImportError as error:
 
 
 class LocalModel:
-    """Serves the model on a free port of 127.0.0.1 while the `with` block lasts.
+    """A server of the model on a free port of 127.0.0.1, which runs during a `with` block.
 
-    `context` is the tokens of prompt and answer of all `slots` together, `limit` the most tokens of an answer
-    whose request names none.
+    `context` is the number of tokens in the prompts and answers of all `slots` together. `limit` is the largest
+    number of tokens in an answer if the request contains no limit.
     """
 
     def __init__(self, *, context: int = 4096, slots: int = 4, threads: int = 2, limit: int = 256) -> None:
@@ -37,11 +37,11 @@ class LocalModel:
 
     @property
     def url(self) -> str:
-        """The server's address; its OpenAI-compatible base URL is this and `/v1`."""
+        """The server's address; its OpenAI-compatible base URL is this address and `/v1`."""
         return str(self._server.listening_address)
 
     def __enter__(self) -> Self:
-        # The package has the weights in pieces; the file is put together once, in the user's cache folder.
+        # The package contains the weights in pieces; the first call joins them to a file in the user's cache folder.
         self._parameters.model.path = str(weights.assemble())
         self._server = xllamacpp.Server(self._parameters)
         return self
@@ -49,4 +49,4 @@ class LocalModel:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server = None  # which stops it
+        self._server = None  # its destructor stops the server

@@ -1,4 +1,4 @@
-"""Answers to embedding requests that are odd or fail; the models `sandbox/<name>` give them. See docs/gateway.md."""
+"""Return odd or failed embeddings; model ids `sandbox/<name>` select them. See docs/gateway.md, "Embeddings"."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PREFIX = "sandbox/"
 
 
 def _with_data(change: Callable[[list[Json]], object]) -> Callable[[Json], Answer]:
-    def answer(made: Json) -> Answer:
-        return json_answer({**made, "data": change(made["data"])})
+    def answer(payload: Json) -> Answer:
+        return json_answer({**payload, "data": change(payload["data"])})
 
     return answer
 
@@ -31,8 +31,8 @@ def _uneven(data: list[Json]) -> list[Json]:
     return [{**item, "embedding": [0.5] * (item["index"] + 1)} for item in data]
 
 
-def _told(**fields: Any) -> Callable[[Json], Answer]:
-    return lambda made: json_answer({**made, **fields})
+def _with_fields(**fields: Any) -> Callable[[Json], Answer]:
+    return lambda payload: json_answer({**payload, **fields})
 
 
 ANSWERS: dict[str, Callable[[Json], Answer]] = {
@@ -50,9 +50,9 @@ ANSWERS: dict[str, Callable[[Json], Answer]] = {
     "no-base64": _each(embedding="?"),
     "no-vectors": _each(embedding=[]),
     "null": _without("embedding"),
-    "no-usage": _told(usage=None),
-    "no-cost": _told(usage={"prompt_tokens": 3, "total_tokens": 3}),
-    "cost-of-vercel": _told(
+    "no-usage": _with_fields(usage=None),
+    "no-cost": _with_fields(usage={"prompt_tokens": 3, "total_tokens": 3}),
+    "cost-of-vercel": _with_fields(
         usage={"prompt_tokens": 3, "total_tokens": 3}, provider_metadata={"gateway": {"cost": "0.00002"}}
     ),
     "error-200": lambda _: json_answer({"error": {"code": 429, "message": "Rate limit exceeded"}}),

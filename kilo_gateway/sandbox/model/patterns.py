@@ -1,4 +1,4 @@
-"""Regular expressions of a schema: test a value, or make one up."""
+"""Test a value against a regular expression of a schema, or build a value that matches it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import re
 from typing import Any
 
-# The standard library's own parser has no public name.
+# The parser of regular expressions in the standard library has no public name.
 _sre: Any = importlib.import_module("re._parser")
 
 _CLASSES: dict[str, str] = {"CATEGORY_DIGIT": "1", "CATEGORY_WORD": "a", "CATEGORY_SPACE": " "}
@@ -14,7 +14,7 @@ _CANDIDATES = "a1A-_ .:/é"
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Return True if a value matches a schema's pattern; any value matches one that Python cannot read."""
+    """Return True if a value matches a schema's pattern, or if Python cannot parse the pattern."""
     try:
         return re.search(pattern, value) is not None
     except re.error:
@@ -22,7 +22,7 @@ def matches(pattern: str, value: str) -> bool:
 
 
 def example(pattern: str, shortest: int = 0) -> str:
-    """Return a string that matches, best effort: look-arounds and back references are not followed."""
+    """Return a string that matches, if possible; look-arounds and back references are ignored."""
     try:
         value = _expand(_sre.parse(pattern), 0)
     except re.error:

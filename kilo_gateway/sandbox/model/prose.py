@@ -1,4 +1,4 @@
-"""The canned model's texts: echo, plan, extract of a context, and the few formats that prompts ask for."""
+"""Write the canned model's texts: echo, plan, extract of a context, and the formats of some stock prompts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import content_words, count_tokens, sentences, terms
 
 _LONG = 40
-# Where a line begins, only blanks of that line are skipped: with \s, a run of empty lines is read again from each.
+# At the start of a line, the patterns skip only blanks of that line. With \s, a search would read a run of empty lines
+# again from each of them.
 _RULE = re.compile(r"^[^\S\n]*-{5,}[^\S\n]*$|-{15,}", re.MULTILINE)
 _QUESTION = re.compile(
     r"^[^\S\n]*<?(?:query|question|user question|original query|q)>?\s*(?:is as follows)?\s*:\s*(.+)$",
@@ -32,29 +33,29 @@ _INSTRUCTIONS = re.compile(
 
 
 def compose(call: Call, turn: Turn) -> str:
-    """Return the plain-text answer of a turn; never empty."""
+    """Return the plain-text answer to a turn; it is never empty."""
     if react.speaks(turn):
         return react.action(call, turn) or react.answer(_compose(call, turn))
     return _compose(call, turn)
 
 
 def _compose(call: Call, turn: Turn) -> str:
-    who = call.served + (f" (mode {call.mode})" if call.mode else "")
+    speaker = call.served + (f" (mode {call.mode})" if call.mode else "")
     if turn.results:
-        reports = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
-        return f"{who} on the sandbox: {reports}"
+        results = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
+        return f"{speaker} on the sandbox: {results}"
     if formatted := _formatted(turn.user):
         return formatted
     if call.mode and call.mode.lower() in ("plan", "architect"):
-        return _plan(who, turn.user)
+        return _plan(speaker, turn.user)
     if extracted := _extract(turn):
         return extracted
     received = f" (also received: {', '.join(turn.attachments)})" if turn.attachments else ""
-    return f"{who} on the sandbox: you said: {turn.user}{received}"
+    return f"{speaker} on the sandbox: you said: {turn.user}{received}"
 
 
 def reasoning(turn: Turn, reply: Reply) -> str:
-    """Return a line of thought that fits the reply."""
+    """Return a line of reasoning that fits the reply."""
     if reply.calls:
         return f"The user needs {' and '.join(c.name for c in reply.calls)}, so I call it first."
     topic = " ".join(turn.user.split()[:8]) or "nothing"
@@ -62,13 +63,13 @@ def reasoning(turn: Turn, reply: Reply) -> str:
 
 
 def embedded_schema(prompt: str) -> dict[str, Any] | None:
-    """Return the last JSON schema written out in a prompt, or None."""
-    found = [schema for schema, _, _ in _schemas(_unescaped(prompt))]
-    return found[-1] if found else None
+    """Return the last JSON schema that a prompt contains, or None."""
+    schemas = [schema for schema, _, _ in _schemas(_unescaped(prompt))]
+    return schemas[-1] if schemas else None
 
 
 def without_schema(prompt: str) -> str:
-    """Return the prompt up to its first JSON schema, less the sentences that introduce it."""
+    """Return the prompt up to its first JSON schema, without the sentences that introduce the schema."""
     prompt = _unescaped(prompt)
     for _, start, _ in _schemas(prompt):
         return without_keys(prompt[:start])
@@ -76,14 +77,14 @@ def without_schema(prompt: str) -> str:
 
 
 def named_keys(prompt: str) -> list[str]:
-    """Return the JSON keys a prompt names in quotes, in order."""
+    """Return the JSON keys that a prompt contains in quotes, in order."""
     if not re.search(r"\bkeys?\b|\bfields?\b|\bjson\b", prompt, re.IGNORECASE):
         return []
     return list(dict.fromkeys(re.findall(r"""['"`\u201c]([A-Za-z_]\w*)['"`\u201d]""", prompt)))
 
 
 def without_keys(prompt: str) -> str:
-    """Return the prompt's sentences that do not speak of JSON, or all of it."""
+    """Return the prompt's sentences that do not mention JSON, or the whole prompt if all do."""
     kept = [sentence for sentence in sentences(prompt) if not re.search("json|schema", sentence.lower())]
     return " ".join(kept) or prompt
 
@@ -95,35 +96,35 @@ def _unescaped(prompt: str) -> str:
 
 def _schemas(prompt: str) -> list[tuple[dict[str, Any], int, int]]:
     if '"properties"' not in prompt:
-        return []  # nothing to try at each brace of a long text
+        return []  # avoids a parse at each brace of a long text
     decoder = json.JSONDecoder()
-    found, position = [], 0
+    schemas, position = [], 0
     while (position := prompt.find("{", position)) >= 0:
         try:
             value, end = decoder.raw_decode(prompt, position)
         except ValueError:
             position += 1
             continue
-        # An instruction may show a miniature schema as an illustration; the real one has a type or a title.
+        # A prompt may contain a small schema as an example; the real one has a type, a title or another of these keys.
         real = isinstance(value, dict) and value.keys() & {"type", "title", "required", "$defs"}
         if real and isinstance(value.get("properties"), dict) and value["properties"]:
-            found.append((value, position, end))
+            schemas.append((value, position, end))
         position = end
-    return found
+    return schemas
 
 
-def _plan(who: str, text: str) -> str:
+def _plan(speaker: str, text: str) -> str:
     topics = [line.lstrip("#-* ").strip() for line in text.splitlines() if re.match(r"\s*(#|[-*] )", line)]
     topics = (topics or sentences(text) or ["the task"])[:6]
     steps = [f"Clarify the goal: {topics[0].rstrip('.!?')}."]
     steps += [f"Work out: {topic.rstrip('.!?')}." for topic in topics[1:]]
     steps += ["Build the smallest version that works.", "Test it and review the result."]
     lines = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    return f"Plan by {who} on the sandbox:\n{lines}"
+    return f"Plan by {speaker} on the sandbox:\n{lines}"
 
 
 def _extract(turn: Turn) -> str | None:
-    """Return the sentences of a long prompt that fit its question best, or None for a short prompt."""
+    """Return the sentences of a long prompt that fit its question best; return None for a short prompt."""
     alone = count_tokens(turn.user) >= _LONG or bool(_RULE.search(turn.user))
     asks = turn.user.rstrip().endswith("?") and count_tokens(turn.system) >= 25
     if not (alone or asks):
@@ -136,32 +137,32 @@ def _extract(turn: Turn) -> str | None:
     candidates = [re.sub(r"^new context:\s*", "", s, flags=re.IGNORECASE) for s in candidates]
     existing = _EXISTING.search(turn.user)
     if existing:
-        # First among equals: new context must fit better to replace an answer.
+        # The sort is stable. So new context replaces the existing answer only if it fits the question better.
         candidates.insert(0, existing.group(1).strip())
-    asked = content_words(question)
-    ranked = sorted(candidates, key=lambda s: -len(asked & content_words(s)))
-    best = [s for s in ranked[:2] if asked & content_words(s)]
-    if len(best) == 2 and 2 * len(asked & content_words(best[1])) < len(asked & content_words(best[0])):
+    topic = content_words(question)
+    ranked = sorted(candidates, key=lambda s: -len(topic & content_words(s)))
+    best = [s for s in ranked[:2] if topic & content_words(s)]
+    if len(best) == 2 and 2 * len(topic & content_words(best[1])) < len(topic & content_words(best[0])):
         best.pop()
     if best:
         return " ".join(sorted(best, key=context.find))
     if existing:
         return existing.group(1).strip()
-    # No question to go by: the opening is the fairest summary.
+    # Without a question, the first sentences are the summary.
     return " ".join(candidates[:2]) or None if "summar" in turn.user.lower() else None
 
 
 def _question(text: str) -> str:
     if labelled := [*_QUESTION.findall(text), *_ASKED.findall(text)]:
         return str(labelled[-1]).strip()
-    asked = [line for line in text.splitlines() if line.rstrip().endswith("?")]
-    if asked:
-        return (sentences(asked[-1]) or asked)[-1]
+    lines = [line for line in text.splitlines() if line.rstrip().endswith("?")]
+    if lines:
+        return (sentences(lines[-1]) or lines)[-1]
     return ""
 
 
 def _context(text: str) -> str:
-    """Return what stands between ruled lines, or the whole text without its labelled question."""
+    """Return the text between ruled lines, or the whole text without its labelled question."""
     ruled = _RULE.split(text)
     return "\n".join(ruled[1:-1]) if len(ruled) > 2 else _QUESTION.sub("", text)
 
@@ -178,10 +179,10 @@ def _keywords(text: str) -> str:
 
 
 def _choice(text: str) -> tuple[int, str]:
-    """Return number and text of the numbered item closest to the question."""
+    """Return number and text of the numbered item that shares most words with the question."""
     items = re.findall(r"^[^\S\n]*\((\d+)\)\s*(.+)$", _context(text), re.MULTILINE)
-    asked = content_words(_question(text))
-    number, item = max(items, key=lambda item: len(asked & content_words(item[1])), default=("1", ""))
+    question_words = content_words(_question(text))
+    number, item = max(items, key=lambda item: len(question_words & content_words(item[1])), default=("1", ""))
     return int(number), item.strip()
 
 
@@ -196,8 +197,8 @@ def _choice_json(text: str) -> str:
 
 
 def _standalone(text: str) -> str:
-    found = re.search(r"follow[ -]up (?:message|input|question)\W*\n?\s*(.+)", text, re.IGNORECASE)
-    return found.group(1).strip() if found else ""
+    match = re.search(r"follow[ -]up (?:message|input|question)\W*\n?\s*(.+)", text, re.IGNORECASE)
+    return match.group(1).strip() if match else ""
 
 
 _FORMATS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
@@ -211,5 +212,5 @@ _FORMATS: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
 
 
 def _formatted(text: str) -> str | None:
-    """Answer in the format a framework's stock prompt insists on."""
+    """Return an answer in the format that a framework's stock prompt requires, or None."""
     return next((write(text) or None for pattern, write in _FORMATS if pattern.search(text)), None)

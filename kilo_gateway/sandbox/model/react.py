@@ -1,4 +1,4 @@
-"""Agents that call tools in text: the canned model's next step in the thought, action, observation form."""
+"""Answer agents that call tools in text (ReAct), in steps of thought, action and observation."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ def speaks(turn: Turn) -> bool:
 
 
 def answer(text: str) -> str:
-    """Return an answer in the form that ends the agent's work."""
+    """Return an answer in the form that ends the agent's run."""
     return f"Thought: I can answer without using any more tools.\nAnswer: {text}"
 
 
 def action(call: Call, turn: Turn) -> str | None:
-    """Return the next action, or None when it is time to answer."""
+    """Return the next action, or None if the next step is the answer."""
     wanted = tools.wanted(_offered(turn.system), turn)[:1]
-    for made in tools.make_calls(call, turn, wanted):
-        return f"Thought: I need to use a tool to help me answer.\nAction: {made.name}\n{_MARK} {made.arguments}"
+    for tool_call in tools.make_calls(call, turn, wanted):
+        return (
+            f"Thought: I need to use a tool to help me answer.\nAction: {tool_call.name}\n{_MARK} {tool_call.arguments}"
+        )
     return None
 
 
 def _offered(system: str) -> list[dict[str, Any]]:
     offered = []
-    for found in _TOOL.finditer(system):
+    for match in _TOOL.finditer(system):
         try:
-            parameters, _ = json.JSONDecoder().raw_decode(system, found.end())
+            parameters, _ = json.JSONDecoder().raw_decode(system, match.end())
         except ValueError:
             continue
-        offered.append({"name": found[1], "description": found[2].strip(), "parameters": parameters})
+        offered.append({"name": match[1], "description": match[2].strip(), "parameters": parameters})
     return offered

@@ -1,4 +1,4 @@
-"""Whether the canned model calls tools, which ones, and with what arguments."""
+"""Choose the tools that the canned model calls, and their arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 def choose(call: Call, turn: Turn) -> list[ToolCall]:
-    """Return the calls of this step, none when it is time to answer in text."""
+    """Return the tool calls of this step, or an empty list if the next step is an answer in text."""
     offered = call.tools
     choice = call.body.get("tool_choice", call.body.get("function_call"))
     if not offered or choice == "none":
@@ -26,9 +26,9 @@ def choose(call: Call, turn: Turn) -> list[ToolCall]:
     if isinstance(choice, dict):
         return _named(call, turn, offered, choice)
     if choice in ("required", "any"):
-        # An agent that must always call something gets round every tool before any is repeated.
-        fresh = [tool for tool in offered if tool["name"] not in turn.answered] or offered
-        chosen = _mentioned(fresh, turn.user) or [max(fresh, key=lambda tool: score(tool, turn.user))]
+        # An agent that must call a tool in each step gets each tool once before one is repeated.
+        unused = [tool for tool in offered if tool["name"] not in turn.answered] or offered
+        chosen = _mentioned(unused, turn.user) or [max(unused, key=lambda tool: score(tool, turn.user))]
     else:
         chosen = wanted(offered, turn)
     if call.body.get("parallel_tool_calls") is False:
@@ -37,39 +37,39 @@ def choose(call: Call, turn: Turn) -> list[ToolCall]:
 
 
 def wanted(offered: list[Json], turn: Turn) -> list[Json]:
-    """Return the tools that a model free to choose would call: those named, else at first the one that fits best."""
-    fresh = [tool for tool in offered if tool["name"] not in turn.answered]
-    named = _mentioned(fresh, turn.user)
-    if named or not fresh or turn.results:
+    """Return the tools to call by free choice: those that the prompt names, or in the first step the best match."""
+    unused = [tool for tool in offered if tool["name"] not in turn.answered]
+    named = _mentioned(unused, turn.user)
+    if named or not unused or turn.results:
         return named
-    best = max(fresh, key=lambda tool: score(tool, turn.user))
+    best = max(unused, key=lambda tool: score(tool, turn.user))
     return [best] if score(best, turn.user) else []
 
 
 def make_calls(call: Call, turn: Turn, tools: list[Json]) -> list[ToolCall]:
-    """Return calls of the given tools; the prompt's values are shared out among them in order."""
+    """Return one call for each of the tools, with arguments from the values in the prompt."""
     if not tools:
         return []
     facts = Facts(turn.user)
-    made = []
+    calls = []
     for position, tool in enumerate(tools):
-        # Separate tools may want the same value; the same tool twice wants different ones.
+        # Different tools may use the same value; two calls of one tool use different values.
         repeated = tool["name"] in [earlier["name"] for earlier in tools[:position]]
         facts = facts if repeated else Facts(turn.user)
         arguments = instance({"type": "object", **(tool.get("parameters") or {})}, facts)
         text = json.dumps(arguments, ensure_ascii=False)
-        made.append(ToolCall(_call_id(call, position), tool["name"], text))
-    return made
+        calls.append(ToolCall(_call_id(call, position), tool["name"], text))
+    return calls
 
 
 def score(tool: Json, text: str) -> int:
-    """Return how many content words of a text a tool's description shares, those of its name counting twice."""
-    asked = content_words(text)
+    """Return the number of content words that a text shares with a tool; words of the tool's name count twice."""
+    text_words = content_words(text)
     parameters = tool.get("parameters") or tool.get("input_schema") or {}
     properties = parameters.get("properties") or {}
-    described = [str(tool.get("description") or ""), *properties]
-    described += [str(part.get("description", "")) for part in properties.values() if isinstance(part, dict)]
-    return 2 * len(asked & content_words(tool["name"])) + len(asked & content_words(" ".join(described)))
+    descriptions = [str(tool.get("description") or ""), *properties]
+    descriptions += [str(part.get("description", "")) for part in properties.values() if isinstance(part, dict)]
+    return 2 * len(text_words & content_words(tool["name"])) + len(text_words & content_words(" ".join(descriptions)))
 
 
 def _named(call: Call, turn: Turn, offered: list[Json], choice: Json) -> list[ToolCall]:
@@ -78,17 +78,17 @@ def _named(call: Call, turn: Turn, offered: list[Json], choice: Json) -> list[To
 
 
 def _mentioned(offered: list[Json], text: str) -> list[Json]:
-    """Return the tools named in a text, in the text's order.
+    """Return the tools that a text names, in the text's order.
 
-    A one-word name such as "search" is everyday language and counts only when it is written as a call or code.
+    A name of one word, such as "search", may be everyday language. So it counts only if it is written as call or code.
     """
     places = {}
     for index, tool in enumerate(offered):
         name = re.escape(tool["name"])
         plain = re.fullmatch(r"[a-z]+|[A-Z][a-z]+", tool["name"])
         pattern = rf"`{name}`|(?<!\w){name}\(" if plain else rf"(?<!\w){name}(?!\w)"
-        if found := re.search(pattern, text):
-            places[index] = found.start()
+        if match := re.search(pattern, text):
+            places[index] = match.start()
     return [offered[index] for index in sorted(places, key=lambda index: places[index])]
 
 

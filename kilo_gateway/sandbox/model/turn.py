@@ -1,4 +1,4 @@
-"""What the canned model says: one reply per choice, before it takes any wire shape."""
+"""Represent the canned model's replies, one per choice, without a wire format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kilo_gateway.sandbox.model.words import count_tokens
 
 @dataclass
 class ToolCall:
-    """A call of an offered tool; `arguments` is the JSON text, which a scenario may spoil."""
+    """A call of an offered tool; `arguments` is JSON text, which a scenario may make invalid."""
 
     id: str
     name: str
@@ -19,7 +19,7 @@ class ToolCall:
 
 @dataclass
 class Reply:
-    """One choice; `extra` holds further message fields (images, annotations, audio)."""
+    """One choice of an answer; `extra` contains further fields of its message (images, annotations, audio)."""
 
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""`POST /embeddings`: hashed bags of words, so related texts are close. See docs/gateway.md, "Embeddings"."""
+"""Answer `POST /embeddings`; texts with common words have similar vectors. See docs/gateway.md, "Embeddings"."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _PLACES = 32
 
 
 class BadDimensions(Exception):  # noqa: N818 - an answer to the client, not a failure of the sandbox
-    """Raised for a size the model cannot give; `body` is the answer, with status 400."""
+    """A vector length that the model does not support; `body` is the answer, with status 400."""
 
     def __init__(self, model: str, dimensions: object) -> None:
         super().__init__(model)
@@ -83,7 +83,7 @@ def catalog() -> Json:
 
 
 def embed(body: Json, identity: Identity, number: int) -> Json:
-    """Return the answer to an embedding request; raises Refusal or BadDimensions."""
+    """Return the answer to an embedding request; raise Refusal or BadDimensions if the gateway would refuse it."""
     requested = body.get("model")
     if not isinstance(requested, str) or not requested.strip():
         raise Refusal("model-missing")
@@ -111,17 +111,17 @@ def embed(body: Json, identity: Identity, number: int) -> Json:
         "id": f"gen-emb-{number}",
         "model": model,
         "data": [
-            {"object": "embedding", "index": index, "embedding": _packed(found) if as_base64 else found}
-            for index, found in enumerate(vectors)
+            {"object": "embedding", "index": index, "embedding": _packed(values) if as_base64 else values}
+            for index, values in enumerate(vectors)
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens, "cost": round(tokens * _PRICE, 10)},
     }
 
 
 def vector(text: str, size: int) -> list[float]:
-    """Return the unit vector of a text: every content word adds to hashed places of its own.
+    """Return the unit vector of a text; each content word changes the values at positions that its hash selects.
 
-    With so many places a word, unlike words overlap little and evenly, in small spaces too.
+    Each word has many positions. So different words overlap little and evenly, in short vectors too.
     """
     values = [0.0] * size
     text = clipped(text)
@@ -130,7 +130,7 @@ def vector(text: str, size: int) -> list[float]:
             values[place % size] += sign
     norm = math.sqrt(sum(value * value for value in values))
     if not norm:
-        # Opposite signs may cancel out in a very small space.
+        # In a very short vector, opposite signs may cancel each other.
         values[0] = norm = 1.0
     return [value / norm for value in values]
 
@@ -138,11 +138,11 @@ def vector(text: str, size: int) -> list[float]:
 @lru_cache(maxsize=4096)
 def _places(term: str) -> tuple[tuple[int, float], ...]:
     digest = hashlib.shake_128(term.encode()).digest(_PLACES * 5)
-    found = []
+    places = []
     for at in range(0, len(digest), 5):
         sign = 1.0 if digest[at + 4] & 1 else -1.0
-        found.append((int.from_bytes(digest[at : at + 4], "big"), sign))
-    return tuple(found)
+        places.append((int.from_bytes(digest[at : at + 4], "big"), sign))
+    return tuple(places)
 
 
 def _size(model: str, dimensions: Any) -> int:
@@ -154,11 +154,11 @@ def _size(model: str, dimensions: Any) -> int:
     return dimensions
 
 
-def _inputs(given: Any) -> list[str]:
-    """Return the texts of a string, a list of strings, or token lists, whose numbers then are the words."""
-    if isinstance(given, list) and given and not all(isinstance(item, int) for item in given):
-        return [_text(item) for item in given]
-    return [_text(given)] if given != [] else []
+def _inputs(value: Any) -> list[str]:
+    """Return the texts of a string, a list of strings, or token lists, whose numbers become words."""
+    if isinstance(value, list) and value and not all(isinstance(item, int) for item in value):
+        return [_text(item) for item in value]
+    return [_text(value)] if value != [] else []
 
 
 def _text(item: Any) -> str:

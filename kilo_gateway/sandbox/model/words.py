@@ -1,4 +1,4 @@
-"""Words, sentences and light stemming: all the language the canned model understands."""
+"""Split text into words, stems and sentences; the canned model knows no more about language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOPWORDS = """
     under until up us use used using value very was we were what when where which while who whom whose why will with
     would you your yours
 """
-STOPWORDS = frozenset([*_STOPWORDS.split(), "tell"])  # words: keep -- a word of prompts
+STOPWORDS = frozenset(_STOPWORDS.split()) | {"tell"}  # words: keep -- users write it in prompts
 
 _WORD = re.compile(r"[^\W_]+")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -22,12 +22,12 @@ _SUFFIXES = ("ations", "ation", "ingly", "ings", "ing", "edly", "ies", "ed", "es
 
 
 def words(text: str) -> list[str]:
-    """Return the lower-cased words; snake_case and camelCase names fall apart into theirs."""
+    """Return the words in lower case; names in snake_case and camelCase are split into words."""
     return _WORD.findall(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower())
 
 
 def stem(word: str) -> str:
-    """Cut common English endings, so that "cats" meets "cat" and "running" meets "run"."""
+    """Cut common English endings, so that "cats" equals "cat" and "running" equals "run"."""
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= 3 and not word.endswith("ss"):
             word = word[: -len(suffix)] + ("y" if suffix == "ies" else "")
@@ -38,16 +38,16 @@ def stem(word: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """Return the stemmed content words in order; scripts without spaces give pairs of characters."""
-    found: list[str] = []
+    """Return the stems of the content words in order; scripts without spaces yield pairs of characters."""
+    stems: list[str] = []
     for word in words(text):
         if word in STOPWORDS or word.isdigit():
             continue
         if _CJK.search(word):
-            found += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
+            stems += [word[i : i + 2] for i in range(max(1, len(word) - 1))]
         elif len(word) > 1:
-            found.append(stem(word))
-    return found
+            stems.append(stem(word))
+    return stems
 
 
 def content_words(text: str) -> frozenset[str]:
@@ -56,16 +56,16 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split into sentences and lines, without blank ones and ruled lines."""
-    found = (part.strip() for part in _SENTENCE_END.split(text))
-    return [part for part in found if _WORD.search(part)]
+    """Split a text into sentences and lines; blank lines and ruled lines are left out."""
+    parts = (part.strip() for part in _SENTENCE_END.split(text))
+    return [part for part in parts if _WORD.search(part)]
 
 
 def pieces(text: str) -> list[str]:
-    """Split into word-size pieces whose concatenation is the text."""
+    """Split a text into pieces of one word each; joined, they are the text."""
     return re.findall(r"\s*\S+|\s+\Z", text)
 
 
 def count_tokens(text: str) -> int:
-    """Count words as tokens, and a wordless script by its characters."""
+    """Return the number of words; scripts without spaces count by their characters."""
     return sum(max(1, len(_CJK.findall(piece))) for piece in text.split())

@@ -1,4 +1,4 @@
-"""All scenarios: model ids `sandbox/<name>` that make the sandbox answer oddly or not at all."""
+"""Collect all scenarios: model ids `sandbox/<name>` that select unusual answers, errors or silence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
         scenario.id: scenario
         for module in (chunks, reasoning, framing, toolcalls, oddities, failures, broken, waiting)
-        for scenario in module.REGISTRY.found.values()
+        for scenario in module.REGISTRY.scenarios.values()
     }
 )
 

@@ -1,4 +1,4 @@
-"""What a scenario is: a model id of the sandbox, and how its answers differ from the usual ones."""
+"""Define scenarios: model ids of the sandbox whose answers differ from the usual ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["success", "error", "hang", "load"]
 
 @dataclass(frozen=True)
 class Page:
-    """An answer given as it is, streamed or not."""
+    """An answer that is sent unchanged, streamed or not."""
 
     status: int
     parts: tuple[Part, ...]
@@ -27,14 +27,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One model id of the sandbox, for tests to parametrise over.
+    """One model id of the sandbox; tests can use all scenarios as parameters.
 
-    `kind` says what a client owes its caller: an answer, an exception, or (`hang`) nothing, because the server
-    goes silent until the client leaves; `load` is an answer too, but one that takes long or is huge. `status`,
-    `error_type`, `code`, `message` and `detail` (the provider's own words) describe an error; `stream_only` marks
-    those whose not streamed form is only the nearest equivalent, `transient` those that fail once. The callables
-    are the behaviour: `refuse` answers instead of the model, `reply` changes what it says, `body` the JSON answer,
-    `frames` the chunk objects of a stream.
+    `kind` is the result that a client must return: an answer (`success`), an exception (`error`), nothing until it
+    leaves, because the server is silent (`hang`), or an answer that takes long or is huge (`load`). `status`,
+    `error_type`, `code`, `message` and `detail` (the provider's own text) describe an error. `stream_only` is True if
+    the answer without a stream is only the nearest equivalent; `transient` is True if only the first call fails. The
+    callables are the behaviour: `refuse` answers instead of the model, `reply` changes the model's reply, `body` the
+    JSON answer, and `frames` the chunks of a stream.
     """
 
     id: str
@@ -59,26 +59,26 @@ class Registry:
     """The scenarios of one subject, by id."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Scenario] = {}
+        self.scenarios: dict[str, Scenario] = {}
 
-    def add(self, name: str, description: str, **facts: Any) -> None:
-        """Register `sandbox/<name>`."""
-        scenario = Scenario(f"sandbox/{name}", description, **facts)
-        if scenario.id in self.found:
-            raise ValueError(f"{scenario.id} is registered twice")
-        self.found[scenario.id] = scenario
-
-
-def deltas(frames: list[Json]) -> list[Json]:
-    """Return the delta objects of all chunks."""
-    return [choice["delta"] for frame in frames for choice in frame["choices"]]
+    def add(self, name: str, description: str, **fields: Any) -> None:
+        """Register the scenario `sandbox/<name>`."""
+        scenario = Scenario(f"sandbox/{name}", description, **fields)
+        if scenario.id in self.scenarios:
+            raise ValueError(f"scenario {scenario.id!r} is already registered; choose another name")
+        self.scenarios[scenario.id] = scenario
 
 
-def is_text(frame: Json) -> bool:
-    """Return True if a chunk carries text of the answer."""
-    return any(choice["delta"].get("content") for choice in frame["choices"])
+def deltas(chunks: list[Json]) -> list[Json]:
+    """Return the deltas of all chunks."""
+    return [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
 
 
-def is_finish(frame: Json) -> bool:
+def is_text(chunk: Json) -> bool:
+    """Return True if a chunk contains text of the answer."""
+    return any(choice["delta"].get("content") for choice in chunk["choices"])
+
+
+def is_finish(chunk: Json) -> bool:
     """Return True if a chunk ends a choice."""
-    return any(choice["finish_reason"] for choice in frame["choices"])
+    return any(choice["finish_reason"] for choice in chunk["choices"])

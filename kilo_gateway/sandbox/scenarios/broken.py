@@ -1,6 +1,6 @@
-"""Scenarios of answers that only begin as a success: status 200 without an answer, streams that break off."""
+"""Register answers that fail after status 200: bodies without an answer, broken streams. See docs/gateway.md."""
 
-# ruff: noqa: ARG001, ARG005 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001, ARG005 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TEXT_CHUNKS = 3
 
 
 # Whole answers, streamed or not.
-def _page(name: str, description: str, refuse: Callable[[Call], Page], **facts: Any) -> None:
-    REGISTRY.add(name, description, kind="error", refuse=refuse, **facts)
+def _page(name: str, description: str, refuse: Callable[[Call], Page], **fields: Any) -> None:
+    REGISTRY.add(name, description, kind="error", refuse=refuse, **fields)
 
 
 def _raw(status: int, data: bytes, kind: str | None) -> Callable[[Call], Page]:
@@ -66,9 +66,9 @@ _page(
 
 
 def _without_choices(call: Call, **choices: Any) -> Page:
-    made = wire.completion(call, [])
-    del made["choices"]
-    return page(200, {**made, **choices})
+    payload = wire.completion(call, [])
+    del payload["choices"]
+    return page(200, {**payload, **choices})
 
 
 _page("error-no-choices-200", "200 with an answer that has no `choices`", _without_choices)
@@ -76,20 +76,20 @@ _page("error-null-choices-200", "200 with `choices: null`", lambda call: _withou
 _page("error-choices-empty-200", "200 with `choices: []`", lambda call: _without_choices(call, choices=[]))
 
 
-# Streams that fail on the way; `error` is None where no message says so.
+# Streams that fail before their end; `error` is None if the stream contains no error object.
 def _breaks(
     name: str,
     description: str,
     frames: Callable[[Call, list[Json]], Iterator[Item]],
     error: Json | str | None = None,
     body: Callable[[Call, Json], Json | Page] | None = None,
-    **facts: Any,
+    **fields: Any,
 ) -> None:
-    def equivalent(call: Call, made: Json) -> Json | Page:
+    def equivalent(call: Call, payload: Json) -> Json | Page:
         return {"error": error} if error is not None else _without_choices(call)
 
     if isinstance(error, dict):
-        facts = {"code": error["code"], "message": error["message"], **facts}
+        fields = {"code": error["code"], "message": error["message"], **fields}
     REGISTRY.add(
         name,
         description,
@@ -98,20 +98,20 @@ def _breaks(
         frames=frames,
         body=body or equivalent,
         framing=Framing(done=False),
-        **facts,
+        **fields,
     )
 
 
-def _start(made: list[Json]) -> list[Json]:
-    """Return the chunks up to some text, with the finish reason still to come."""
-    texts = [frame for frame in made if is_text(frame)][:_TEXT_CHUNKS]
-    return made[: made.index(texts[-1]) + 1] if texts else made[:1] if not is_finish(made[0]) else []
+def _start(chunks: list[Json]) -> list[Json]:
+    """Return the first chunks, up to some text and without the finish reason."""
+    texts = [chunk for chunk in chunks if is_text(chunk)][:_TEXT_CHUNKS]
+    return chunks[: chunks.index(texts[-1]) + 1] if texts else chunks[:1] if not is_finish(chunks[0]) else []
 
 
 def _then(last: Callable[[Call], Json], *, first: bool = False) -> Callable[[Call, list[Json]], Iterator[Item]]:
-    def frames(call: Call, made: list[Json]) -> Iterator[Item]:
+    def frames(call: Call, chunks: list[Json]) -> Iterator[Item]:
         if not first:
-            yield from _start(made)
+            yield from _start(chunks)
         yield last(call)
 
     return frames
@@ -127,25 +127,25 @@ def _upstream_frame(error: Json) -> Callable[[Call], Json]:
 
 def _with_finish(error: Json | None) -> Callable[[Call], Json]:
     def last(call: Call) -> Json:
-        made = wire.chunk(call, {"role": "assistant", "content": ""}, finish="error")
-        return {**made, "error": error} if error else made
+        chunk = wire.chunk(call, {"role": "assistant", "content": ""}, finish="error")
+        return {**chunk, "error": error} if error else chunk
 
     return last
 
 
 def _inside_choice(error: Json) -> Callable[[Call], Json]:
     def last(call: Call) -> Json:
-        made = _with_finish(None)(call)
-        made["choices"][0]["error"] = error
-        return made
+        chunk = _with_finish(None)(call)
+        chunk["choices"][0]["error"] = error
+        return chunk
 
     return last
 
 
 def _finish_body(error: Json | None) -> Callable[[Call, Json], Json]:
-    def body(call: Call, made: Json) -> Json:
-        made["choices"][0] |= {"finish_reason": "error", **({"error": error} if error else {})}
-        return made
+    def body(call: Call, payload: Json) -> Json:
+        payload["choices"][0] |= {"finish_reason": "error", **({"error": error} if error else {})}
+        return payload
 
     return body
 
@@ -166,7 +166,7 @@ _ODD = _fault(
 )
 
 _breaks("stream-error-upstream", "upstream's error frame", _then(_upstream_frame(_PROVIDER)), _PROVIDER)
-_breaks("stream-error-finish", "error beside finish reason error", _then(_with_finish(_LOST)), _LOST)
+_breaks("stream-error-finish", "an error object beside finish reason error", _then(_with_finish(_LOST)), _LOST)
 _breaks(
     "stream-error-disconnect",
     "the gateway's frame for a lost upstream, without `choices`",
@@ -176,15 +176,15 @@ _breaks(
 _breaks("stream-error-timeout", "the gateway's frame for a timeout", _then(_error_frame(_LATE)), _LATE)
 _breaks(
     "stream-error-invalid-response",
-    "the gateway's frame for garbled upstream",
+    "the gateway's frame for an upstream response that it cannot read",
     _then(_error_frame(_ODD)),
     _ODD,
 )
 _breaks(
     "stream-error-string",
-    "a string error with message and error_type beside it",
+    "a string error with the siblings message and error_type",
     _then(_error_frame("Upstream error", message="The sandbox cut you off.", error_type="upstream_error")),
-    body=lambda call, made: {
+    body=lambda call, payload: {
         "error": "Upstream error",
         "message": "The sandbox cut you off.",
         "error_type": "upstream_error",
@@ -214,34 +214,34 @@ _breaks(
 )
 
 
-def _cut(call: Call, made: list[Json]) -> Iterator[Item]:
-    yield from _start(made)
+def _cut(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    yield from _start(chunks)
 
 
-def _drop(call: Call, made: list[Json]) -> Iterator[Item]:
-    yield from _start(made)
+def _drop(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    yield from _start(chunks)
     yield b'data: {"id":"gen-1790000000-cut","choices":[{"ind'
     yield DROP
 
 
-def _cut_character(call: Call, made: list[Json]) -> Iterator[Item]:
-    yield from _start(made)
+def _cut_character(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    yield from _start(chunks)
     yield 'data: {"choices":[{"delta":{"content":"caf\u00e9'.encode()[:-1]
 
 
-def _bad_json(call: Call, made: list[Json]) -> Iterator[Item]:
-    yield from _start(made)
+def _bad_json(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    yield from _start(chunks)
     yield b'data: {"id": "gen-1790000000-bad", "choices": [{\n\n'
-    yield from (frame for frame in made if is_finish(frame))
+    yield from (chunk for chunk in chunks if is_finish(chunk))
 
 
-def _dropped_body(call: Call, made: Json) -> Page:
-    data = json.dumps(made).encode()
+def _dropped_body(call: Call, payload: Json) -> Page:
+    data = json.dumps(payload).encode()
     return Page(200, (data[: len(data) // 2], DROP), {"content-type": "application/json"})
 
 
 _breaks("cut-stream", "the stream ends cleanly, but without a finish reason", _cut)
 _breaks("drop-connection", "the socket closes in the middle of a frame", _drop, body=_dropped_body)
 _breaks("cut-character", "the stream ends cleanly, in the middle of a character", _cut_character)
-_breaks("empty-stream", "a stream without any chunk", lambda call, made: iter(()))
+_breaks("empty-stream", "a stream without any chunk", lambda call, chunks: iter(()))
 _breaks("bad-json-frame", "a frame that is not JSON, in the middle", _bad_json)

@@ -1,6 +1,6 @@
-"""Scenarios of HTTP errors: every row of the gateway's table, upstream's own, and calls that fail once."""
+"""Register HTTP errors: each row of the gateway's table, errors of upstream, and calls that fail once."""
 
-# ruff: noqa: ARG005 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG005 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACES = {
 
 
 def page(status: int, body: Json, headers: dict[str, str] | None = None) -> Page:
-    """Return a JSON error page."""
+    """Return a JSON answer that is sent unchanged."""
     return Page(status, (json.dumps(body, ensure_ascii=False).encode(),), {**_JSON, **(headers or {})})
 
 

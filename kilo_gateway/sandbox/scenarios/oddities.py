@@ -1,6 +1,6 @@
-"""Scenarios of what providers behind the gateway are known to send: odd envelopes, counts, endings and orders."""
+"""Register odd answers of providers: envelopes, counts, endings, text, reasoning. See docs/gateway.md, "Answers"."""
 
-# ruff: noqa: ARG001, ARG005 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001, ARG005 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _add = REGISTRY.add
 def _everywhere(name: str, description: str, change: Callable[[Json], Any], **more: Any) -> None:
     """Register a scenario that changes the body, and each chunk of a stream, in the same way."""
 
-    def body(call: Call, made: Json) -> Json:
-        change(made)
-        return made
+    def body(call: Call, payload: Json) -> Json:
+        change(payload)
+        return payload
 
-    def frames(call: Call, made: list[Json]) -> list[Json]:
-        for frame in made:
-            change(frame)
-        return made
+    def frames(call: Call, chunks: list[Json]) -> list[Json]:
+        for chunk in chunks:
+            change(chunk)
+        return chunks
 
     _add(name, description, body=body, frames=frames, **more)
 
 
 def _usage(name: str, description: str, change: Callable[[Json], Any]) -> None:
-    _everywhere(name, description, lambda made: "usage" in made and change(made["usage"]))
+    _everywhere(name, description, lambda payload: "usage" in payload and change(payload["usage"]))
 
 
 # Envelopes.
 _everywhere("no-id", "neither id nor model nor created", lambda m: [m.pop(k, None) for k in ("id", "model", "created")])
 _everywhere(
     "more-fields",
-    "fields of providers around the answer: fingerprint, service tier, their own blocks",
-    lambda made: made.update(
+    "further fields of providers: fingerprint, service tier, blocks of their own",
+    lambda payload: payload.update(
         system_fingerprint="fp_sandbox", service_tier="default", x_groq={"id": "req_1"}, generationId="gen_1"
     ),
 )
@@ -62,51 +62,51 @@ _usage(
 
 
 # Endings.
-def _finish_with_text(call: Call, made: list[Json]) -> list[Json]:
-    """The last text and the finish reason share a chunk, as where a provider sends its answer in one piece."""
-    texts = [frame for frame in made if is_text(frame)]
-    end = next(frame for frame in made if is_finish(frame))
+def _finish_with_text(call: Call, chunks: list[Json]) -> list[Json]:
+    """Move the last text into the chunk with the finish reason, as if a provider sent its answer in one piece."""
+    texts = [chunk for chunk in chunks if is_text(chunk)]
+    end = next(chunk for chunk in chunks if is_finish(chunk))
     if texts:
         end["choices"][0]["delta"]["content"] = texts[-1]["choices"][0]["delta"]["content"]
-        made.remove(texts[-1])
-    return made
+        chunks.remove(texts[-1])
+    return chunks
 
 
-def _finish_changes(call: Call, made: list[Json]) -> list[Json]:
-    at = next(index for index, frame in enumerate(made) if is_finish(frame))
-    later = copy.deepcopy(made[at])
+def _finish_changes(call: Call, chunks: list[Json]) -> list[Json]:
+    at = next(index for index, chunk in enumerate(chunks) if is_finish(chunk))
+    later = copy.deepcopy(chunks[at])
     later["choices"][0]["finish_reason"] = "length"
-    return [*made[: at + 1], later, *made[at + 1 :]]
+    return [*chunks[: at + 1], later, *chunks[at + 1 :]]
 
 
 def _finished(reason: str) -> Callable[[Call, Reply], None]:
-    return lambda call, said: setattr(said, "finish", reason)
+    return lambda call, reply: setattr(reply, "finish", reason)
 
 
-def _only_reasoning(call: Call, said: Reply) -> None:
-    _think(call, said)
-    said.text, said.calls, said.finish = "", [], "length"
+def _only_reasoning(call: Call, reply: Reply) -> None:
+    _think(call, reply)
+    reply.text, reply.calls, reply.finish = "", [], "length"
 
 
 _add("finish-with-text", "the last text and the finish reason in one chunk", frames=_finish_with_text)
 _add("finish-changes", "a second, different finish reason: the first one counts", frames=_finish_changes)
-_add("finish-unknown", "a finish reason of the provider's own", reply=_finished("end_turn"))
+_add("finish-unknown", "a finish reason in the provider's own words", reply=_finished("end_turn"))
 
 
 # Text.
 def _text(change: Callable[[str], str]) -> Callable[[Call, Reply], None]:
-    def reply(call: Call, said: Reply) -> None:
-        if said.text:
-            said.text = change(said.text)
+    def reply(call: Call, reply: Reply) -> None:
+        if reply.text:
+            reply.text = change(reply.text)
 
     return reply
 
 
-def _sparse(call: Call, made: list[Json]) -> list[Json]:
-    for delta in deltas(made):
+def _sparse(call: Call, chunks: list[Json]) -> list[Json]:
+    for delta in deltas(chunks):
         for key in [key for key, value in delta.items() if value in (None, "")]:
             del delta[key]
-    return made
+    return chunks
 
 
 _add("leading-whitespace", "text starts and ends with blank lines and spaces", reply=_text(lambda t: f"\n\n  {t} \n"))
@@ -116,43 +116,43 @@ _add(
     "a tool call written into the text: it stays text",
     reply=_text(lambda t: f'{t} <tool_call>{{"name": "add", "arguments": {{}}}}</tool_call>'),
 )
-_add("sparse-deltas", "deltas without the fields that say nothing", frames=_sparse)
+_add("sparse-deltas", "deltas without their empty fields", frames=_sparse)
 
 
 # Reasoning.
-def _think(call: Call, said: Reply) -> None:
-    said.reasoning = prose.reasoning(read(call.messages), said)
-    said.hidden_reasoning = False
+def _think(call: Call, reply: Reply) -> None:
+    reply.reasoning = prose.reasoning(read(call.messages), reply)
+    reply.hidden_reasoning = False
 
 
-def _mixed(call: Call, made: list[Json]) -> list[Json]:
-    """Each text piece carries the reasoning that came before it in a chunk of its own."""
-    thoughts = [frame for frame in made if any(delta.get("reasoning") for delta in deltas([frame]))]
-    texts = [frame for frame in made if is_text(frame)]
+def _mixed(call: Call, chunks: list[Json]) -> list[Json]:
+    """Move each chunk of reasoning into a chunk of text, so that both come together."""
+    thoughts = [chunk for chunk in chunks if any(delta.get("reasoning") for delta in deltas([chunk]))]
+    texts = [chunk for chunk in chunks if is_text(chunk)]
     for thought, text in zip(thoughts, texts, strict=False):
-        told = thought["choices"][0]["delta"]
-        text["choices"][0]["delta"] |= {key: told[key] for key in ("reasoning", "reasoning_details")}
-        made.remove(thought)
-    rest = [frame for frame in thoughts if frame in made]
-    signed = [f for f in made if f not in rest and any("reasoning_details" in d for d in deltas([f]))]
+        delta = thought["choices"][0]["delta"]
+        text["choices"][0]["delta"] |= {key: delta[key] for key in ("reasoning", "reasoning_details")}
+        chunks.remove(thought)
+    rest = [chunk for chunk in thoughts if chunk in chunks]
+    signed = [f for f in chunks if f not in rest and any("reasoning_details" in d for d in deltas([f]))]
     if texts and (rest or signed):
-        # What is left of the reasoning comes after the text it belongs to, the signature last.
-        unsaid = [*rest, *(frame for frame in signed if not is_text(frame))]
-        made = [frame for frame in made if frame not in unsaid]
-        at = made.index(texts[min(len(texts), len(thoughts)) - 1]) + 1
-        made[at:at] = unsaid
-    return made
+        # The rest of the reasoning follows the last text with reasoning; the signature comes last.
+        moved = [*rest, *(chunk for chunk in signed if not is_text(chunk))]
+        chunks = [chunk for chunk in chunks if chunk not in moved]
+        at = chunks.index(texts[min(len(texts), len(thoughts)) - 1]) + 1
+        chunks[at:at] = moved
+    return chunks
 
 
-def _hidden_body(call: Call, made: Json) -> Json:
-    for choice in made["choices"]:
+def _hidden_body(call: Call, payload: Json) -> Json:
+    for choice in payload["choices"]:
         choice["message"]["reasoning"] = None
         choice["message"]["reasoning_details"] = [dict(_HIDDEN)]
-    return made
+    return payload
 
 
-def _hidden_frames(call: Call, made: list[Json]) -> list[Json]:
-    return [wire.chunk(call, {"role": "assistant", "content": "", "reasoning_details": [dict(_HIDDEN)]}), *made]
+def _hidden_frames(call: Call, chunks: list[Json]) -> list[Json]:
+    return [wire.chunk(call, {"role": "assistant", "content": "", "reasoning_details": [dict(_HIDDEN)]}), *chunks]
 
 
 _HIDDEN = {
@@ -162,16 +162,16 @@ _HIDDEN = {
     "format": "google-gemini-v1",
     "index": 0,
 }
-_add("reasoning-hidden", "reasoning as an encrypted entry alone", body=_hidden_body, frames=_hidden_frames)
+_add("reasoning-hidden", "reasoning only as an encrypted entry", body=_hidden_body, frames=_hidden_frames)
 _add("reasoning-mixed", "reasoning and text in the same chunk", reply=_think, frames=_mixed)
-_add("reasoning-only", "the output limit ends the answer while the model still thinks", reply=_only_reasoning)
+_add("reasoning-only", "the output limit ends the answer during the reasoning", reply=_only_reasoning)
 
 
 # Annotations.
 _add(
     "annotations-file",
-    "the message carries a parsed file and a citation",
-    reply=lambda call, said: said.extra.update(
+    "the message contains a parsed file and a citation",
+    reply=lambda call, reply: reply.extra.update(
         annotations=[
             {"type": "file", "file": {"hash": "ab12", "name": "a.pdf", "content": [{"type": "text", "text": "page"}]}},
             {"type": "url_citation", "url_citation": {"url": "https://example.com/a", "title": "A"}},

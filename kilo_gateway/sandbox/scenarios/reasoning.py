@@ -1,6 +1,6 @@
-"""Scenarios of reasoning: as a string, as details, in another field, encrypted."""
+"""Register forms of reasoning: a string, details, another field, encrypted. See docs/gateway.md, "Answers"."""
 
-# ruff: noqa: ARG001 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ REGISTRY = Registry()
 _add = REGISTRY.add
 
 
-def _think(call: Call, said: Reply) -> None:
-    said.reasoning = prose.reasoning(read(call.messages), said)
-    said.hidden_reasoning = False
+def _think(call: Call, reply: Reply) -> None:
+    reply.reasoning = prose.reasoning(read(call.messages), reply)
+    reply.hidden_reasoning = False
 
 
 def _variant(name: str, description: str, change: Callable[[Json], Any] | None = None) -> None:
-    """Register a scenario that changes every message or delta which reasons."""
+    """Register a scenario that changes each message or delta with reasoning."""
 
-    def body(call: Call, made: Json) -> Json:
-        for choice in made["choices"]:
+    def body(call: Call, payload: Json) -> Json:
+        for choice in payload["choices"]:
             if change:
                 change(choice["message"])
-        return made
+        return payload
 
-    def frames(call: Call, made: list[Json]) -> list[Json]:
-        for delta in deltas(made):
+    def frames(call: Call, chunks: list[Json]) -> list[Json]:
+        for delta in deltas(chunks):
             if change and "reasoning_details" in delta:
                 change(delta)
-        return [frame for frame in made if _says_something(frame)]
+        return [chunk for chunk in chunks if _has_content(chunk)]
 
     _add(name, description, reply=_think, body=body, frames=frames)
 
 
-def _says_something(frame: Json) -> bool:
-    """Drop the chunks that a change has left without anything to say."""
-    return frame["choices"] == [] or any(
-        choice["finish_reason"] or frame.get("usage") or any(choice["delta"].get(key) for key in _SAYING)
-        for choice in frame["choices"]
+def _has_content(chunk: Json) -> bool:
+    """Return True if a chunk still has content after the change."""
+    return chunk["choices"] == [] or any(
+        choice["finish_reason"] or chunk.get("usage") or any(choice["delta"].get(key) for key in _CONTENT_KEYS)
+        for choice in chunk["choices"]
     )
 
 
-_SAYING = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls")
+_CONTENT_KEYS = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls")
 
 
 def _string_only(message: Json) -> None:
@@ -85,22 +85,22 @@ SUMMARY = {
 }
 
 
-def _encrypted_body(call: Call, made: Json) -> Json:
-    for choice in made["choices"]:
+def _encrypted_body(call: Call, payload: Json) -> Json:
+    for choice in payload["choices"]:
         choice["message"]["reasoning_details"] += [dict(ENCRYPTED), dict(SUMMARY)]
         choice["message"]["reasoning"] += SUMMARY["summary"]
-    return made
+    return payload
 
 
-def _encrypted_frames(call: Call, made: list[Json]) -> list[Json]:
-    """All entries have index 0, so only type and id distinguish them."""
-    at = max(i for i, frame in enumerate(made) if any("reasoning_details" in d for d in deltas([frame])))
+def _encrypted_frames(call: Call, chunks: list[Json]) -> list[Json]:
+    """Add entries that all have index 0, so that only type and id distinguish them."""
+    at = max(i for i, chunk in enumerate(chunks) if any("reasoning_details" in d for d in deltas([chunk])))
     blank = {"role": "assistant", "content": ""}
     added = [
         wire.chunk(call, {**blank, "reasoning": text, "reasoning_details": [dict(entry)]})
         for text, entry in ((None, ENCRYPTED), (SUMMARY["summary"], SUMMARY))
     ]
-    return [*made[: at + 1], *added, *made[at + 1 :]]
+    return [*chunks[: at + 1], *added, *chunks[at + 1 :]]
 
 
 _add(

@@ -1,6 +1,6 @@
-"""Scenarios that take their time: for deadlines, cancelling and early leaving."""
+"""Register slow and silent answers, for tests of time limits, cancellation and clients that leave early."""
 
-# ruff: noqa: ARG001 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ SLOW_SECONDS = 5.0
 _BEAT = Pause(0.05)
 
 
-def _slow(call: Call, made: list[Json]) -> Iterator[Item]:
-    pause = Pause(SLOW_SECONDS / max(1, len(made)))
-    for frame in made:
-        yield frame
+def _slow(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    pause = Pause(SLOW_SECONDS / max(1, len(chunks)))
+    for chunk in chunks:
+        yield chunk
         yield pause
 
 
-def _slow_body(call: Call, made: Json) -> Page:
-    return _held(made, Pause(SLOW_SECONDS))
+def _slow_body(call: Call, payload: Json) -> Page:
+    return _held(payload, Pause(SLOW_SECONDS))
 
 
-def _stall(call: Call, made: list[Json]) -> Iterable[Item]:
-    return [*made[:2], HOLD]
+def _stall(call: Call, chunks: list[Json]) -> Iterable[Item]:
+    return [*chunks[:2], HOLD]
 
 
-def _stall_with_comments(call: Call, made: list[Json]) -> Iterator[Item]:
-    yield from made[:2]
+def _stall_with_comments(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    yield from chunks[:2]
     beat = sse.comment(call.options.keepalive or "KILO PROCESSING")
     while True:
         yield _BEAT
         yield beat
 
 
-def _stall_body(call: Call, made: Json) -> Page:
-    return _held(made, HOLD)
+def _stall_body(call: Call, payload: Json) -> Page:
+    return _held(payload, HOLD)
 
 
-def _held(made: Json, pause: Pause) -> Page:
+def _held(payload: Json, pause: Pause) -> Page:
     from kilo_gateway.sandbox.scenarios.failures import page
 
-    whole = page(200, made)
+    whole = page(200, payload)
     return Page(200, (pause, *whole.parts), whole.headers)
 
 
@@ -62,7 +62,7 @@ REGISTRY.add(
 REGISTRY.add("stall", "two frames, then silence", kind="hang", frames=_stall, body=_stall_body)
 REGISTRY.add(
     "stall-keepalive",
-    "two frames, then nothing but keep-alive comments",
+    "two frames, then only keep-alive comments",
     kind="hang",
     frames=_stall_with_comments,
     body=_stall_body,

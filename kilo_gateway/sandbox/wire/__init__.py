@@ -1,1 +1,1 @@
-"""The wire formats in which the sandbox answers."""
+"""Render the sandbox's answers in the gateway's wire formats."""

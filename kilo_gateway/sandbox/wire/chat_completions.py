@@ -1,4 +1,4 @@
-"""Replies in the gateway's words: completion bodies, chunk objects, usage. See docs/gateway.md, "Streams", "Usage"."""
+"""Render replies as Chat Completions: bodies, chunks, usage. See docs/gateway.md, "Answers", "Usage", "Streams"."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ def completion(call: Call, replies: list[Reply]) -> Json:
 
 
 def chunks(call: Call, replies: list[Reply]) -> list[Json]:
-    """Return the chunk objects of a stream, the usage chunk last."""
-    made = []
+    """Return the chunks of a stream; the last one contains the usage."""
+    stream = []
     for index, reply in enumerate(replies):
         for delta, logprobs in _deltas(call, reply):
-            made.append(chunk(call, delta, index=index, logprobs=logprobs))
+            stream.append(chunk(call, delta, index=index, logprobs=logprobs))
         last: Json = {"role": "assistant", "content": ""}
         if call.upstream == "vercel":
             last["provider_metadata"] = _provider_metadata(call, replies)
-        made.append(chunk(call, last, finish=reply.finish, index=index))
+        stream.append(chunk(call, last, finish=reply.finish, index=index))
     final = chunk(call, {"role": "assistant", "content": ""})
     if call.upstream == "vercel":
         final["choices"] = []
     final["usage"] = usage(call, replies)
-    made.append(final)
+    stream.append(final)
     if call.upstream == "vercel":
-        for later in made[1:]:
-            for choice in later["choices"]:
+        for later_chunk in stream[1:]:
+            for choice in later_chunk["choices"]:
                 choice["delta"].pop("role", None)
-    return made
+    return stream
 
 
 def chunk(call: Call, delta: Json, *, finish: str | None = None, index: int = 0, logprobs: Json | None = None) -> Json:
-    """Return one chunk object."""
-    made = envelope(call, "chat.completion.chunk")
+    """Return one chunk of a stream."""
+    payload = envelope(call, "chat.completion.chunk")
     choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
     if call.upstream == "openrouter":
         choice["native_finish_reason"] = _native(finish)
-    made["choices"] = [choice]
-    return made
+    payload["choices"] = [choice]
+    return payload
 
 
 def usage(call: Call, replies: list[Reply]) -> Json:
-    """Return token counts, and the price where the gateway leaves it in: not for free models, not on Vercel."""
+    """Return token counts, and the price if the gateway reports it: not for free models, not on the Vercel route."""
     prompt = _prompt_tokens(call)
     output = sum(reply.completion_tokens for reply in replies)
-    counted: Json = {
+    counts: Json = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
@@ -75,7 +75,7 @@ def usage(call: Call, replies: list[Reply]) -> Json:
     }
     if call.upstream == "openrouter" and not is_free(call.served):
         per_prompt, per_output = model_list.price(call.served)
-        counted |= {
+        counts |= {
             "cost": round(prompt * per_prompt + output * per_output, 10),
             "is_byok": False,
             "cost_details": {
@@ -84,11 +84,11 @@ def usage(call: Call, replies: list[Reply]) -> Json:
                 "upstream_inference_completions_cost": round(output * per_output, 10),
             },
         }
-    return counted
+    return counts
 
 
 def cost(call: Call, replies: list[Reply]) -> str:
-    """Return the price as the string of the Vercel block."""
+    """Return the price as a string, for the block of the Vercel route."""
     per_prompt, per_output = model_list.price(call.served)
     output = sum(reply.completion_tokens for reply in replies)
     value = f"{_prompt_tokens(call) * per_prompt + output * per_output:.10f}"
@@ -96,7 +96,7 @@ def cost(call: Call, replies: list[Reply]) -> str:
 
 
 def gateway_metadata(call: Call, replies: list[Reply]) -> Json:
-    """Return the Vercel block with routing and price."""
+    """Return the block of the Vercel route, which contains routing and price."""
     author = call.served.split("/")[0]
     routing = {
         "originalModelId": call.served,
@@ -116,17 +116,17 @@ def gateway_metadata(call: Call, replies: list[Reply]) -> Json:
 
 
 def generation_id(call: Call) -> str:
-    """Return an id in the upstream's format; the same request in the same place has the same id."""
+    """Return an id in the upstream's format; a request with the same body and number has the same id."""
     if call.upstream == "vercel":
         return f"gen_01{call.digest[:24].upper()}"
     return f"gen-{_EPOCH + call.number}-{call.digest[:20]}"
 
 
 def envelope(call: Call, kind: str) -> Json:
-    made: Json = {"id": generation_id(call), "object": kind, "created": _EPOCH + call.number}
+    fields: Json = {"id": generation_id(call), "object": kind, "created": _EPOCH + call.number}
     if call.upstream == "openrouter":
-        made["provider"] = "Sandbox"
-    return {**made, "model": call.served}
+        fields["provider"] = "Sandbox"
+    return {**fields, "model": call.served}
 
 
 def _provider_metadata(call: Call, replies: list[Reply]) -> Json:
@@ -149,7 +149,7 @@ def _choice(call: Call, reply: Reply, index: int) -> Json:
         detail = _detail(call, text=reply.reasoning, signature=SIGNATURE)
         message["reasoning_details"] = [detail]
     if reply.calls:
-        message["tool_calls"] = [{"index": position, **tool_call(made)} for position, made in enumerate(reply.calls)]
+        message["tool_calls"] = [{"index": position, **tool_call(item)} for position, item in enumerate(reply.calls)]
     message |= reply.extra
     choice: Json = {"index": index, "message": message, "finish_reason": reply.finish}
     choice["logprobs"] = _logprobs(call, pieces(reply.text)) if call.body.get("logprobs") else None
@@ -160,10 +160,10 @@ def _choice(call: Call, reply: Reply, index: int) -> Json:
     return choice
 
 
-def tool_call(made: ToolCall) -> Json:
-    """Return a call as it stands in a message."""
-    function = {"name": made.name, "arguments": made.arguments}
-    return {"id": made.id, "type": "function", "function": function}
+def tool_call(invocation: ToolCall) -> Json:
+    """Return a tool call as it is in a message."""
+    function = {"name": invocation.name, "arguments": invocation.arguments}
+    return {"id": invocation.id, "type": "function", "function": function}
 
 
 def _deltas(call: Call, reply: Reply) -> Iterator[tuple[Json, Json | None]]:
@@ -180,25 +180,25 @@ def _deltas(call: Call, reply: Reply) -> Iterator[tuple[Json, Json | None]]:
         yield {"role": "assistant", "content": None, "refusal": piece}, None
     if reply.extra:
         yield {**blank, **reply.extra}, None
-    for position, made in enumerate(reply.calls):
-        for fragment in fragments(made, position):
+    for position, invocation in enumerate(reply.calls):
+        for fragment in fragments(invocation, position):
             yield {"role": "assistant", "content": None, "tool_calls": [fragment]}, None
 
 
-def fragments(made: ToolCall, position: int) -> list[Json]:
-    """Return a call in fragments: id and name with the first, the arguments' text in about four more."""
-    head = {"index": position, "id": made.id, "type": "function"}
-    found: list[Json] = [{**head, "function": {"name": made.name, "arguments": ""}}]
-    size = max(4, math.ceil(len(made.arguments) / 4))
-    for start in range(0, len(made.arguments), size):
-        function = {"arguments": made.arguments[start : start + size]}
-        found.append({"index": position, "type": "function", "function": function})
-    return found
+def fragments(invocation: ToolCall, position: int) -> list[Json]:
+    """Return a tool call in fragments: id and name in the first, the arguments in about four more."""
+    head = {"index": position, "id": invocation.id, "type": "function"}
+    result: list[Json] = [{**head, "function": {"name": invocation.name, "arguments": ""}}]
+    size = max(4, math.ceil(len(invocation.arguments) / 4))
+    for start in range(0, len(invocation.arguments), size):
+        function = {"arguments": invocation.arguments[start : start + size]}
+        result.append({"index": position, "type": "function", "function": function})
+    return result
 
 
 def _detail(call: Call, **content: str) -> Json:
-    form = "anthropic-claude-v1" if call.served.startswith("anthropic/") else "unknown"
-    return {"type": "reasoning.text", **content, "format": form, "index": 0}
+    reasoning_format = "anthropic-claude-v1" if call.served.startswith("anthropic/") else "unknown"
+    return {"type": "reasoning.text", **content, "format": reasoning_format, "index": 0}
 
 
 def _logprobs(call: Call, tokens: list[str]) -> Json:

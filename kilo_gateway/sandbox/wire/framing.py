@@ -1,4 +1,4 @@
-"""Server-sent events as bytes: the gateway's framing and the legal variants of it. See docs/gateway.md, "Streams"."""
+"""Render server-sent events in the gateway's form and in its legal variants. See docs/gateway.md, "Streams"."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Literal
 from kilo_gateway.sandbox.gateway.parts import Drop, Part, Pause
 
 Item = dict[str, Any] | bytes | Pause | Drop
-"""A step of a stream: a chunk object, bytes sent as they are, a pause or the dropped connection."""
+"""One step of a stream: a chunk, bytes that are sent unchanged, a pause, or the dropped connection."""
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How chunk objects become bytes; `group` is how many of them go into one write, `gzip` compresses each write."""
+    """The byte format of a stream; `group` is the content of one write, `gzip` is True if each write is compressed."""
 
     newline: str = "\n"
     space: bool = True
@@ -37,12 +37,12 @@ PLAIN = Framing()
 
 
 def comment(text: str, framing: Framing = PLAIN) -> bytes:
-    """Return a keep-alive; empty text gives none."""
+    """Return a keep-alive comment, or no bytes if the text is empty."""
     return f": {text}{framing.newline * 2}".encode() if text else b""
 
 
 def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
-    """Return one event."""
+    """Return a chunk as one event."""
     style: dict[str, Any] = {"indent": 1} if framing.indented else {"separators": (",", ":")}
     text = json.dumps(chunk, ensure_ascii=False, **style)
     field = "data: " if framing.space else "data:"
@@ -57,7 +57,7 @@ def body(items: Iterable[Item], framing: Framing, *, keepalive: str, done: bool)
 
 
 def gzipped(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield parts compressed, each so that it can be read when it arrives."""
+    """Yield the parts compressed, so that a client can read each part when it arrives."""
     packer = zlib.compressobj(wbits=31)
     for part in parts:
         yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) if isinstance(part, bytes) else part
@@ -65,7 +65,8 @@ def gzipped(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _parts(items: Iterable[Item], framing: Framing, keepalive: str, done: bool) -> Iterator[Part]:
-    # A byte order mark is legal only at the very start; the keep-alive after it carries no data to lose.
+    # A byte order mark is legal only at the start of a stream (HTML standard, 9.2.5). A client that does not skip it
+    # loses only the keep-alive.
     opening = ("\ufeff".encode() if framing.bom else b"") + comment(keepalive, framing)
     if opening:
         yield opening

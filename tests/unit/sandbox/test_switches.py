@@ -17,5 +17,5 @@ def test_unknown_switches_are_refused(switch: dict[str, Any]) -> None:
 
 
 def test_what_is_no_upstream_is_refused() -> None:
-    with pytest.raises(ValueError, match="'openrooter' must be 'openrouter', 'vercel' or the"):
+    with pytest.raises(ValueError, match="'openrooter'; use 'openrouter', 'vercel' or the"):
         Sandbox(upstream="openrooter")

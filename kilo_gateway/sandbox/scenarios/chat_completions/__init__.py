@@ -1,1 +1,1 @@
-"""Scenarios that edit the JSON or the framing of Chat Completions."""
+"""Register scenarios that change the JSON or the framing of Chat Completions."""

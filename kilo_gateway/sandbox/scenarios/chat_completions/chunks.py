@@ -1,6 +1,6 @@
-"""Scenarios of the chunk objects and of the message: what is set where, or missing."""
+"""Register unusual chunks and messages: fields that move, repeat or are missing. See docs/gateway.md, "Streams"."""
 
-# ruff: noqa: ARG001, ARG005 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001, ARG005 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ Frames = Callable[[Call, list[Json]], list[Json]]
 
 
 def _each_delta(change: Callable[[Json, int], Any]) -> Frames:
-    def frames(call: Call, made: list[Json]) -> list[Json]:
-        for position, delta in enumerate(deltas(made)):
+    def frames(call: Call, chunks: list[Json]) -> list[Json]:
+        for position, delta in enumerate(deltas(chunks)):
             change(delta, position)
-        return made
+        return chunks
 
     return frames
 
 
 def _each_frame(change: Callable[[Json], Any]) -> Frames:
-    def frames(call: Call, made: list[Json]) -> list[Json]:
-        for frame in made:
-            change(frame)
-        return made
+    def frames(call: Call, chunks: list[Json]) -> list[Json]:
+        for chunk in chunks:
+            change(chunk)
+        return chunks
 
     return frames
 
 
 _add("echo", "the usual answer")
-_add("vercel", "the other upstream: its ids, no cost but provider_metadata", upstream="vercel")
+_add("vercel", "the Vercel route: its ids, and provider_metadata instead of usage.cost", upstream="vercel")
 
 # Roles.
 _add(
@@ -52,57 +52,57 @@ _add(
     "role in the first delta only",
     frames=_each_delta(lambda delta, position: position and delta.pop("role", None)),
 )
-_add("no-role", "no role at all", frames=_each_delta(lambda delta, _: delta.pop("role", None)))
+_add("no-role", "no delta has a role", frames=_each_delta(lambda delta, _: delta.pop("role", None)))
 _add("role-null", "role null after the first delta", frames=_each_delta(lambda d, n: n and d.update(role=None)))
 
 
 # Usage.
 def _usage_body(change: Callable[[Json], Any]) -> Callable[[Call, Json], Json]:
-    def body(call: Call, made: Json) -> Json:
-        change(made["usage"])
-        return made
+    def body(call: Call, payload: Json) -> Json:
+        change(payload["usage"])
+        return payload
 
     return body
 
 
 def _usage_frames(change: Callable[[Json], Any]) -> Frames:
-    return _each_frame(lambda frame: "usage" in frame and change(frame["usage"]))
+    return _each_frame(lambda chunk: "usage" in chunk and change(chunk["usage"]))
 
 
 def _usage_everywhere(name: str, description: str, change: Callable[[Json], Any]) -> None:
     _add(name, description, body=_usage_body(change), frames=_usage_frames(change))
 
 
-def _usage_on_finish(call: Call, made: list[Json]) -> list[Json]:
-    *rest, last = made
-    next(frame for frame in reversed(rest) if is_finish(frame))["usage"] = last["usage"]
+def _usage_on_finish(call: Call, chunks: list[Json]) -> list[Json]:
+    *rest, last = chunks
+    next(chunk for chunk in reversed(rest) if is_finish(chunk))["usage"] = last["usage"]
     return rest
 
 
-def _usage_twice(call: Call, made: list[Json]) -> list[Json]:
-    """Counts grow: the first chunk is a snapshot of the same counts, not an addend."""
-    early = copy.deepcopy(made[-1])
+def _usage_twice(call: Call, chunks: list[Json]) -> list[Json]:
+    """Send usage twice; the counts are cumulative, so the first ones are part of the last ones."""
+    early = copy.deepcopy(chunks[-1])
     early["choices"] = []
     counts = early["usage"]
     counts["completion_tokens"] = max(1, counts["completion_tokens"] // 2)
     counts["total_tokens"] = counts["prompt_tokens"] + counts["completion_tokens"]
     if "cost" in counts:
         counts["cost"] = round(counts["cost"] / 2, 10)
-    return [made[0], early, *made[1:]]
+    return [chunks[0], early, *chunks[1:]]
 
 
-def _drop_usage_body(call: Call, made: Json) -> Json:
-    del made["usage"]
-    return made
+def _drop_usage_body(call: Call, payload: Json) -> Json:
+    del payload["usage"]
+    return payload
 
 
 _add(
     "usage-empty-choices",
     "usage chunk with `choices: []`",
-    frames=_each_frame(lambda frame: "usage" in frame and frame.update(choices=[])),
+    frames=_each_frame(lambda chunk: "usage" in chunk and chunk.update(choices=[])),
 )
 _add("usage-on-finish", "usage on the chunk with the finish reason", frames=_usage_on_finish)
-_add("usage-missing", "no usage", body=_drop_usage_body, frames=lambda call, made: made[:-1])
+_add("usage-missing", "no usage", body=_drop_usage_body, frames=lambda call, chunks: chunks[:-1])
 _add("usage-twice", "two usage chunks, the later one cumulative", frames=_usage_twice)
 _usage_everywhere(
     "cached-tokens",
@@ -127,19 +127,19 @@ def _byok(usage: Json) -> None:
 _usage_everywhere("byok", "the caller's own key: cost 0, the real amount in cost_details", _byok)
 
 
-def _top_level_body(call: Call, made: Json) -> Json:
-    made["provider_metadata"] = {"gateway": {"cost": f"{made['usage']['cost']:.10f}"}} if _priced(made) else {}
-    _strip_cost(made["usage"])
-    return made
+def _top_level_body(call: Call, payload: Json) -> Json:
+    payload["provider_metadata"] = {"gateway": {"cost": f"{payload['usage']['cost']:.10f}"}} if _priced(payload) else {}
+    _strip_cost(payload["usage"])
+    return payload
 
 
-def _top_level_frames(call: Call, made: list[Json]) -> list[Json]:
-    _top_level_body(call, made[-1])
-    return made
+def _top_level_frames(call: Call, chunks: list[Json]) -> list[Json]:
+    _top_level_body(call, chunks[-1])
+    return chunks
 
 
-def _priced(made: Json) -> bool:
-    return "cost" in made["usage"]
+def _priced(payload: Json) -> bool:
+    return "cost" in payload["usage"]
 
 
 def _strip_cost(usage: Json) -> None:
@@ -156,85 +156,85 @@ _add(
 
 
 # Finish reasons.
-def _finish_twice(call: Call, made: list[Json]) -> list[Json]:
-    at = next(index for index, frame in enumerate(made) if is_finish(frame))
-    return [*made[: at + 1], copy.deepcopy(made[at]), *made[at + 1 :]]
+def _finish_twice(call: Call, chunks: list[Json]) -> list[Json]:
+    at = next(index for index, chunk in enumerate(chunks) if is_finish(chunk))
+    return [*chunks[: at + 1], copy.deepcopy(chunks[at]), *chunks[at + 1 :]]
 
 
-def _finish_reset(call: Call, made: list[Json]) -> list[Json]:
-    return [*made[:-1], wire.chunk(call, {"content": ""}), wire.chunk(call, {}), made[-1]]
+def _finish_reset(call: Call, chunks: list[Json]) -> list[Json]:
+    return [*chunks[:-1], wire.chunk(call, {"content": ""}), wire.chunk(call, {}), chunks[-1]]
 
 
-def _null_finish(call: Call, made: Json) -> Json:
-    for choice in made["choices"]:
+def _null_finish(call: Call, payload: Json) -> Json:
+    for choice in payload["choices"]:
         choice["finish_reason"] = None
         choice.pop("native_finish_reason", None)
-    return made
+    return payload
 
 
 def _halved(finish: str) -> Callable[[Call, Reply], None]:
-    def reply(call: Call, said: Reply) -> None:
-        found = pieces(said.text)
-        said.text = "".join(found[: max(1, len(found) // 2)])
-        said.finish = finish
-        said.calls = []
+    def reply(call: Call, reply: Reply) -> None:
+        parts = pieces(reply.text)
+        reply.text = "".join(parts[: max(1, len(parts) // 2)])
+        reply.finish = finish
+        reply.calls = []
 
     return reply
 
 
-_add("finish-twice", "two chunks carry the finish reason", frames=_finish_twice)
+_add("finish-twice", "two chunks contain the finish reason", frames=_finish_twice)
 _add("finish-reset", "later chunks have finish_reason null", frames=_finish_reset)
-_add("null-finish", "not streamed: finish_reason null", body=_null_finish)
-_add("length", "the answer is cut at half its length, finish reason length", reply=_halved("length"))
+_add("null-finish", "finish_reason null in an answer that is not streamed", body=_null_finish)
+_add("length", "half an answer, finish reason length", reply=_halved("length"))
 _add("content-filter", "half an answer, finish reason content_filter", reply=_halved("content_filter"))
 
 
 # Holes in chunks.
-def _first_chunk_empty(call: Call, made: list[Json]) -> list[Json]:
+def _first_chunk_empty(call: Call, chunks: list[Json]) -> list[Json]:
     first = wire.chunk(call, {})
     first["choices"] = []
     first["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": {}}]
-    return [first, *made]
+    return [first, *chunks]
 
 
-def _hole(call: Call, made: list[Json], change: Callable[[Json], Any]) -> list[Json]:
-    """Put an empty chunk with a hole after every text chunk."""
-    found = []
-    for frame in made:
-        found.append(frame)
-        if is_text(frame):
+def _hole(call: Call, chunks: list[Json], change: Callable[[Json], Any]) -> list[Json]:
+    """Insert a chunk with a missing field after each text chunk."""
+    result = []
+    for chunk in chunks:
+        result.append(chunk)
+        if is_text(chunk):
             hollow = wire.chunk(call, {})
             change(hollow["choices"][0])
-            found.append(hollow)
-    return found
+            result.append(hollow)
+    return result
 
 
-def _empty(call: Call, said: Reply) -> None:
-    said.text, said.calls, said.reasoning, said.finish = "", [], "", "stop"
+def _empty(call: Call, reply: Reply) -> None:
+    reply.text, reply.calls, reply.reasoning, reply.finish = "", [], "", "stop"
 
 
 _add(
     "no-choices-chunk",
     "the usage chunk has no `choices`",
-    frames=_each_frame(lambda frame: "usage" in frame and frame.pop("choices", None)),
+    frames=_each_frame(lambda chunk: "usage" in chunk and chunk.pop("choices", None)),
 )
 _add("first-chunk-empty-choices", "the first chunk has `choices: []`", frames=_first_chunk_empty)
 _add(
     "delta-null",
     "some chunks have `delta: null`",
-    frames=lambda call, made: _hole(call, made, lambda choice: choice.update(delta=None)),
+    frames=lambda call, chunks: _hole(call, chunks, lambda choice: choice.update(delta=None)),
 )
 _add(
     "choice-without-delta",
     "some choices have no `delta`",
-    frames=lambda call, made: _hole(call, made, lambda choice: choice.pop("delta")),
+    frames=lambda call, chunks: _hole(call, chunks, lambda choice: choice.pop("delta")),
 )
 _add("empty-answer", "an answer without any content", reply=_empty)
 _add(
     "error-null",
-    "`error: null` beside a good answer",
-    body=lambda call, made: {**made, "error": None},
-    frames=_each_frame(lambda frame: frame.update(error=None)),
+    "`error: null` beside a valid answer",
+    body=lambda call, payload: {**payload, "error": None},
+    frames=_each_frame(lambda chunk: chunk.update(error=None)),
 )
 
 
@@ -244,10 +244,10 @@ def _as_parts(message: Json) -> None:
         message["content"] = [{"type": "text", "text": message["content"]}]
 
 
-def _list_body(call: Call, made: Json) -> Json:
-    for choice in made["choices"]:
+def _list_body(call: Call, payload: Json) -> Json:
+    for choice in payload["choices"]:
         _as_parts(choice["message"])
-    return made
+    return payload
 
 
 # A family of joined emoji, combining marks, CJK, three line separators, right-to-left, a flag, beyond the BMP.
@@ -265,17 +265,17 @@ UNICODE = (
 )
 
 
-def _unicode(call: Call, said: Reply) -> None:
-    if said.text:
-        said.text += UNICODE
+def _unicode(call: Call, reply: Reply) -> None:
+    if reply.text:
+        reply.text += UNICODE
 
 
-def _refuse(call: Call, said: Reply) -> None:
-    said.text, said.calls, said.refusal, said.finish = "", [], "I can't help with that request.", "stop"
+def _refuse(call: Call, reply: Reply) -> None:
+    reply.text, reply.calls, reply.refusal, reply.finish = "", [], "I can't help with that request.", "stop"
 
 
 def _extra(**fields: Any) -> Callable[[Call, Reply], None]:
-    return lambda call, said: said.extra.update(copy.deepcopy(fields))
+    return lambda call, reply: reply.extra.update(copy.deepcopy(fields))
 
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -305,6 +305,6 @@ _add(
 )
 _add("unicode", "emoji, combining marks, line separators, right-to-left and CJK text", reply=_unicode)
 _add("refusal", "the model refuses in `refusal`, content is null", reply=_refuse)
-_add("images", "the message carries an image", reply=_extra(images=[_IMAGE]))
-_add("annotations", "the message carries a citation", reply=_extra(annotations=[_CITATION]))
-_add("audio", "the message carries speech", reply=_extra(audio=_AUDIO))
+_add("images", "the message contains an image", reply=_extra(images=[_IMAGE]))
+_add("annotations", "the message contains a citation", reply=_extra(annotations=[_CITATION]))
+_add("audio", "the message contains speech", reply=_extra(audio=_AUDIO))

@@ -1,10 +1,10 @@
-"""Scenarios of tool calls: how upstream providers number, split, repeat and spoil them.
+"""Register tool calls that providers number, split, repeat or break. See docs/gateway.md, "Tool calls".
 
-They call every offered tool, the first one twice where several calls are needed and one is offered, and two
-canned tools when none is; once the tools have answered, they answer in text like the usual model.
+These scenarios call each offered tool. If they need several calls and the request offers one tool, they call it twice.
+If it offers no tool, they call two canned tools. After the tool results, they answer in text as usual.
 """
 
-# ruff: noqa: ARG001, ARG005 - the callables have the signatures that the registry asks for
+# ruff: noqa: ARG001, ARG005 - the callables have the signatures that `Scenario` requires
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _CANNED = [
     {"name": "get_time", "parameters": {"type": "object", "properties": {}}},
 ]
 
-Spoil = Callable[[Json], Any]
+Change = Callable[[Json], Any]
 Arrange = Callable[[Call, list[list[Json]]], list[list[Json]]]
 
 
-def _call_tools(call: Call, said: Reply, *, several: bool, text: str = "") -> None:
+def _call_tools(call: Call, reply: Reply, *, several: bool, text: str = "") -> None:
     turn = conversation.read(call.messages)
     if turn.results or call.body.get("tool_choice") == "none":
         return
     offered = call.tools or _CANNED
     if several and len(offered) == 1:
         offered = offered * 2
-    said.calls = tools.make_calls(call, turn, offered)
-    said.text, said.finish = text, "tool_calls"
+    reply.calls = tools.make_calls(call, turn, offered)
+    reply.text, reply.finish = text, "tool_calls"
 
 
 def _add(
@@ -56,82 +56,82 @@ def _add(
     text: str = "",
     finish: str | None = None,
     fragment: Callable[[Json, Json, int], Any] | None = None,
-    whole: Spoil | None = None,
+    whole: Change | None = None,
     arrange: Arrange | None = None,
 ) -> None:
-    """Register a scenario.
+    """Register a scenario of tool calls.
 
-    `fragment` changes one fragment of a stream, given the first one of its call and the call's position;
-    `whole` changes a complete call, which then travels in one fragment; `arrange` reorders the fragments, given
-    per call, into the lists that one chunk each carries.
+    `fragment` changes one fragment; its arguments are the fragment, the first fragment of the same call, and the
+    call's position. `whole` changes a complete call, which is then sent in one fragment. `arrange` turns the
+    fragments, in one list for each call, into lists of the fragments in each chunk.
     """
 
-    def reply(call: Call, said: Reply) -> None:
-        _call_tools(call, said, several=several, text=text)
-        if said.calls and finish:
-            said.finish = finish
+    def reply(call: Call, reply: Reply) -> None:
+        _call_tools(call, reply, several=several, text=text)
+        if reply.calls and finish:
+            reply.finish = finish
 
-    def body(call: Call, made: Json) -> Json:
-        for choice in made["choices"]:
-            for position, one in enumerate(choice["message"].get("tool_calls") or []):
+    def body(call: Call, payload: Json) -> Json:
+        for choice in payload["choices"]:
+            for position, tool_call in enumerate(choice["message"].get("tool_calls") or []):
                 if fragment:
-                    fragment(one, one, position)
+                    fragment(tool_call, tool_call, position)
                 if whole:
-                    whole(one)
-        return made
+                    whole(tool_call)
+        return payload
 
-    def frames(call: Call, made: list[Json]) -> list[Json]:
-        calling = [frame for frame in made if any("tool_calls" in delta for delta in deltas([frame]))]
+    def frames(call: Call, chunks: list[Json]) -> list[Json]:
+        calling = [chunk for chunk in chunks if any("tool_calls" in delta for delta in deltas([chunk]))]
         if not calling:
-            return made
+            return chunks
         by_call: dict[int, list[Json]] = {}
         for delta in deltas(calling):
-            for one in delta["tool_calls"]:
-                by_call.setdefault(one["index"], []).append(one)
+            for part in delta["tool_calls"]:
+                by_call.setdefault(part["index"], []).append(part)
         groups = [_joined(group, whole) if whole else group for group in by_call.values()]
         for position, group in enumerate(groups):
-            for one in group:
+            for part in group:
                 if fragment:
-                    fragment(one, group[0], position)
-        ordered = arrange(call, groups) if arrange else [[one] for group in groups for one in group]
-        replaced = [wire.chunk(call, {"role": "assistant", "content": None, "tool_calls": ones}) for ones in ordered]
-        at = made.index(calling[0])
-        rest = [frame for frame in made if frame not in calling]
+                    fragment(part, group[0], position)
+        ordered = arrange(call, groups) if arrange else [[part] for group in groups for part in group]
+        replaced = [wire.chunk(call, {"role": "assistant", "content": None, "tool_calls": parts}) for parts in ordered]
+        at = chunks.index(calling[0])
+        rest = [chunk for chunk in chunks if chunk not in calling]
         return [*rest[:at], *replaced, *rest[at:]]
 
     REGISTRY.add(name, description, reply=reply, body=body, frames=frames)
 
 
-def _joined(group: list[Json], spoil: Spoil) -> list[Json]:
+def _joined(group: list[Json], change: Change) -> list[Json]:
     first = group[0]
-    first["function"]["arguments"] = "".join(one["function"].get("arguments", "") for one in group)
-    spoil(first)
+    first["function"]["arguments"] = "".join(part["function"].get("arguments", "") for part in group)
+    change(first)
     return [first]
 
 
 def _interleaved(call: Call, groups: list[list[Json]]) -> list[list[Json]]:
-    return [[one] for rank in zip_longest(*groups) for one in rank if one is not None]
+    return [[part] for rank in zip_longest(*groups) for part in rank if part is not None]
 
 
 def _side_by_side(call: Call, groups: list[list[Json]]) -> list[list[Json]]:
-    return [[one for one in rank if one is not None] for rank in zip_longest(*groups)]
+    return [[part for part in rank if part is not None] for rank in zip_longest(*groups)]
 
 
-def _repeat_identity(one: Json, head: Json, position: int) -> None:
-    one["id"], one["function"]["name"] = head["id"], head["function"]["name"]
+def _repeat_identity(part: Json, head: Json, position: int) -> None:
+    part["id"], part["function"]["name"] = head["id"], head["function"]["name"]
 
 
-def _arguments(value: Any) -> Spoil:
-    return lambda one: one["function"].update(arguments=value)
+def _arguments(value: Any) -> Change:
+    return lambda tool_call: tool_call["function"].update(arguments=value)
 
 
-def _broken_arguments(one: Json) -> None:
-    arguments = one["function"]["arguments"]
-    one["function"]["arguments"] = arguments[: max(1, len(arguments) * 2 // 3)]
+def _broken_arguments(tool_call: Json) -> None:
+    arguments = tool_call["function"]["arguments"]
+    tool_call["function"]["arguments"] = arguments[: max(1, len(arguments) * 2 // 3)]
 
 
-def _as_object(one: Json) -> None:
-    one["function"]["arguments"] = json.loads(one["function"]["arguments"])
+def _as_object(tool_call: Json) -> None:
+    tool_call["function"]["arguments"] = json.loads(tool_call["function"]["arguments"])
 
 
 _add("parallel-tools", "several calls, one after the other", several=True)
@@ -139,53 +139,53 @@ _add(
     "parallel-same-index",
     "several calls with different ids, all at index 0",
     several=True,
-    fragment=lambda one, head, position: one.update(index=0),
+    fragment=lambda part, head, position: part.update(index=0),
 )
-_add("parallel-interleaved", "fragments of several calls take turns", several=True, arrange=_interleaved)
-_add("tool-two-in-one-chunk", "one chunk carries fragments of all calls", several=True, arrange=_side_by_side)
+_add("parallel-interleaved", "fragments of several calls are interleaved", several=True, arrange=_interleaved)
+_add("tool-two-in-one-chunk", "one chunk contains fragments of all calls", several=True, arrange=_side_by_side)
 _add(
     "tool-index-from-one",
     "indices start at 1",
     several=True,
-    fragment=lambda one, head, position: one.update(index=position + 1),
+    fragment=lambda part, head, position: part.update(index=position + 1),
 )
 _add(
     "tool-index-gap",
     "indices have gaps",
     several=True,
-    fragment=lambda one, head, position: one.update(index=position * 3),
+    fragment=lambda part, head, position: part.update(index=position * 3),
 )
-_add("tool-id-never", "ids are empty", fragment=lambda one, head, position: one.update(id=""))
-_add("tool-type-empty", "types are empty", fragment=lambda one, head, position: one.update(type=""))
+_add("tool-id-never", "ids are empty", fragment=lambda part, head, position: part.update(id=""))
+_add("tool-type-empty", "types are empty", fragment=lambda part, head, position: part.update(type=""))
 _add(
     "tool-no-index",
     "fragments have no index",
     several=True,
-    fragment=lambda one, head, position: one.pop("index", None),
+    fragment=lambda part, head, position: part.pop("index", None),
 )
 _add("tool-id-repeated", "id and name in every fragment", several=True, fragment=_repeat_identity)
 _add(
     "tool-name-empty-later",
     "later fragments have an empty name",
     several=True,
-    fragment=lambda one, head, position: one is head or one["function"].update(name=""),
+    fragment=lambda part, head, position: part is head or part["function"].update(name=""),
 )
 _add(
     "tool-empty-id",
     "later fragments have an empty id",
     several=True,
-    fragment=lambda one, head, position: one is head or one.update(id=""),
+    fragment=lambda part, head, position: part is head or part.update(id=""),
 )
-_add("tool-args-whole", "a call in one fragment", whole=lambda one: None)
+_add("tool-args-whole", "a call in one fragment", whole=lambda tool_call: None)
 _add("tool-args-object", "arguments are an object instead of JSON text", whole=_as_object)
 _add("tool-args-null", "arguments are null", whole=_arguments(None))
 _add("tool-args-empty", "arguments are an empty string", whole=_arguments(""))
-_add("tool-args-invalid", "arguments are not JSON, though the call counts as complete", whole=_broken_arguments)
+_add("tool-args-invalid", "arguments are not JSON, although the finish reason is tool_calls", whole=_broken_arguments)
 _add(
     "tool-args-truncated",
     "the output limit cuts the arguments, finish reason length",
     whole=_broken_arguments,
     finish="length",
 )
-_add("tool-finish-stop", "calls, yet the finish reason is stop", finish="stop")
+_add("tool-finish-stop", "tool calls with finish reason stop", finish="stop")
 _add("tool-text-before", "text comes before the call", text="Let me look that up.")
