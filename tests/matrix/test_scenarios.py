@@ -79,6 +79,8 @@ def test_one_outcome_for_all(gateway: InProcess, model: str, tools: bool) -> Non
     first = outcomes["langchain stream"]
     assert {way for way, result in outcomes.items() if result != first} == set(), outcomes
     assert first.text or first.calls or first.usage == (0, 1, 0) or model.partition("/")[2] in WITHOUT_TEXT
+    if model.startswith("sandbox/reasoning") and "tokens" not in model and not tools:
+        assert first.reasoning or first.details, "the scenario sends reasoning, and all ways lose it"
     assert all(record.json["model"] == model for record in gateway.requests)
 
     texts = {way: message.text for way, message in results.items()}
