@@ -36,6 +36,10 @@ class Call:
     max_retries: int
     max_retry_wait: float | None
     include_response_headers: bool
+    api: str = "completions"
+    """The interface: `completions`, `responses` or `messages`; `auto` until the driver has chosen one."""
+    output_limit: int | None = None
+    """The most tokens that the model can answer with, if the interface needs it and it is known."""
 
     @property
     def max_tokens(self) -> int | None:

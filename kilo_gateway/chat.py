@@ -9,20 +9,26 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kilo_gateway import data_policy
 from kilo_gateway.call import Call
 from kilo_gateway.charge import Charge
+from kilo_gateway.conversation import Thought, without_reasoning
 from kilo_gateway.encoding.sse import looks_like_events
-from kilo_gateway.interfaces import CHAT_COMPLETIONS, Interface
-from kilo_gateway.models import prices
+from kilo_gateway.errors import KiloInvalidRequestError
+from kilo_gateway.errors.table import REASONING_PHRASES
+from kilo_gateway.interfaces import INTERFACES, Interface
+from kilo_gateway.models import known, prices
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.transport.exchange import Exchange
 from kilo_gateway.transport.reader import Body, Reader, areceived, received
 
+_API_OF_HINT: Final = {"openai": "responses", "anthropic": "messages"}
+"""The interface that the gateway's own client uses for a hint in the list of models (docs/gateway.md, "Interfaces")."""
 _ENOUGH_TO_KNOW: Final = 16
 """Bytes that show whether an answer is an event stream: a byte order mark, spaces and a field name."""
 
@@ -30,30 +36,44 @@ _ENOUGH_TO_KNOW: Final = 16
 def create(settings: GatewaySettings, call: Call) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
     request = _Request(settings, call)
-    with request.charge:
-        return request.answered(*request.exchange.fetch())
+    try:
+        with request.charge:
+            return request.answered(*request.exchange.fetch())
+    except KiloInvalidRequestError as error:
+        retry = request.without_reasoning(error)
+    return _marked(create(settings, retry))
 
 
 async def acreate(settings: GatewaySettings, call: Call) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
     request = _Request(settings, call)
-    async with request.charge:
-        return request.answered(*await request.exchange.afetch())
+    try:
+        async with request.charge:
+            return request.answered(*await request.exchange.afetch())
+    except KiloInvalidRequestError as error:
+        retry = request.without_reasoning(error)
+    return _marked(await acreate(settings, retry))
 
 
 def stream(settings: GatewaySettings, call: Call) -> Generator[Delta]:
     """Send a streamed request; closing the iterator closes the connection. Raises KiloError."""
     request = _Request(settings, call)
     charge = request.charge
-    with charge:
-        response = request.exchange.send()
-        try:
-            reader = request.reader(response)
-            for chunk in received(reader):
-                yield from charge.seen(reader.feed(chunk))
-            yield from charge.seen(reader.finish())
-        finally:
-            response.close()
+    try:
+        with charge:
+            response = request.exchange.send()
+            try:
+                reader = request.reader(response)
+                for chunk in received(reader):
+                    yield from charge.seen(reader.feed(chunk))
+                yield from charge.seen(reader.finish())
+                return
+            finally:
+                response.close()
+    except KiloInvalidRequestError as error:
+        retry = request.without_reasoning(error)
+    for delta in stream(settings, retry):
+        yield _marked(delta)
 
 
 def astream(settings: GatewaySettings, call: Call) -> AsyncDeltas:
@@ -70,6 +90,7 @@ class AsyncDeltas(AsyncIterator[Delta]):
 
     def __init__(self, settings: GatewaySettings, call: Call) -> None:
         request = _Request(settings, call)
+        self._settings = settings
         self._deltas = self._received(request)
         self._response: Any = None
         if settings.budget is not None:
@@ -89,24 +110,31 @@ class AsyncDeltas(AsyncIterator[Delta]):
 
     async def _received(self, request: _Request) -> AsyncGenerator[Delta]:
         charge = request.charge
-        async with charge:
-            self._response = response = await request.exchange.asend()
-            try:
-                reader = request.reader(response)
-                async for chunk in areceived(reader):
-                    for delta in charge.seen(reader.feed(chunk)):
+        try:
+            async with charge:
+                self._response = response = await request.exchange.asend()
+                try:
+                    reader = request.reader(response)
+                    async for chunk in areceived(reader):
+                        for delta in charge.seen(reader.feed(chunk)):
+                            yield delta
+                    for delta in charge.seen(reader.finish()):
                         yield delta
-                for delta in charge.seen(reader.finish()):
-                    yield delta
-            finally:
-                await response.aclose()
+                    return
+                finally:
+                    await response.aclose()
+        except KiloInvalidRequestError as error:
+            retry = _Request(self._settings, request.without_reasoning(error))
+        async for delta in self._received(retry):
+            yield _marked(delta)
 
 
 class _Request:
     """One request of a call: everything that sync and async share about it."""
 
     def __init__(self, settings: GatewaySettings, call: Call) -> None:
-        self.interface = interface = CHAT_COMPLETIONS
+        self.call = call = resolved(settings, call)
+        self.interface = interface = INTERFACES[call.api]
         body = interface.body(call)
         data_policy.warn_once(settings, call.model, refused=call.refuses_data_collection)
         self.exchange = Exchange(
@@ -132,12 +160,43 @@ class _Request:
         self.charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
         return reply
 
+    def without_reasoning(self, error: KiloInvalidRequestError) -> Call:
+        """Return the call without earlier reasoning, if `error` refuses that; raises the error otherwise."""
+        refused = any(phrase in f"{error.code} {error}".lower() for phrase in REASONING_PHRASES)
+        thoughts = (part for message in self.call.conversation for part in message.parts if isinstance(part, Thought))
+        if self.exchange.opened or not refused or not any(thoughts):
+            raise error
+        return replace(self.call, conversation=without_reasoning(self.call.conversation))
+
     def reader(self, response: Any) -> _Stream:
         """Return the reader of a streamed answer."""
         declared = "event-stream" in response.headers.get("content-type", "")
         stream = (_Stream if declared else _Undeclared)(self.interface, self.exchange, response)
         self.charge.watch(stream.decoder)
         return stream
+
+
+def resolved(settings: GatewaySettings, call: Call) -> Call:
+    """Return the call with its interface chosen, and with the facts of the model that the interface needs."""
+    if call.api == "completions":
+        return call
+    info = known.known(call.model, base_url=settings.base_url)
+    api = call.api
+    if api == "auto":
+        # Auto tiers are reached by Chat Completions, as the gateway's own client does it.
+        hint = None if info is None or call.tier is not None else (info.opencode or {}).get("ai_sdk_provider")
+        api = _API_OF_HINT.get(str(hint), "completions")
+    return replace(call, api=api, output_limit=None if info is None else info.max_output_tokens)
+
+
+Answered = TypeVar("Answered", Reply, Delta)
+
+
+def _marked(answered: Answered) -> Answered:
+    """Note in the ending that earlier reasoning was left out."""
+    if answered.ending is not None:
+        answered.ending.reasoning_left_out = True
+    return answered
 
 
 class _Stream(Reader):

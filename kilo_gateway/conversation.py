@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kilo_gateway.encoding.lenient_json import mapping, object_of
@@ -136,6 +136,14 @@ class Message:
 
 
 Conversation = Sequence[Message]
+
+
+def without_reasoning(conversation: Conversation) -> list[Message]:
+    """Return a conversation without the reasoning of earlier answers."""
+    return [
+        replace(message, parts=[part for part in message.parts if not isinstance(part, Thought)])
+        for message in conversation
+    ]
 
 
 Layout = Sequence[Mapping[str, Any]]

@@ -49,6 +49,10 @@ class Labels(Protocol):
 class Ending:
     """Everything that is known when an answer is complete, each fact once."""
 
+    api: str | None = None
+    """The interface that answered."""
+    reasoning_left_out: bool = False
+    """True if the provider refused earlier reasoning, and the call was made once more without it."""
     finish_reason: str | None = None
     native_finish_reason: str | None = None
     usage: Usage | None = None
@@ -87,6 +91,8 @@ class Ending:
             "requested_model": request.model,
             "tier": request.tier,
             "mode": request.mode,
+            "api": self.api,
+            "reasoning_left_out": self.reasoning_left_out or None,
             "provider": self.provider,
             "id": self.id,
             "request_id": self.request_id,

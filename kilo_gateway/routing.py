@@ -15,6 +15,9 @@ Tier = Literal["frontier", "balanced", "efficient", "free", "small", "org"]
 Mode = Literal["plan", "general", "architect", "orchestrator", "ask", "debug", "build", "explore", "code"]
 """The documented working modes. Any other string is accepted: the server's list grows."""
 
+Api = Literal["completions", "responses", "messages", "auto"]
+"""The gateway's interfaces; `auto` follows the list of models."""
+
 TIERS: Final[tuple[str, ...]] = get_args(Tier)
 MODES: Final[tuple[str, ...]] = get_args(Mode)
 

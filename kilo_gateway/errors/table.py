@@ -172,4 +172,12 @@ CONTEXT_PHRASES: Final = (
     "exceeds the context window",
     "exceeds the available context size",
 )
+REASONING_PHRASES: Final = (
+    "invalid_encrypted_content",
+    "could not be verified",
+    "could not be decrypted",
+    "invalid `signature` in `thinking` block",
+    "invalid signature in thinking block",
+)
+"""Refusals of reasoning that was signed or encrypted elsewhere (docs/gateway.md, "Interfaces")."""
 CREDITS_URL: Final = "https://app.kilo.ai/profile"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from kilo_gateway.interfaces.base import Interface as Interface
 from kilo_gateway.interfaces.chat_completions import ChatCompletions
 
-CHAT_COMPLETIONS: Final[Interface] = ChatCompletions()
+INTERFACES: Final[Mapping[str, Interface]] = {"completions": ChatCompletions()}
+"""Each interface by the value of `api`."""

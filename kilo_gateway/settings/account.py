@@ -84,6 +84,7 @@ class AccountSettings(BaseModel):
     def _known_names_only(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
+        values = cls._translated(values)
         known = known_names(cls)
         renamed: dict[str, Any] = {}
         for name, value in values.items():
@@ -98,6 +99,11 @@ class AccountSettings(BaseModel):
                 raise ValueError(f"{name!r} is another name of {target!r}, which is given too: give one of them")
             renamed[target] = value
         return renamed
+
+    @classmethod
+    def _translated(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return arguments, those of other packages translated that mean a value of a field here."""
+        return arguments
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -30,6 +30,9 @@ class GatewaySettings(AccountSettings):
     """Auto tier (`frontier`, `balanced`, `efficient`, `free`, `small`, `org`) instead of a model; alias `auto_tier`."""
     mode: Annotated[types.Mode | None, InHeader("x-kilocode-mode")] = None
     """Working mode (`plan`, `code`, ...): chooses the model of tier `frontier`; sent in lower case."""
+    api: Annotated[routing.Api, PerCall()] = "completions"
+    """Interface of the gateway: `completions`, `responses`, `messages`, or `auto`, which follows the list of models.
+    `use_responses_api=True` means `responses`."""
     task_id: Annotated[types.TaskId | None, InHeader("x-kilocode-taskid")] = None
     """Conversation id, which keeps prompt cache and free-tier model stable over a conversation; "" sends none."""
 
@@ -61,6 +64,17 @@ class GatewaySettings(AccountSettings):
     include_response_headers: bool = False
     """True if the metadata of an answer contains its HTTP headers, without cookies, as `headers`."""
 
+    @classmethod
+    def _translated(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "use_responses_api" not in arguments:
+            return arguments
+        api = "responses" if arguments["use_responses_api"] else "completions"
+        rest = {name: value for name, value in arguments.items() if name != "use_responses_api"}
+        if rest.get("api") not in (None, api):
+            given = arguments["use_responses_api"]
+            raise ValueError(f"use_responses_api={given!r} contradicts api={rest['api']!r}: give one of them")
+        return {**rest, "api": api}
+
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         routing.resolve_model(self.model, self.tier)
@@ -86,6 +100,10 @@ class GatewaySettings(AccountSettings):
     def with_tier(self, tier: str) -> Self:
         """Return a copy that asks another auto tier and shares the connections; see `with_mode`."""
         return self._copy(tier=check_field(type(self), "tier", tier), model=None)
+
+    def with_api(self, api: routing.Api) -> Self:
+        """Return a copy that uses another interface and shares the connections; see `with_mode`."""
+        return self._copy(api=check_field(type(self), "api", api))
 
     def _copy(self, **update: Any) -> Self:
         copy = self.model_copy(update=update)
@@ -117,7 +135,7 @@ class GatewaySettings(AccountSettings):
         removes the field. Names that are not fields go into the request unchanged. Raises ValueError
         for a value that a field would refuse and for fields that only the constructor takes.
         """
-        given = _checked_call(type(self), keywords or {})
+        given = _checked_call(type(self), self._translated(keywords or {}))
         model = self._pop_model(given)
         labels = {field: given.pop(field, getattr(self, field)) for field in places.labels(type(self))}
         headers = {places.headers(type(self))[field].name: value for field, value in labels.items() if value}
@@ -138,6 +156,7 @@ class GatewaySettings(AccountSettings):
             model=model,
             tier=routing.tier_of(model),
             mode=labels["mode"],
+            api=given.pop("api", None) or self.api,
             stream=stream,
             options=self._options(defaults or {}, given),
         )

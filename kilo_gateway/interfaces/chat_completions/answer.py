@@ -16,7 +16,7 @@ from kilo_gateway.usage import Usage, parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _CARRYING = _REASONING | {"refusal", "images", "annotations", "audio", "provider_metadata"}
-_FROM_JSON = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
+_FROM_JSON = frozenset(Ending.__slots__) - {"usage", "api", "reasoning_left_out", "request_id", "headers", "tool_calls"}
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
 _REPORTED_ONCE = frozenset({"id", "model", "provider", "system_fingerprint", "service_tier"})
 
@@ -148,6 +148,7 @@ class Answer:
         choices = (*self._others.values(), self._first)
         for choice in choices:
             choice.settle()
+            choice.ending.api = ending.api
             choice.ending.request_id = ending.request_id
             choice.ending.created = self._created if isinstance(self._created, int) else None
             for name in _REPORTED_ONCE:
@@ -302,7 +303,9 @@ class _Choice:
 
 
 def _opened(response: Any) -> Ending:
-    return Ending(request_id=response_headers.request_id_of(response), headers=getattr(response, "headers", {}))
+    return Ending(
+        api="completions", request_id=response_headers.request_id_of(response), headers=getattr(response, "headers", {})
+    )
 
 
 def _cleaned(ending: Ending) -> Ending:
