@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any
 
-from kilo_gateway.sandbox.gateway import auto_models, model_list, provider_checks
+from kilo_gateway.sandbox.gateway import auto_models, history_checks, model_list, provider_checks
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.credentials import identify
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal
 from kilo_gateway.sandbox.scenarios import SCENARIOS
+from kilo_gateway.sandbox.wire.reading import as_chat
 
 _MOST_TOKENS = 99_999_999_999
 _DROPPED = ("models", "description", "usage", "reasoningEffort")
@@ -21,7 +23,11 @@ def admit(call: Call) -> Call:
     for check in _CHECKS:
         check(call)
     _forward(call)
-    provider_checks.check(call)
+    call.forwarded = as_chat(call.api, call.effective)
+    if call.api == "chat_completions":
+        provider_checks.check(call)
+    else:
+        history_checks.check(call)
     return call
 
 
@@ -42,16 +48,17 @@ def _parse(call: Call) -> None:
     body = parse(call.raw)
     if not isinstance(body, dict):
         raise Refusal("invalid-request")
-    call.body = body
+    call.received = body
+    call.body = as_chat(call.api, body)
 
 
 def _provider_options(call: Call) -> None:
-    if "providerOptions" in call.body:
+    if "providerOptions" in call.received:
         raise Refusal("unsupported-field")
 
 
 def _model(call: Call) -> None:
-    model = call.body.get("model")
+    model = call.received.get("model")
     if not isinstance(model, str) or not model.strip():
         raise Refusal("model-missing")
     call.requested = model
@@ -62,12 +69,14 @@ def _model(call: Call) -> None:
 
 
 def _messages(call: Call) -> None:
-    if not isinstance(call.body.get("messages"), list):
+    # Responses takes a string, a list or nothing as its input.
+    conversation = call.received.get("input" if call.api == "responses" else "messages")
+    if not isinstance(conversation, str | list | None if call.api == "responses" else list):
         raise Refusal("invalid-request")
 
 
 def _privacy_types(call: Call) -> None:
-    provider = call.body.get("provider")
+    provider = call.received.get("provider")
     if provider is None:
         return
     if not isinstance(provider, dict):
@@ -83,7 +92,7 @@ def _identify(call: Call) -> None:
 
 
 def _auto_model(call: Call) -> None:
-    call.effective = dict(call.body)
+    call.effective = dict(call.received)
     call.tier = auto_models.tier_of(call.served, call.options)
     if call.tier is None:
         return
@@ -98,9 +107,26 @@ def _auto_model(call: Call) -> None:
     )
     call.served, settings = auto_models.resolve(call.tier, caller, call.options)
     call.effective["model"] = call.served
-    if "reasoning" in settings:
-        call.effective.pop("reasoning_effort", None)
-    call.effective |= settings
+    _overwrite(call, settings)
+
+
+def _overwrite(call: Call, settings: dict[str, Any]) -> None:
+    """Set the fields of an auto tier as the gateway does on each interface. See docs/gateway.md, "Interfaces"."""
+    body, reasoning, verbosity = call.effective, settings.get("reasoning"), settings.get("verbosity")
+    if call.api == "responses":
+        if reasoning:
+            body["reasoning"] = dict(reasoning)
+        if verbosity:
+            body["text"] = {**(body.get("text") or {}), "verbosity": verbosity}
+    elif call.api == "messages":
+        if reasoning:
+            body["thinking"] = {"type": "adaptive" if reasoning.get("enabled") else "disabled"}
+        if verbosity:
+            body["output_config"] = {**(body.get("output_config") or {}), "effort": verbosity}
+    else:
+        if reasoning:
+            body.pop("reasoning_effort", None)
+        body |= settings
 
 
 def _client_ip(call: Call) -> None:
@@ -116,13 +142,13 @@ def _credentials(call: Call) -> None:
 
 
 def _store(call: Call) -> None:
-    if call.body.get("store") or call.body.get("previous_response_id"):
+    if call.received.get("store") or call.received.get("previous_response_id"):
         raise Refusal("unsupported-store")
 
 
 def _token_limit(call: Call) -> None:
     for field in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-        limit = call.body.get(field)
+        limit = call.received.get(field)
         if isinstance(limit, int | float) and limit > _MOST_TOKENS:
             raise Refusal("unavailable")
 
@@ -142,7 +168,7 @@ def _balance(call: Call) -> None:
 
 
 def _data_collection(call: Call) -> None:
-    provider = call.body.get("provider") or {}
+    provider = call.received.get("provider") or {}
     refused = provider.get("data_collection") == "deny" or provider.get("zdr") is True
     if refused and auto_models.is_free(call.served):
         raise Refusal("data-collection")
@@ -190,13 +216,20 @@ def _forward(call: Call) -> None:
     body = call.effective
     for field in _DROPPED:
         body.pop(field, None)
-    if call.streaming or call.options.era == "E1":
+    account = call.identity.account.name if not call.identity.anonymous else f"anon:{call.ip}"
+    digest = hashlib.sha256(account.encode()).hexdigest()[:24]
+    if call.api == "messages":
+        body["metadata"] = {"user_id": digest}
+        if (thinking := body.get("thinking")) and thinking.get("type") in ("enabled", "adaptive"):
+            body["thinking"] = {"display": "summarized", **thinking}
+        return
+    if call.api == "responses" and isinstance(body.get("reasoning"), dict):
+        body["reasoning"] = {"summary": "auto", **body["reasoning"]}
+    if call.api == "chat_completions" and (call.streaming or call.options.era == "E1"):
         stream_options = body.get("stream_options") or {}
         body["stream_options"] = (
             {**stream_options, "include_usage": True} if isinstance(stream_options, dict) else stream_options
         )
-    account = call.identity.account.name if not call.identity.anonymous else f"anon:{call.ip}"
-    digest = hashlib.sha256(account.encode()).hexdigest()[:24]
     body["user"] = body["safety_identifier"] = digest
     if task := call.header("x-kilocode-taskid"):
         body["prompt_cache_key"] = hashlib.sha256(f"{account}/{task}".encode()).hexdigest()[:24]

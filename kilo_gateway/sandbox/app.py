@@ -8,7 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -30,6 +30,7 @@ from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
 from kilo_gateway.sandbox.wire import chat_completions as wire
 from kilo_gateway.sandbox.wire import framing as sse
+from kilo_gateway.sandbox.wire import messages, responses
 
 if TYPE_CHECKING:
     from kilo_gateway.sandbox.relay import Relay
@@ -43,7 +44,10 @@ _LOCAL_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_LOOPBACK}", re.IGNORECASE)
 _FOREIGN = (
     b'{"error":{"message":"The sandbox accepts only requests from its own computer; check Host and Origin","code":403}}'
 )
-_KINDS = {"/responses": "responses", "/messages": "messages"}
+_KINDS = {"/chat/completions": "chat_completions", "/responses": "responses", "/messages": "messages"}
+
+
+_RENDERERS: dict[str, Any] = {"responses": responses, "messages": messages}
 
 
 class Gateway:
@@ -141,12 +145,11 @@ class Gateway:
             record.update(served_model=payload["model"])
             odd = odd_vectors.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_vectors.PREFIX))
             return odd(payload) if odd else json_answer(payload)
-        if bare in _KINDS:
-            record.update(json=parse(record.body))
-            raise Refusal("api-kind-not-supported", kind=_KINDS[bare], kinds="chat_completions")
-        if bare != "/chat/completions":
+        # The oldest servers have one interface only.
+        if bare not in _KINDS or (self.options.era == "E1" and bare != "/chat/completions"):
             raise Refusal("invalid-path")
-        return await self._chat(record, Call(record.headers, self.options, record.body, ip or None, number))
+        call = Call(record.headers, self.options, record.body, ip or None, number, api=_KINDS[bare])
+        return await self._chat(record, call)
 
     def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
@@ -173,7 +176,7 @@ class Gateway:
         finally:
             served = call.served if call.served != call.requested or call.effective else None
             record.update(
-                json=call.body or None,
+                json=call.received or None,
                 requested_model=call.requested or None,
                 served_model=served or None,
                 mode=call.mode,
@@ -181,19 +184,29 @@ class Gateway:
             )
         scenario = _scenario(call)
         if scenario:
+            if call.api != "chat_completions" and (scenario.frames or scenario.body):
+                # It edits the JSON of Chat Completions.
+                raise Refusal("api-kind-not-supported", kind=call.api, kinds="chat_completions")
             with self._lock:
                 self._repetitions[call.served] += 1
                 call.repetition = self._repetitions[call.served]
             if scenario.refuse and (page := scenario.refuse(call)):
                 return _page_answer(page)
         elif self._relay:
+            if call.api != "chat_completions":
+                raise Refusal("api-kind-not-supported", kind=call.api, kinds="chat_completions")
             return await self._relay.answer(call)
         replies = canned.answer(call)
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
         scenario = _scenario(call)
-        items = wire.chunks(call, _with_scenario(call, replies))
+        changed_replies = _with_scenario(call, replies)
+        if call.api != "chat_completions":
+            events = _RENDERERS[call.api].events(call, changed_replies[0])
+            stream = sse.body(events, sse.PLAIN, keepalive=self.options.keepalive, done=False)
+            return Answer(200, stream, sse.PLAIN.headers, streaming=True, delay=self.options.delay)
+        items = wire.chunks(call, changed_replies)
         changed = scenario.frames(call, items) if scenario and scenario.frames else items
         framing = scenario.framing if scenario else sse.PLAIN
         parts = sse.body(changed, framing, keepalive=self.options.keepalive, done=self.options.done)
@@ -206,7 +219,12 @@ def _scenario(call: Call) -> Scenario | None:
 
 
 def _whole(call: Call, replies: list[Reply]) -> Answer:
-    payload = wire.completion(call, _with_scenario(call, replies))
+    changed_replies = _with_scenario(call, replies)
+    if call.api != "chat_completions":
+        return json_answer(
+            _RENDERERS[call.api].body(call, changed_replies[0]), headers={"content-encoding": "identity"}
+        )
+    payload = wire.completion(call, changed_replies)
     scenario = _scenario(call)
     changed = scenario.body(call, payload) if scenario and scenario.body else payload
     if isinstance(changed, Page):

@@ -16,7 +16,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Call:
-    """A chat request; `body` is the body as received, `effective` the body that the gateway would send upstream."""
+    """A chat request on any interface.
+
+    `received` is its body, `body` the same in the shape of Chat Completions, which the canned model reads, and
+    `effective` the body that the gateway would send upstream.
+    """
 
     headers: Mapping[str, str]
     options: Options
@@ -24,8 +28,13 @@ class Call:
     ip: str | None = "127.0.0.1"
     number: int = 1
     repetition: int = 1
+    api: str = "chat_completions"
+    """The interface: `chat_completions`, `responses` or `messages`."""
+    received: Json = field(default_factory=dict)
     body: Json = field(default_factory=dict)
     effective: Json = field(default_factory=dict)
+    forwarded: Json = field(default_factory=dict)
+    """The effective body in the shape of Chat Completions."""
     identity: Identity = field(default_factory=lambda: Identity(ANONYMOUS))
     requested: str = ""
     served: str = ""

@@ -48,7 +48,7 @@ def say(call: Call, turn: Turn) -> str:
 
 def think(call: Call, reply: Reply, turn: Turn) -> None:
     """Add reasoning to a reply if the body that is sent upstream asks for it."""
-    requested, hidden = _requested_reasoning(call.effective)
+    requested, hidden = _requested_reasoning(call.forwarded)
     if requested:
         reply.reasoning = prose.reasoning(turn, reply)
         reply.hidden_reasoning = hidden

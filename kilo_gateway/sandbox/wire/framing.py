@@ -47,7 +47,9 @@ def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
     text = json.dumps(chunk, ensure_ascii=False, **style)
     field = "data: " if framing.space else "data:"
     lines = text.split("\n") if framing.indented else [text]
-    return (framing.newline.join(field + line for line in lines) + framing.newline * 2).encode()
+    # Responses and Messages name the type of an event twice.
+    named = [f"event: {chunk['type']}"] if "type" in chunk else []
+    return (framing.newline.join([*named, *(field + line for line in lines)]) + framing.newline * 2).encode()
 
 
 def body(items: Iterable[Item], framing: Framing, *, keepalive: str, done: bool) -> Iterator[Part]:

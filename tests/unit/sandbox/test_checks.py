@@ -131,8 +131,10 @@ def test_everything_else_is_405_without_a_body(gw: Sandbox, method: str, path: s
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/v1/messages", "messages"), ("/responses", "responses")])
-def test_the_other_interfaces_are_declined(gw: Sandbox, path: str, kind: str) -> None:
-    answer = post(gw, f"/api/gateway{path}", {"model": "openai/gpt-5.4"}, gw.api_key)
+def test_scenarios_of_chat_completions_are_declined_on_the_other_interfaces(gw: Sandbox, path: str, kind: str) -> None:
+    answer = post(
+        gw, f"/api/gateway{path}", {"model": "sandbox/null-finish", "messages": [], "max_tokens": 9}, gw.api_key
+    )
     assert answer.status == 400
     assert answer.json["error_type"] == "api_kind_not_supported"
     assert f"the {kind} API" in answer.json["message"]

@@ -1,0 +1,81 @@
+"""Refuse histories that upstream refuses on Responses and Messages. See docs/gateway.md, "Interfaces"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
+
+Json = dict[str, Any]
+
+
+def check(call: Call) -> None:
+    """Raise UpstreamRefusal for the first fault of a history."""
+    faults = _responses(call.received) if call.api == "responses" else _messages(call.received)
+    for fault in faults:
+        raise UpstreamRefusal(fault)
+
+
+def _responses(body: Json) -> Iterator[str]:
+    items = body.get("input")
+    if not isinstance(items, list):
+        return
+    open_calls: set[str] = set()
+    for number, item in enumerate(items):
+        place = f"input[{number}]"
+        if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+            yield f"{place}.type: expected a string"
+            return
+        if item.get("id"):
+            yield f"Item '{item['id']}' not found. Items are not persisted when `store` is set to false."
+        match item["type"]:
+            case "message":
+                if item.get("role") not in ("user", "assistant", "system", "developer"):
+                    yield f"{place}.role: expected user, assistant, system or developer"
+            case "function_call":
+                open_calls.add(str(item.get("call_id")))
+            case "function_call_output":
+                if str(item.get("call_id")) not in open_calls:
+                    yield f"No tool call found for function call output with call_id {item.get('call_id')}."
+                open_calls.discard(str(item.get("call_id")))
+            case "reasoning":
+                following = items[number + 1].get("type") if number + 1 < len(items) else None
+                if following not in ("message", "function_call", "reasoning"):
+                    yield f"{place}: a reasoning item was provided without its required following item"
+    for call_id in open_calls:
+        yield f"No tool output found for function call {call_id}."
+
+
+def _messages(body: Json) -> Iterator[str]:
+    if not isinstance(body.get("max_tokens"), int):
+        yield "max_tokens: Field required"
+    previous = None
+    expected: set[str] = set()
+    for number, message in enumerate(body.get("messages") or ()):
+        place = f"messages.{number}"
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in ("user", "assistant"):
+            yield f"{place}.role: expected user or assistant"
+            return
+        if role == previous:
+            yield f"{place}: roles must alternate between user and assistant"
+        previous = role
+        content = message.get("content")
+        blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+        if not content:
+            yield f"{place}: all messages must have non-empty content"
+        if any(block.get("type") == "text" and not block.get("text") for block in blocks):
+            yield f"{place}: text content blocks must be non-empty"
+        results = {str(block.get("tool_use_id")) for block in blocks if block.get("type") == "tool_result"}
+        if results != expected:
+            yield f"{place}: `tool_use` and `tool_result` blocks do not match: {sorted(results ^ expected)}"
+        expected = {str(block.get("id")) for block in blocks if block.get("type") == "tool_use"}
+        thinking = [block.get("type") in ("thinking", "redacted_thinking") for block in blocks]
+        calls = [block.get("type") == "tool_use" for block in blocks]
+        if any(thinking) and any(calls) and thinking.index(True) > calls.index(True) and not thinking[0]:
+            yield f"{place}: thinking must come before tool_use"
+        for block in blocks:
+            if block.get("type") == "thinking" and not block.get("signature"):
+                yield f"{place}: Invalid `signature` in `thinking` block"

@@ -1,0 +1,102 @@
+"""Render replies as Messages: bodies and stream events. See docs/gateway.md, "Interfaces"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.model.words import pieces
+from kilo_gateway.sandbox.wire import chat_completions
+from kilo_gateway.sandbox.wire.chat_completions import SIGNATURE
+
+Json = dict[str, Any]
+
+_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
+
+
+def body(call: Call, reply: Reply) -> Json:
+    """Return the body of an answer that is not streamed."""
+    message = {**_message(call, reply), "content": list(_blocks(reply)), "stop_reason": _reason(reply)}
+    message["usage"] = {**message["usage"], **_output(call, reply)}
+    if call.upstream == "vercel":
+        message["provider_metadata"] = {"gateway": chat_completions.gateway_metadata(call, [reply])}
+    return message
+
+
+def events(call: Call, reply: Reply) -> Iterator[Json]:
+    """Yield the events of a stream, in the order of the reference."""
+    yield {"type": "message_start", "message": _message(call, reply)}
+    yield {"type": "ping"}
+    for index, block in enumerate(_blocks(reply)):
+        start, deltas = _parts(block)
+        yield {"type": "content_block_start", "index": index, "content_block": start}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    last: Json = {"type": "message_delta", "delta": {"stop_reason": _reason(reply), "stop_sequence": None}}
+    last["usage"] = _output(call, reply)
+    if call.upstream == "vercel":
+        last["provider_metadata"] = {"gateway": chat_completions.gateway_metadata(call, [reply])}
+    yield last
+    yield {"type": "message_stop"}
+
+
+def _parts(block: Json) -> tuple[Json, list[Json]]:
+    """Return a content block as it starts, and the deltas that complete it."""
+    match block["type"]:
+        case "thinking":
+            texts = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"])]
+            signed = {"type": "signature_delta", "signature": block["signature"]}
+            return {**block, "thinking": "", "signature": ""}, [*texts, signed]
+        case "tool_use":
+            text = json.dumps(block["input"], ensure_ascii=False)
+            steps = range(0, len(text), 8)
+            return {**block, "input": {}}, [
+                {"type": "input_json_delta", "partial_json": text[start : start + 8]} for start in steps
+            ]
+        case _:
+            return {**block, "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces(block["text"])]
+
+
+def _blocks(reply: Reply) -> Iterator[Json]:
+    if reply.reasoning:
+        thinking = "" if reply.hidden_reasoning else reply.reasoning
+        yield {"type": "thinking", "thinking": thinking, "signature": SIGNATURE}
+    text = reply.text if reply.refusal is None else reply.refusal
+    if text or not reply.calls:
+        yield {"type": "text", "text": text}
+    for invocation in reply.calls:
+        yield {
+            "type": "tool_use",
+            "id": invocation.id,
+            "name": invocation.name,
+            "input": json.loads(invocation.arguments),
+        }
+
+
+def _message(call: Call, reply: Reply) -> Json:
+    prompt = chat_completions.usage(call, [reply])["prompt_tokens"]
+    usage = {"input_tokens": prompt, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "output_tokens": 0}
+    return {
+        "id": f"msg_{call.digest[:24]}",
+        "type": "message",
+        "role": "assistant",
+        "model": call.served,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+def _reason(reply: Reply) -> str:
+    return "refusal" if reply.refusal is not None else _REASONS.get(reply.finish, reply.finish)
+
+
+def _output(call: Call, reply: Reply) -> Json:
+    usage = chat_completions.usage(call, [reply])
+    prices: Json = {name: usage[name] for name in ("cost", "is_byok", "cost_details") if name in usage}
+    return {"output_tokens": usage["completion_tokens"], **prices}

@@ -1,0 +1,124 @@
+"""Render replies as Responses: bodies and stream events. See docs/gateway.md, "Interfaces"."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.model.words import pieces
+from kilo_gateway.sandbox.wire import chat_completions
+
+Json = dict[str, Any]
+
+ENCRYPTED = "ZW5jcnlwdGVkLXNhbmRib3gtcmVhc29uaW5n"
+FORMAT = "openai-responses-v1"
+
+
+def body(call: Call, reply: Reply) -> Json:
+    """Return the body of an answer that is not streamed."""
+    return _response(call, reply, list(_items(call, reply)))
+
+
+def events(call: Call, reply: Reply) -> Iterator[Json]:
+    """Yield the events of a stream, in the order of the reference."""
+    numbers = itertools.count()
+    started = {**_response(call, reply, []), "status": "in_progress", "usage": None}
+    for event in _events(call, reply, started):
+        yield {**event, "sequence_number": next(numbers)}
+
+
+def _events(call: Call, reply: Reply, started: Json) -> Iterator[Json]:
+    yield {"type": "response.created", "response": started}
+    yield {"type": "response.in_progress", "response": started}
+    items = list(_items(call, reply))
+    for index, item in enumerate(items):
+        place = {"output_index": index, "item_id": item["id"]}
+        empty: Json = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
+        added = {**item, **empty[item["type"]], "status": "in_progress"}
+        added.pop("encrypted_content", None)
+        yield {"type": "response.output_item.added", "output_index": index, "item": added}
+        match item["type"]:
+            case "reasoning":
+                yield from _summary(reply.reasoning, place)
+            case "message":
+                yield from _content(item["content"][0], place)
+            case "function_call":
+                for start in range(0, len(item["arguments"]), 8):
+                    delta = item["arguments"][start : start + 8]
+                    yield {"type": "response.function_call_arguments.delta", **place, "delta": delta}
+                yield {"type": "response.function_call_arguments.done", **place, "arguments": item["arguments"]}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    ended = _response(call, reply, items)
+    yield {"type": f"response.{ended['status']}", "response": ended}
+
+
+def _summary(text: str, place: Json) -> Iterator[Json]:
+    place = {**place, "summary_index": 0}
+    yield {"type": "response.reasoning_summary_part.added", **place, "part": {"type": "summary_text", "text": ""}}
+    for piece in pieces(text):
+        yield {"type": "response.reasoning_summary_text.delta", **place, "delta": piece}
+    yield {"type": "response.reasoning_summary_text.done", **place, "text": text}
+    yield {"type": "response.reasoning_summary_part.done", **place, "part": {"type": "summary_text", "text": text}}
+
+
+def _content(part: Json, place: Json) -> Iterator[Json]:
+    place = {**place, "content_index": 0}
+    field = "refusal" if part["type"] == "refusal" else "text"
+    name = "refusal" if field == "refusal" else "output_text"
+    yield {"type": "response.content_part.added", **place, "part": {**part, field: ""}}
+    for piece in pieces(part[field]):
+        yield {"type": f"response.{name}.delta", **place, "delta": piece}
+    yield {"type": f"response.{name}.done", **place, field: part[field]}
+    yield {"type": "response.content_part.done", **place, "part": part}
+
+
+def _items(call: Call, reply: Reply) -> Iterator[Json]:
+    digest = call.digest[:16]
+    if reply.reasoning and not reply.hidden_reasoning:
+        summary = [{"type": "summary_text", "text": reply.reasoning}]
+        reasoning: Json = {"id": f"rs_{digest}", "type": "reasoning", "summary": summary, "format": FORMAT}
+        if "reasoning.encrypted_content" in (call.received.get("include") or ()):
+            reasoning["encrypted_content"] = ENCRYPTED
+        yield reasoning
+    if reply.refusal is not None or reply.text or not reply.calls:
+        part: Json = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
+        if reply.refusal is not None:
+            part = {"type": "refusal", "refusal": reply.refusal}
+        message = {"id": f"msg_{digest}", "type": "message", "role": "assistant", "status": "completed"}
+        yield {**message, "content": [part]}
+    for position, invocation in enumerate(reply.calls):
+        item = {"id": f"fc_{digest}_{position}", "type": "function_call", "call_id": invocation.id}
+        yield {**item, "name": invocation.name, "arguments": invocation.arguments, "status": "completed"}
+
+
+def _response(call: Call, reply: Reply, items: list[Json]) -> Json:
+    cut = reply.finish == "length"
+    response: Json = {
+        "id": f"resp_{call.digest[:24]}",
+        "object": "response",
+        "created_at": 1_790_000_000 + call.number,
+        "status": "incomplete" if cut else "completed",
+        "model": call.served,
+        "output": items,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "usage": _usage(call, reply),
+    }
+    if call.upstream == "vercel":
+        response["provider_metadata"] = {"gateway": chat_completions.gateway_metadata(call, [reply])}
+    return response
+
+
+def _usage(call: Call, reply: Reply) -> Json:
+    usage = chat_completions.usage(call, [reply])
+    prompt, output = usage.pop("prompt_tokens_details"), usage.pop("completion_tokens_details")
+    return {
+        "input_tokens": usage.pop("prompt_tokens"),
+        "input_tokens_details": {"cached_tokens": prompt["cached_tokens"]},
+        "output_tokens": usage.pop("completion_tokens"),
+        "output_tokens_details": output,
+        **usage,
+    }
