@@ -7,6 +7,7 @@ from typing import Final
 
 from kilo_gateway.interfaces.base import Interface as Interface
 from kilo_gateway.interfaces.chat_completions import ChatCompletions
+from kilo_gateway.interfaces.messages import Messages
 
-INTERFACES: Final[Mapping[str, Interface]] = {"completions": ChatCompletions()}
+INTERFACES: Final[Mapping[str, Interface]] = {"completions": ChatCompletions(), "messages": Messages()}
 """Each interface by the value of `api`."""

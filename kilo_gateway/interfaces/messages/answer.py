@@ -17,14 +17,12 @@ from kilo_gateway.usage import Usage
 _FINISH_REASONS: Final = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",
-    "compaction": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-"""What `stop_reason` is in Chat Completions; an unknown one stays as it is."""
+"""The `finish_reason` of a `stop_reason`. Any other is kept: after `pause_turn` the answer goes on in a next call."""
 
 _STATUS: Final = {
     "invalid_request_error": 400,
@@ -40,7 +38,14 @@ _STATUS: Final = {
 }
 """The HTTP status of an error that came too late to have one (anthropics/anthropic-sdk-python#1918)."""
 
-_FROM_JSON: Final = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
+_FROM_JSON: Final = frozenset(Ending.__slots__) - {
+    "api",
+    "reasoning_left_out",
+    "usage",
+    "request_id",
+    "headers",
+    "tool_calls",
+}
 _REPORTED_ONCE: Final = ("id", "model", "provider", "service_tier")
 
 
@@ -176,6 +181,7 @@ class Answer:
         delta = Delta(refusal=mend(self._explanation))
         content.settle(delta, cut=reason == "length")
         ending = Ending(
+            api="messages",
             finish_reason=reason or ("tool_calls" if content.calls else "stop"),
             native_finish_reason=self._stop_reason or None,
             usage=self.usage,
