@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -145,6 +145,7 @@ def _reach(info: ModelInfo) -> list[str]:
 @click.option("--tier", help=f"Auto tier: {', '.join(routing.TIERS)}; default free.")
 @click.option("--model", help="A model id instead of a tier, such as anthropic/claude-sonnet-4.6.")
 @click.option("--mode", help="Working mode, such as plan or code; chooses the model of tier frontier.")
+@click.option("--api", type=click.Choice(get_args(routing.Api)), help="Interface; default completions.")
 @click.option("--system", metavar="TEXT", help="Instructions to the model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Upper limit of the answer.")
 @click.option("--reasoning", metavar="EFFORT", help="none, low, medium, high, ...")

@@ -33,10 +33,18 @@ def _sent_as(name: str) -> str:
     match places.of_field(GatewaySettings, name):
         case places.InHeader(name=header):
             return f"header `{header}`"
-        case places.InBody():
-            return "body"
+        case places.InBody() as place:
+            return "body" + "".join(_elsewhere(place, name, api) for api in ("responses", "messages"))
         case _:
             return ""
+
+
+def _elsewhere(place: places.InBody, name: str, api: str) -> str:
+    """Say how another interface differs, if it does."""
+    other = place.name(name, api)
+    if other is None:
+        return f"; not on {api}"
+    return "" if other == name else f"; on {api}: `{other}`"
 
 
 def main(arguments: list[str]) -> int:
