@@ -1,0 +1,47 @@
+"""Run the whole integration half of langchain-tests on the other interfaces, over real HTTP with the sandbox."""
+
+from typing import Any
+
+import pytest
+
+from kilo_gateway.sandbox import Sandbox
+from tests.standard.chat_model import ChatKiloStandard
+from tests.support import vcr_settings
+
+
+class OnAnInterface(ChatKiloStandard):
+    """The properties of ChatKilo on one interface; a subclass sets `api` and `model_id`."""
+
+    __test__ = False
+    api: str
+    model_id: str
+
+    @pytest.fixture(autouse=True)
+    def _gateway(self, kilo_sandbox: Sandbox) -> None:
+        self.gateway = vcr_settings.sandbox(kilo_sandbox)
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": self.model_id, "api": self.api, **self.gateway.params}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return self.api != "messages"
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return False
+
+
+class TestChatKiloOnMessages(OnAnInterface):
+    __test__ = True
+    api = "messages"
+    model_id = "anthropic/claude-sonnet-4.6"
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return False
+
+    @property
+    def supports_video_inputs(self) -> bool:
+        return False
