@@ -14,7 +14,7 @@ from langchain_core.messages import content as types
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.tool import ToolCallChunk
 
-from kilo_gateway.encoding.lenient_json import string
+from kilo_gateway.encoding.lenient_json import dicts, mapping, string
 from kilo_gateway.reply import url_of_image
 from langchain_kilo.from_gateway import PROVIDER
 
@@ -67,19 +67,43 @@ def _said(message: AIMessage) -> Iterator[Block]:
         yield {**_image(image), "index": f"lc_img_{position}"}
     if audio := extra.get("audio"):
         yield {**_audio(audio), "index": "lc_aud_0"}
+    pieces = (piece.get("value") for piece in dicts(extra.get("layout")) if piece.get("type") == "opaque")
+    for position, value in enumerate(value for value in pieces if isinstance(value, dict)):
+        yield {**_server_item(value), "index": f"lc_srv_{position}"}
 
 
 def _citation(annotation: Any) -> Block:
     """Return an annotation as a citation; fields that a citation lacks are kept in `extras`."""
     citation = annotation.get("url_citation") if isinstance(annotation.get("url_citation"), dict) else annotation
     block: Block = {"type": "citation"}
-    for name, source in (("url", "url"), ("title", "title"), ("cited_text", "content")):
+    names = (("url", "url"), ("title", "title"), ("title", "document_title"))
+    for name, source in (*names, ("cited_text", "content"), ("cited_text", "cited_text")):
         if isinstance(value := citation.get(source), str):
             block[name] = value
     for name in ("start_index", "end_index"):
         if isinstance(value := citation.get(name), int):
             block[name] = value
     return {**block, "extras": {"annotation": annotation}}
+
+
+def _server_item(value: dict[str, Any]) -> Block:
+    """Return a tool call of the provider's server, or its result; any other item unchanged."""
+    kind, extras = string(value.get("type")), {"item": value}
+    if kind == "server_tool_use":
+        arguments = mapping(value.get("input"))
+        call = {"id": string(value.get("id")), "name": string(value.get("name")), "args": dict(arguments)}
+        return {"type": "server_tool_call", **call, "extras": extras}
+    if kind.endswith("_tool_result"):
+        result = {"tool_call_id": string(value.get("tool_use_id")), "status": "success", "output": value.get("content")}
+        return {"type": "server_tool_result", **result, "extras": extras}
+    if kind.endswith("_call"):
+        call = {
+            "id": string(value.get("id")),
+            "name": kind.removesuffix("_call"),
+            "args": dict(mapping(value.get("action"))),
+        }
+        return {"type": "server_tool_call", **call, "extras": extras}
+    return {"type": "non_standard", "value": value}
 
 
 def _image(image: Any) -> Block:
