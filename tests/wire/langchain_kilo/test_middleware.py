@@ -1,6 +1,7 @@
-"""Test the modes of an agent's model calls, and the task id that follows a LangGraph thread."""
+"""Test the middleware of agents, and the task id that follows a LangGraph thread."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
-from langchain_kilo.middleware import KiloModeMiddleware
+from langchain_kilo.middleware import KiloModeMiddleware, KiloPromptCachingMiddleware
 from tests.support.tools import weather
 
 QUESTION: Any = {"messages": [("user", "What is the weather in 'Oslo'?")]}
@@ -92,3 +93,21 @@ def test_the_task_can_be_set_or_turned_off(kilo_sandbox: Sandbox) -> None:
     kilo_sandbox.clear()
     model(kilo_sandbox).invoke("hi")
     assert "x-kilocode-taskid" not in kilo_sandbox.last.headers
+
+
+@pytest.mark.parametrize(("api", "path"), [("completions", "/chat/completions"), ("messages", "/messages")])
+def test_the_prompt_is_marked_for_the_cache(kilo_sandbox: Sandbox, api: Any, path: str) -> None:
+    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    llm = ChatKilo(model="anthropic/claude-sonnet-4.6", api=api, **account)
+    agent = create_agent(llm, [weather], system_prompt="Be brief.", middleware=[KiloPromptCachingMiddleware("1h")])
+    agent.invoke(QUESTION)
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    for record in kilo_sandbox.requests:
+        assert record.path.endswith(path)
+        body = record.json
+        system = body["system"] if api == "messages" else body["messages"][0]["content"]
+        assert system[-1]["cache_control"] == mark
+        assert body["tools"][-1]["cache_control"] == mark
+        assert json.dumps(body["messages"][-1]).count("ephemeral") == 1
+    with pytest.raises(ValueError, match="ttl='2h'"):
+        KiloPromptCachingMiddleware("2h")  # type: ignore[arg-type] # what is refused
