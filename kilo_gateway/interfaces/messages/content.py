@@ -21,7 +21,8 @@ class Content:
         self.text: list[str] = []
         """The pieces of the text."""
         self._at: dict[int, Block] = {}
-        self._ids: set[str] = set()
+        self._ids: dict[str, int] = {}
+        """How often each id of a tool call was given."""
         self._text_mender, self._reasoning_mender = Mender(), Mender()
 
     @property
@@ -116,12 +117,11 @@ class Content:
 
     def _new_id(self, given: Any) -> str:
         """Return an id that no other call of the answer has: some upstreams repeat them (Kilo-Org/cloud#4026)."""
-        base = unique = mend(string(given)) or f"call_{uuid.uuid4().hex}"
-        count = 1
+        call_id = unique = mend(string(given)) or f"call_{uuid.uuid4().hex}"
         while unique in self._ids:
-            count += 1
-            unique = f"{base}_{count}"
-        self._ids.add(unique)
+            self._ids[call_id] += 1
+            unique = f"{call_id}_{self._ids[call_id]}"
+        self._ids[unique] = 1
         return unique
 
     def _add_text(self, block: Block, text: Any, delta: Delta) -> bool:
@@ -167,4 +167,7 @@ class Content:
 
 
 def _announce(delta: Delta, fragment: ToolCallDelta) -> None:
-    delta.tool_calls = [*delta.tool_calls, fragment]
+    if isinstance(delta.tool_calls, list):
+        delta.tool_calls.append(fragment)
+    else:
+        delta.tool_calls = [fragment]

@@ -27,7 +27,8 @@ _TEXTS: Final = frozenset({"application/json", "application/xml", "application/y
 def content(parts: Iterable[Part]) -> list[Block]:
     """Return the blocks of a user's message or of a tool result.
 
-    Raises ValueError for a part that has no form on this wire. A text of spaces is left out: Anthropic refuses it.
+    Raises ValueError for a part that has no form on this wire. A text of spaces is left out, because Anthropic refuses
+    it, and so is the detail of an image, which has no place.
     """
     return [block for part in parts for block in _blocks(part)]
 
