@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never
 
 from kilo_gateway.conversation import (
     Audio,
@@ -21,20 +21,9 @@ from kilo_gateway.conversation import (
     ToolResult,
     Video,
 )
+from kilo_gateway.interfaces.audio import audio_format
 
 Kind = TypeVar("Kind")
-
-# What providers call the formats whose MIME names differ.
-_AUDIO_FORMATS: Final = {
-    "mpeg": "mp3",
-    "mpeg3": "mp3",
-    "x-wav": "wav",
-    "wave": "wav",
-    "vnd.wave": "wav",
-    "x-m4a": "m4a",
-    "mp4": "m4a",
-    "x-flac": "flac",
-}
 
 
 def messages(conversation: Conversation) -> list[dict[str, Any]]:
@@ -117,7 +106,10 @@ def _part(part: Part) -> dict[str, Any]:
             image = {"url": part.url, "detail": part.detail} if part.detail else {"url": part.url}
             rendered = {"type": "image_url", "image_url": image}
         case Audio():
-            rendered = {"type": "input_audio", "input_audio": {"data": part.data, "format": _format(part.mime_type)}}
+            rendered = {
+                "type": "input_audio",
+                "input_audio": {"data": part.data, "format": audio_format(part.mime_type)},
+            }
         case Video():
             rendered = {"type": "video_url", "video_url": {"url": part.url}}
         case File():
@@ -130,9 +122,3 @@ def _part(part: Part) -> dict[str, Any]:
         case _:
             assert_never(part)
     return {**rendered, "cache_control": part.cache_control} if part.cache_control else rendered
-
-
-def _format(mime_type: str) -> str:
-    """Return the name that providers use for the format of a sound."""
-    subtype = mime_type.partition(";")[0].rpartition("/")[2].strip().lower()
-    return _AUDIO_FORMATS.get(subtype, subtype)
