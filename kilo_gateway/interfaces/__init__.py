@@ -8,6 +8,11 @@ from typing import Final
 from kilo_gateway.interfaces.base import Interface as Interface
 from kilo_gateway.interfaces.chat_completions import ChatCompletions
 from kilo_gateway.interfaces.messages import Messages
+from kilo_gateway.interfaces.responses import Responses
 
-INTERFACES: Final[Mapping[str, Interface]] = {"completions": ChatCompletions(), "messages": Messages()}
+INTERFACES: Final[Mapping[str, Interface]] = {
+    "completions": ChatCompletions(),
+    "responses": Responses(),
+    "messages": Messages(),
+}
 """Each interface by the value of `api`."""

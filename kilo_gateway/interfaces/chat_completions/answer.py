@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any, Literal
 
-from kilo_gateway.encoding import response_headers
 from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mend, string
 from kilo_gateway.errors import KiloError, translate
 from kilo_gateway.interfaces.chat_completions.content import Joined, ReasoningDetails, content_parts, reasoning_text
 from kilo_gateway.interfaces.chat_completions.tool_calls import ToolCallRepair
+from kilo_gateway.interfaces.endings import mended, opened
 from kilo_gateway.reply import Delta, Ending
 from kilo_gateway.usage import Usage, parse_usage
 
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 _CARRYING = _REASONING | {"refusal", "images", "annotations", "audio", "provider_metadata"}
-_FROM_JSON = frozenset(Ending.__slots__) - {"usage", "api", "reasoning_left_out", "request_id", "headers", "tool_calls"}
 _AUDIO_TEXTS = frozenset({"data", "transcript"})
 _REPORTED_ONCE = frozenset({"id", "model", "provider", "system_fingerprint", "service_tier"})
 
@@ -34,7 +32,7 @@ class Answer:
     def __init__(self, response: Any, sent: translate.Sent) -> None:
         self.response = response
         self._sent = sent
-        self._first = _Choice(0, _opened(response))
+        self._first = _Choice(0, opened("completions", response))
         self._others: dict[int, _Choice] = {}
         self.progress = 0
         """Number of frames that carried anything."""
@@ -154,7 +152,7 @@ class Answer:
             for name in _REPORTED_ONCE:
                 setattr(choice.ending, name, string(self._reported.get(name)) or None)
             if self._odd:
-                choice.ending = _cleaned(choice.ending)
+                choice.ending = mended(choice.ending)
         if any(choice.nameless for choice in choices):
             raise translate.unreadable(
                 "it has a tool call without a function name", response=self.response, partial=self.partial_text
@@ -300,16 +298,6 @@ class _Choice:
             ending=self.ending,
             choice=self._index,
         )
-
-
-def _opened(response: Any) -> Ending:
-    return Ending(
-        api="completions", request_id=response_headers.request_id_of(response), headers=getattr(response, "headers", {})
-    )
-
-
-def _cleaned(ending: Ending) -> Ending:
-    return replace(ending, **{name: cleaned(getattr(ending, name)) for name in _FROM_JSON})
 
 
 def _add_logprobs(have: dict[str, Any], new: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kilo_gateway.call import Call
-from kilo_gateway.interfaces.chat_completions import history, routes
+from kilo_gateway.interfaces import routes
+from kilo_gateway.interfaces.chat_completions import history
 
 
 def body(call: Call) -> dict[str, Any]:

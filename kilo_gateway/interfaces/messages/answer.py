@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from kilo_gateway.encoding import response_headers
 from kilo_gateway.encoding.lenient_json import cleaned, dicts, mapping, mend, number, string
 from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.interfaces.endings import mended, opened
 from kilo_gateway.interfaces.messages import blocks, usage
 from kilo_gateway.interfaces.messages.content import Content
-from kilo_gateway.reply import Delta, Ending
+from kilo_gateway.reply import Delta
 from kilo_gateway.usage import Usage
 
 _FINISH_REASONS: Final = {
@@ -38,14 +38,6 @@ _STATUS: Final = {
 }
 """The HTTP status of an error that came too late to have one (anthropics/anthropic-sdk-python#1918)."""
 
-_FROM_JSON: Final = frozenset(Ending.__slots__) - {
-    "api",
-    "reasoning_left_out",
-    "usage",
-    "request_id",
-    "headers",
-    "tool_calls",
-}
 _REPORTED_ONCE: Final = ("id", "model", "provider", "service_tier")
 
 
@@ -180,8 +172,8 @@ class Answer:
             )
         delta = Delta(refusal=mend(self._explanation))
         content.settle(delta, cut=reason == "length")
-        ending = Ending(
-            api="messages",
+        ending = replace(
+            opened("messages", self.response),
             finish_reason=reason or ("tool_calls" if content.calls else "stop"),
             native_finish_reason=self._stop_reason or None,
             usage=self.usage,
@@ -189,15 +181,13 @@ class Answer:
             model=blocks.fallback_model(content.blocks) or self._reported.get("model"),
             provider=self._reported.get("provider"),
             service_tier=self._reported.get("service_tier"),
-            request_id=response_headers.request_id_of(self.response),
-            headers=getattr(self.response, "headers", {}),
             reasoning_details=blocks.details(content.blocks),
             annotations=blocks.citations(content.blocks),
             tool_calls=[call.call for call in content.calls],
             layout=blocks.layout(content.blocks),
         )
         if self._odd:
-            ending = replace(ending, **{name: cleaned(getattr(ending, name)) for name in _FROM_JSON})
+            ending = mended(ending)
         delta.ending = ending
         return [delta]
 

@@ -6,33 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kilo_gateway.call import Call
+from kilo_gateway.interfaces import routes
+from kilo_gateway.interfaces.fields import has, misplaced
 from kilo_gateway.interfaces.messages import history, output, tools
 from kilo_gateway.settings import places
 from kilo_gateway.settings.chat import GatewaySettings
 
 DEFAULT_MAX_TOKENS: Final = 8192
 """Limit of an answer if neither the call nor the model sets one: Anthropic refuses a request without a limit."""
-
-_APIS: Final = ("completions", "responses", "messages")
-_COMPLETIONS: Final = ("completions",)
-
-_ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
-    "n": _COMPLETIONS,
-    "audio": _COMPLETIONS,
-    "modalities": ("completions", "responses"),
-    "prediction": _COMPLETIONS,
-    "store": _COMPLETIONS,
-    "prompt_cache_key": ("completions", "responses"),
-    "safety_identifier": ("completions", "responses"),
-    "top_a": _COMPLETIONS,
-    "min_p": _COMPLETIONS,
-    "repetition_penalty": _COMPLETIONS,
-    "web_search_options": _COMPLETIONS,
-    "structured_outputs": _COMPLETIONS,
-    "enable_thinking": _COMPLETIONS,
-    "usage": _COMPLETIONS,
-}
-"""Request fields without a constructor field that Messages lacks, and the interfaces that have them."""
 
 _ASKING_FOR_NOTHING: Final[Mapping[str, Any]] = {
     "n": 1,
@@ -68,15 +49,18 @@ _RENDERED: Final = frozenset(
 
 def body(call: Call) -> dict[str, Any]:
     """Return the request body. Raises ValueError for a field or message part that has no form on this wire."""
-    options = call.options
+    options = routes.adapt(dict(call.options), call.model)
+    offered = options.get("tools") or ()
+    if not isinstance(offered, list | tuple):
+        raise ValueError(f"tools={offered!r:.200} must be a list of tools")
     limit = _limit(call)
     rendered: dict[str, Any] = {"model": call.model, "max_tokens": limit}
     if system := history.system(call.conversation):
         rendered["system"] = system
     rendered["messages"] = history.messages(call.conversation)
     rendered["stream"] = call.stream
-    if call.tools:
-        rendered["tools"] = [tools.tool(tool) for tool in call.tools]
+    if offered:
+        rendered["tools"] = [tools.tool(tool) for tool in offered]
         if choice := tools.choice(options.get("tool_choice"), call.parallel_tool_calls):
             rendered["tool_choice"] = choice
     if stop := options.get("stop"):
@@ -84,7 +68,7 @@ def body(call: Call) -> dict[str, Any]:
     reasoning = _reasoning(options)
     if thinking := output.thinking(reasoning, limit):
         rendered["thinking"] = thinking
-    form = None if call.output_schema is None else output.output_format(call.output_schema)
+    form = None if options.get("response_format") is None else output.output_format(options["response_format"])
     asked = {"effort": output.effort(reasoning, options.get("verbosity")), "format": form}
     if config := {name: value for name, value in asked.items() if value is not None}:
         rendered["output_config"] = config
@@ -98,7 +82,7 @@ def body(call: Call) -> dict[str, Any]:
 def _limit(call: Call) -> Any:
     given = (call.max_tokens, *map(call.options.get, ("max_tokens", "max_completion_tokens")))
     limit = next((limit for limit in given if limit is not None), None)
-    return limit if limit is not None else getattr(call, "output_limit", None) or DEFAULT_MAX_TOKENS
+    return limit if limit is not None else call.output_limit or DEFAULT_MAX_TOKENS
 
 
 def _reasoning(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,16 +109,8 @@ def _own_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     for field, value in options.items():
         if field in _RENDERED or (field in _ASKING_FOR_NOTHING and value == _ASKING_FOR_NOTHING[field]):
             continue
-        name = None if field in _ELSEWHERE else names.get(field, field)
+        name = names.get(field, field) if has(field, "messages") else None
         if name is None:
-            raise ValueError(
-                f"{field}={value!r:.200} has no place in the Messages interface; leave it out, or use {_having(field)}"
-            )
+            raise misplaced(field, value, "messages")
         own[name] = value
     return own
-
-
-def _having(field: str) -> str:
-    """Return the settings of `api` that have a field."""
-    apis = _ELSEWHERE.get(field) or [api for api in _APIS if places.body_names(GatewaySettings, api)[field]]
-    return " or ".join(f"api={api!r}" for api in apis)

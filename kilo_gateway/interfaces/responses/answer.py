@@ -7,20 +7,17 @@ only what never came before is taken from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
-from kilo_gateway.encoding import response_headers
 from kilo_gateway.encoding.lenient_json import cleaned, mapping, number, string
 from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.interfaces.endings import mended, opened
 from kilo_gateway.interfaces.responses import usage as usages
 from kilo_gateway.interfaces.responses.ending import complete, in_order
 from kilo_gateway.interfaces.responses.items import CALL, MESSAGE, Item
 from kilo_gateway.interfaces.responses.output import DELTAS, PARTS, WHOLE_TEXTS, Output
-from kilo_gateway.reply import Delta, Ending
+from kilo_gateway.reply import Delta
 from kilo_gateway.usage import Usage
-
-_FROM_JSON: Final = frozenset(Ending.__slots__) - {"usage", "request_id", "headers", "tool_calls"}
 
 _TERMINAL: Final = {
     "response.completed": "completed",
@@ -45,9 +42,7 @@ class Answer:
         """Number of events that carried anything."""
         self.ended = False
         """True if the last event has come."""
-        self._ending = Ending(
-            request_id=response_headers.request_id_of(response), headers=getattr(response, "headers", {})
-        )
+        self._ending = opened("responses", response)
         self._output = Output()
         self._usage: Any = None
         self._metadata: Any = None
@@ -213,7 +208,7 @@ class Answer:
             called = ending.tool_calls or any(item.kind == "custom_tool_call" for item in items)
             ending.finish_reason = "tool_calls" if called else "stop"
         if self._odd:
-            ending = replace(ending, **{name: cleaned(getattr(ending, name)) for name in _FROM_JSON})
+            ending = mended(ending)
         refusal = "".join(item.text("refusal") for item in items)
         return [*deltas, Delta(refusal=refusal, ending=ending)]
 

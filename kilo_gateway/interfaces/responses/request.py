@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from kilo_gateway.call import Call
 from kilo_gateway.encoding.lenient_json import mapping
-from kilo_gateway.interfaces import fields
-from kilo_gateway.interfaces.chat_completions import routes
+from kilo_gateway.interfaces import fields, routes
 from kilo_gateway.interfaces.responses import history
 from kilo_gateway.interfaces.responses.tools import choice, tool
 from kilo_gateway.settings import places
@@ -24,26 +23,10 @@ _OTHER_NAMES: Final = {
 }
 """Where fields of Chat Completions go that the constructor does not have."""
 
-_CHAT_ONLY: Final = frozenset(
-    {
-        "n",
-        "audio",
-        "prediction",
-        "web_search_options",
-        "functions",
-        "function_call",
-        "top_a",
-        "min_p",
-        "repetition_penalty",
-        "structured_outputs",
-        "enable_thinking",
-        "include_reasoning",
-        "usage",
-    }
-)
-"""Further fields that only Chat Completions has; a provider would refuse or ignore them here."""
+_CHAT_ONLY: Final = frozenset({"functions", "function_call", "include_reasoning"})
+"""Older fields that only Chat Completions has."""
 
-_NOWHERE: Final = frozenset({"input", "store", "previous_response_id"})
+_NOWHERE: Final = frozenset({"input", "previous_response_id"})
 """Fields that the gateway refuses, or that are the request itself."""
 
 _ASKING_FOR_NOTHING: Final[Mapping[str, Any]] = {
@@ -70,7 +53,7 @@ def body(call: Call) -> dict[str, Any]:
         if field in _ASKING_FOR_NOTHING and value == _ASKING_FOR_NOTHING[field]:
             continue
         path = names.get(field, _OTHER_NAMES.get(field, field))
-        if path is None or field in _CHAT_ONLY or field in _NOWHERE:
+        if path is None or field in _CHAT_ONLY or field in _NOWHERE or not fields.has(field, API):
             raise fields.misplaced(field, value, API)
         if (converted := _converted(field, value)) is not None:
             _put(request, path, converted)

@@ -107,8 +107,8 @@ def test_framing_and_order_oddities(stream: bytes) -> None:
         ("model_context_window_exceeded", "length"),
         ("tool_use", "tool_calls"),
         ("refusal", "content_filter"),
-        ("pause_turn", "stop"),
-        ("compaction", "stop"),
+        ("pause_turn", "pause_turn"),
+        ("compaction", "compaction"),
         ("something_new", "something_new"),
     ],
 )

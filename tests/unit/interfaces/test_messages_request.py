@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,12 +88,8 @@ def test_plain_fields(options: dict[str, Any], expected: dict[str, Any]) -> None
 
 
 def test_the_limit_of_the_model_is_used_where_the_call_knows_it() -> None:
-    class KnowingCall(Call):
-        output_limit = 4_000
-
-    fields = {name: getattr(call({}), name) for name in Call.__slots__}
-    assert Messages().body(KnowingCall(**fields))["max_tokens"] == 4_000
-    assert Messages().body(KnowingCall(**{**fields, "options": {"max_tokens": 5}}))["max_tokens"] == 5
+    assert Messages().body(replace(call({}), output_limit=4_000))["max_tokens"] == 4_000
+    assert Messages().body(replace(call({"max_tokens": 5}), output_limit=4_000))["max_tokens"] == 5
 
 
 @pytest.mark.parametrize(
