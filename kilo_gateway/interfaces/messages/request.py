@@ -76,7 +76,7 @@ def body(call: Call) -> dict[str, Any]:
     rendered["messages"] = history.messages(call.conversation)
     rendered["stream"] = call.stream
     if call.tools:
-        rendered["tools"] = [tools.tool(tool) for tool in call.tools]
+        rendered["tools"] = tools.offered(call.tools)
         if choice := tools.choice(options.get("tool_choice"), call.parallel_tool_calls):
             rendered["tool_choice"] = choice
     if stop := options.get("stop"):
