@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, Self
 
-from kilo_gateway.conversation import Image, Message, Part, Refusal, Text, Thought, ToolCall
+from kilo_gateway.conversation import Image, Message, Part, Refusal, Text, Thought, ToolCall, arranged
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.usage import Usage
 
@@ -220,7 +220,8 @@ class Reply:
 
     def message(self) -> Message:
         """Return the answer as a message of the conversation, to go on from."""
-        return Message("assistant", self.parts)
+        layout = self.ending.layout
+        return Message("assistant", arranged(self.parts, layout) if layout else self.parts)
 
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 
 from kilo_gateway.sandbox import Sandbox
 from tests.standard.chat_model import ChatKiloStandard
@@ -41,6 +42,20 @@ class TestChatKiloOnMessages(OnAnInterface):
     @property
     def supports_audio_inputs(self) -> bool:
         return False
+
+    @property
+    def supports_video_inputs(self) -> bool:
+        return False
+
+
+class TestChatKiloOnResponses(OnAnInterface):
+    __test__ = True
+    api = "responses"
+    model_id = "openai/gpt-5.4"
+
+    @pytest.mark.xfail(raises=ValueError, strict=True, reason="Responses has no `stop`, and the call says so by name")
+    def test_stop_sequence(self, model: BaseChatModel) -> None:
+        super().test_stop_sequence(model)
 
     @property
     def supports_video_inputs(self) -> bool:

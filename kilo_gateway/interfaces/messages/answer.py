@@ -150,7 +150,9 @@ class Answer:
             if self._content.start(index, block, delta):
                 self._content.stop(index, delta)
                 deltas.append(delta)
-        if not self._stop_reason and not self._content.blocks:
+        if not self._stop_reason and all(
+            block.kind == "text" and not block.characters for block in self._content.blocks
+        ):
             raise translate.unreadable("it has neither content nor a stop_reason", response=self.response, body=body)
         return deltas
 

@@ -50,17 +50,14 @@ _RENDERED: Final = frozenset(
 def body(call: Call) -> dict[str, Any]:
     """Return the request body. Raises ValueError for a field or message part that has no form on this wire."""
     options = routes.adapt(dict(call.options), call.model)
-    offered = options.get("tools") or ()
-    if not isinstance(offered, list | tuple):
-        raise ValueError(f"tools={offered!r:.200} must be a list of tools")
     limit = _limit(call)
     rendered: dict[str, Any] = {"model": call.model, "max_tokens": limit}
     if system := history.system(call.conversation):
         rendered["system"] = system
     rendered["messages"] = history.messages(call.conversation)
     rendered["stream"] = call.stream
-    if offered:
-        rendered["tools"] = [tools.tool(tool) for tool in offered]
+    if options.get("tools"):
+        rendered["tools"] = tools.offered(options["tools"])
         if choice := tools.choice(options.get("tool_choice"), call.parallel_tool_calls):
             rendered["tool_choice"] = choice
     if stop := options.get("stop"):

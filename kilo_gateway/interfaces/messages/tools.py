@@ -11,8 +11,14 @@ _CHOICES: Final = {"auto": "auto", "required": "any", "any": "any", "none": "non
 _NATIVE_CHOICES: Final = frozenset({"auto", "any", "none", "tool"})
 
 
-def tool(given: Any) -> dict[str, Any]:
-    """Return a tool; one that is not a function (a server tool, say) is passed on as it is. Raises ValueError."""
+def offered(given: Any) -> list[dict[str, Any]]:
+    """Return the tools; one that is not a function (a server tool, say) is passed on as it is. Raises ValueError."""
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"tools={given!r:.100} must be a list of tools")
+    return [_tool(tool) for tool in given]
+
+
+def _tool(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValueError(f"tools contains {given!r:.100}; each tool must be a dict")
     if given.get("type") == "custom" and "custom" in given:

@@ -253,6 +253,7 @@ def test_bodies_that_are_answers() -> None:
         (b"{}", "no content"),
         (as_body(content=None), "no content"),
         (as_body(stop_reason=None), "neither content nor a stop_reason"),
+        (as_body({"type": "text", "text": ""}, stop_reason=None), "neither content nor a stop_reason"),
     ],
 )
 def test_bodies_that_are_not(body: bytes, message: str) -> None:

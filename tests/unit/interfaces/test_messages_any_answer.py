@@ -124,7 +124,7 @@ def test_any_body_is_an_answer_or_a_kilo_error(path: Path, value: Any) -> None:
         used(list(decode_whole(json.dumps(replaced(BODY, path, value)).encode())))
 
 
-@given(st.sampled_from(list(paths(FAILURE))), JSON)
+@given(st.sampled_from([path for path in paths(FAILURE) if path]), JSON)
 def test_any_error_is_a_kilo_error(path: Path, value: Any) -> None:
     error = replaced(FAILURE, path, value)
     content = json.dumps(error).encode()
