@@ -153,7 +153,9 @@ class Item:
 
     def lacks(self, value: Mapping[str, Any]) -> bool:
         """Return True if the item came without what `value`, the same item in the last event, has."""
-        return any(value.get(name) and not self.value.get(name) for name in ("arguments", "encrypted_content", "result"))
+        return any(
+            value.get(name) and not self.value.get(name) for name in ("arguments", "encrypted_content", "result")
+        )
 
     def text(self, field: str) -> str:
         """Return all text of a field."""
