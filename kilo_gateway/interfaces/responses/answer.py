@@ -197,7 +197,7 @@ class Answer:
             if item.kind == CALL:
                 self._check(item, status)
             deltas.append(self._output.finish(item))
-        deltas = [delta for delta in deltas if delta != Delta()]
+        deltas = [delta for delta in deltas if delta.text or delta.reasoning or delta.tool_calls]
         ending = self._ending
         ending.usage = self.usage
         complete(ending, items, self._output.spoken)
