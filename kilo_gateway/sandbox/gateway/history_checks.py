@@ -11,6 +11,9 @@ from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
 Json = dict[str, Any]
 
 
+_NOT_AN_ANSWER = (None, "function_call_output")
+
+
 def check(call: Call) -> None:
     """Raise UpstreamRefusal for the first fault of a history."""
     faults = _responses(call.received) if call.api == "responses" else _messages(call.received)
@@ -41,8 +44,8 @@ def _responses(body: Json) -> Iterator[str]:
                     yield f"No tool call found for function call output with call_id {item.get('call_id')}."
                 open_calls.discard(str(item.get("call_id")))
             case "reasoning":
-                following = items[number + 1].get("type") if number + 1 < len(items) else None
-                if following not in ("message", "function_call", "reasoning"):
+                following = items[number + 1] if number + 1 < len(items) else {}
+                if following.get("role", "assistant") != "assistant" or following.get("type") in _NOT_AN_ANSWER:
                     yield f"{place}: a reasoning item was provided without its required following item"
     for call_id in open_calls:
         yield f"No tool output found for function call {call_id}."
@@ -74,7 +77,7 @@ def _messages(body: Json) -> Iterator[str]:
         expected = {str(block.get("id")) for block in blocks if block.get("type") == "tool_use"}
         thinking = [block.get("type") in ("thinking", "redacted_thinking") for block in blocks]
         calls = [block.get("type") == "tool_use" for block in blocks]
-        if any(thinking) and any(calls) and thinking.index(True) > calls.index(True) and not thinking[0]:
+        if any(calls) and any(thinking[len(calls) - calls[::-1].index(True) :]):
             yield f"{place}: thinking must come before tool_use"
         for block in blocks:
             if block.get("type") == "thinking" and not block.get("signature"):

@@ -26,7 +26,7 @@ from kilo_gateway.conversation import (
 from kilo_gateway.interfaces import INTERFACES
 from kilo_gateway.sandbox.gateway.call import Call as SandboxCall
 from kilo_gateway.sandbox.gateway.history_checks import check
-from kilo_gateway.sandbox.gateway.options import Options
+from tests.support.in_process import InProcess
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 IMAGE = st.just(Image("data:image/png;base64,QQ=="))
@@ -75,6 +75,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 
 
 SETTINGS = GatewaySettings(model="vendor/model")
+OPTIONS = InProcess()._gateway.options
 KINDS = {"completions": "chat_completions", "responses": "responses", "messages": "messages"}
 
 
@@ -87,16 +88,26 @@ def body(conversation: list[Message], api: str) -> dict[str, Any]:
 @given(conversations())
 def test_a_history_is_one_that_upstream_takes(api: str, conversation: list[Message]) -> None:
     request = body(conversation, api)
-    check(SandboxCall({}, Options(), b"", api=KINDS[api], received=request))
+    check(SandboxCall({}, OPTIONS, b"", api=KINDS[api], received=request))
     json.dumps(request)
+
+
+def _with_ids(item: dict[str, Any]) -> dict[str, Any]:
+    """Add what the types ask for and the wire does not: ids (docs/gateway.md, "Responses"), the detail of images."""
+    shown = dict(item)
+    if item["type"] in ("reasoning", "web_search_call") or item.get("role") == "assistant":
+        shown["id"] = ""
+    for field in ("content", "output"):
+        if isinstance(item.get(field), list):
+            parts = item[field]
+            shown[field] = [{"detail": "auto", **p} if p["type"] == "input_image" else p for p in parts]
+    return shown
 
 
 @settings(max_examples=100, deadline=None)  # as above
 @given(conversations())
 def test_a_history_has_the_types_of_the_openai_package(conversation: list[Message]) -> None:
-    sent = body(conversation, "responses")["input"]
-    # Items go back without the ids that these types ask for (docs/gateway.md, "Responses").
-    shown = [{"id": "", **item} if item["type"] in ("reasoning", "web_search_call") else item for item in sent]
+    shown = [_with_ids(item) for item in body(conversation, "responses")["input"]]
     TypeAdapter(ResponseInputParam).validate_python(shown)
 
 
