@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW, Rival, installed
+from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW, Rival, installed, on_each_interface
 
 CHUNKS = 500
 CALLS = 60
@@ -256,6 +256,9 @@ def main() -> None:
         "text_async": lambda: interleaved({r.name: astreamed(r, f"{url}/text/{CHUNKS}") for r in full}, rounds),
         "reasoning": lambda: interleaved({r.name: streamed(r, f"{url}/reasoning/{CHUNKS}") for r in full}, rounds),
         "tools": lambda: interleaved({r.name: streamed(r, f"{url}/tools/{CHUNKS}") for r in full}, rounds),
+        "interfaces": lambda: interleaved(
+            {r.name: streamed(r, f"{url}/text/{CHUNKS}") for r in on_each_interface()}, rounds
+        ),
         "invoke": lambda: interleaved({r.name: invoked(r, f"{url}/text/1") for r in full}, rounds),
         "ainvoke": lambda: interleaved({r.name: ainvoked(r, f"{url}/text/1") for r in full}, rounds),
         **{name: lambda name=name: crowds(url, rounds)[name] for name in ("crowd", "memory", "failures")},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.server import MODEL
@@ -47,6 +47,13 @@ def installed() -> dict[str, Callable[[], Rival]]:
             "OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True
         )
     return factories
+
+
+def on_each_interface() -> list[Rival]:
+    """Return both our classes on each interface."""
+    apis = ("completions", "responses", "messages")
+    chats = [replace(_chat("ChatKilo", "langchain_kilo", api=api), name=f"ChatKilo, {api}") for api in apis]
+    return chats + [replace(_llm("KiloLLM", "llama_index_kilo", api=api), name=f"KiloLLM, {api}") for api in apis]
 
 
 def _raw() -> Rival:

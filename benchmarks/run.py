@@ -41,6 +41,10 @@ TARGETS = [
     ("crowd", "500 concurrent `astream_chat`s of 500 chunks, per chunk", "KiloLLM", RAW, 0.5),
     ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
     ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
+    ("interfaces", "`ChatKilo` on Responses, per chunk", "ChatKilo, responses", "ChatKilo, completions", 1.3),
+    ("interfaces", "`ChatKilo` on Messages, per chunk", "ChatKilo, messages", "ChatKilo, completions", 1.3),
+    ("interfaces", "`KiloLLM` on Responses, per chunk", "KiloLLM, responses", "KiloLLM, completions", 1.3),
+    ("interfaces", "`KiloLLM` on Messages, per chunk", "KiloLLM, messages", "KiloLLM, completions", 1.3),
     # 40 ms, while langchain-core's chat models take 425 ms to import, and llama-index-core's LLM takes 860 ms.
     ("start", "import and first `ChatKilo()`, wall time", "ChatKilo", "ChatKilo's framework", 0.094),
     ("start", "import and first `KiloLLM()`, wall time", "KiloLLM", "KiloLLM's framework", 0.047),
@@ -51,6 +55,7 @@ LIMITS = [
     ("construction", "one more `KiloLLM(...)`", "KiloLLM", "us", 60.0),
 ]
 COSTS = {"text": "text, per chunk", "tools": "tool call, per chunk", "reasoning": "reasoning, per chunk"}
+COSTS |= {"interfaces": "text on each interface, per chunk"}
 COSTS |= {"text_async": "text, async, per chunk", "invoke": "one call", "ainvoke": "one async call"}
 GROWTH_LIMIT = 1.1
 NOTES = """\

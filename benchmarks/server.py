@@ -2,7 +2,7 @@
 
 `/<kind>/<chunks>/chat/completions` answers with a stream of that many data chunks; kind is `text`, `reasoning`,
 `tools` or `trickle` (the first chunk at once, the rest after the client hangs up). A request that does not ask
-for a stream gets a body.
+for a stream gets a body. With `/responses` or `/messages` at the end, the text is streamed on that interface.
 """
 
 from __future__ import annotations
@@ -49,6 +49,51 @@ def stream(kind: str, chunks: int) -> bytes:
     return b"".join(events) + b"data: [DONE]\n\n"
 
 
+def _typed(event: dict[str, Any]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), json.dumps(event).encode())
+
+
+@cache
+def responses(chunks: int) -> bytes:
+    """Return the body of a streamed text on the Responses interface."""
+    place = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
+    whole = "".join(f" word{position}" for position in range(chunks))
+    part = {"type": "output_text", "text": whole, "annotations": []}
+    response = {"id": "resp_1", "object": "response", "model": MODEL, "status": "in_progress", "output": []}
+    usage = {"input_tokens": 12, "output_tokens": 500, "total_tokens": 512, "cost": 0.0021}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+        *(
+            {"type": "response.output_text.delta", **place, "delta": f" word{position}", "logprobs": []}
+            for position in range(chunks)
+        ),
+        {"type": "response.output_text.done", **place, "text": whole},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**item, "content": [part]}},
+        {"type": "response.completed", "response": {**response, "status": "completed", "usage": usage}},
+    ]
+    return b"".join(_typed({**event, "sequence_number": number}) for number, event in enumerate(events))
+
+
+@cache
+def messages(chunks: int) -> bytes:
+    """Return the body of a streamed text on the Messages interface."""
+    usage, total = {"input_tokens": 12, "output_tokens": 1}, {"output_tokens": 500, "cost": 0.0021}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": [], "usage": usage}
+    deltas = ({"type": "text_delta", "text": f" word{position}"} for position in range(chunks))
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": total},
+        {"type": "message_stop"},
+    ]
+    return b"".join(map(_typed, events))
+
+
 @cache
 def body() -> bytes:
     """Return the body of an answer that is not streamed."""
@@ -68,7 +113,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
-            _, kind, chunks, *_ = head.split(b" ", 2)[1].decode().split("/")
+            _, kind, chunks, *path = head.split(b" ", 2)[1].decode().split("/")
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             request = json.loads(await reader.readexactly(int(length.partition(b":")[2])))
             if not request.get("stream"):
@@ -79,7 +124,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await reader.read()
                 return
             else:
-                answer = stream(kind, int(chunks))
+                others = {"responses": responses, "messages": messages}
+                answer = others[path[-1]](int(chunks)) if path[-1] in others else stream(kind, int(chunks))
                 writer.write(_head("text/event-stream", len(answer)) + answer)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -18,6 +18,7 @@ from typing import Any, Final
 from kilo_gateway import data_policy
 from kilo_gateway.charge import Charge
 from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.json_body import json_object, listed
 from kilo_gateway.ledger import Spent
 from kilo_gateway.models import prices
@@ -45,7 +46,7 @@ class Embedded:
         return Spent.one_call(usage.cost, prompt_tokens=usage.prompt_tokens)
 
 
-def decode(content: bytes, response: Any, sent: translate.Sent, *, texts: int, length: int | None) -> Embedded:
+def decode(content: bytes, response: Any, sent: Sent, *, texts: int, length: int | None) -> Embedded:
     """Read an answer; raises KiloError if it is an error or does not hold one vector for each text."""
     body = json_object(content, response)
     entries = listed(body, response, sent)

@@ -24,9 +24,7 @@ from kilo_gateway.errors import (
     connection,
 )
 from kilo_gateway.errors import table as rows
-from kilo_gateway.errors.connection import interrupted as interrupted
-from kilo_gateway.errors.sent import UNKNOWN as UNKNOWN
-from kilo_gateway.errors.sent import Sent as Sent
+from kilo_gateway.errors.sent import UNKNOWN, Sent
 from kilo_gateway.usage import Usage, parse_usage
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from kilo_gateway.call import Call
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.reply import Delta
 from kilo_gateway.usage import Usage
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from kilo_gateway.encoding.lenient_json import parse_odd
 from kilo_gateway.encoding.sse import EventDecoder
-from kilo_gateway.errors import translate
+from kilo_gateway.errors import connection, translate
 from kilo_gateway.reply import Delta
 from kilo_gateway.usage import Usage
 
@@ -102,7 +102,7 @@ class FrameDecoder:
         if self._empty:
             raise translate.unreadable("the stream is empty", response=answer.response)
         if not answer.finished:
-            raise translate.interrupted(answer.missing(), answer.response, answer.partial_text)
+            raise connection.interrupted(answer.missing(), answer.response, answer.partial_text)
         yield from answer.finish()
 
     def _frame(self, data: bytes, *, last: bool = False) -> Sequence[Delta]:
@@ -120,7 +120,9 @@ class FrameDecoder:
             if last and self.finished:
                 return ()  # cut off behind the answer
             if last:
-                raise translate.interrupted("its last frame is cut off", answer.response, answer.partial_text) from None
+                raise connection.interrupted(
+                    "its last frame is cut off", answer.response, answer.partial_text
+                ) from None
             raise translate.unreadable(
                 f"a frame of the stream is not JSON ({error})",
                 response=answer.response,

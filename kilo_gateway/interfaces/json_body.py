@@ -6,6 +6,7 @@ from typing import Any
 
 from kilo_gateway.encoding.lenient_json import cleaned, parse_odd
 from kilo_gateway.errors import translate
+from kilo_gateway.errors.sent import UNKNOWN, Sent
 
 
 def json_object(content: bytes, response: Any = None) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def odd_object(content: bytes, response: Any) -> tuple[dict[str, Any], bool]:
     return body, odd
 
 
-def listed(body: dict[str, Any], response: Any = None, sent: translate.Sent = translate.UNKNOWN) -> list[Any]:
+def listed(body: dict[str, Any], response: Any = None, sent: Sent = UNKNOWN) -> list[Any]:
     """Return the list that a 200 answer holds as `data`; raises KiloError if it is an error or has none."""
     if isinstance(body.get("data"), list):
         return list(body["data"])

@@ -18,6 +18,7 @@ from typing import Any, Self
 import openai
 
 from kilo_gateway.errors import KiloError, connection, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.settings.account import AccountSettings
 from kilo_gateway.transport.clients import options as client_options
 from kilo_gateway.transport.clients import sync_client
@@ -55,14 +56,14 @@ class Exchange:
     """True if the last attempt failed but may have been answered."""
     opened: bool = False
     """True if an answer has begun."""
-    sent: translate.Sent = field(init=False)
+    sent: Sent = field(init=False)
     """The facts that the remedy of an error depends on."""
     _page_failure: KiloError | None = None
     _deadline: float | None = None
     """Set when the call begins, which is when the time is first read."""
 
     def __post_init__(self) -> None:
-        self.sent = translate.Sent(
+        self.sent = Sent(
             model=self.model,
             keyed=self.settings.bearer is not None,
             organization=self.settings.organization_id is not None,

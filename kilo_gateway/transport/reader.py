@@ -11,6 +11,7 @@ from socket import SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
 from kilo_gateway.errors import KiloError, connection, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.transport.async_generators import unlisted
 from kilo_gateway.transport.clients import ENCODINGS
 from kilo_gateway.transport.openai_compat import limit_reads
@@ -23,7 +24,7 @@ ERROR_PAGE_BYTES: Final = 64_000
 class Terms(Protocol):
     """The limits of an answer, and the errors to raise; an exchange has them."""
 
-    sent: translate.Sent
+    sent: Sent
     idle_timeout: float | None
     total_timeout: float | None
 

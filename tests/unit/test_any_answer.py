@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessageChunk
 from kilo_gateway import KiloError, Reply
 from kilo_gateway.embeddings import decode as decode_embeddings
 from kilo_gateway.encoding.lenient_json import DEPTH
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_whole
 from kilo_gateway.reply import Delta
 from langchain_kilo.from_gateway import to_chunk, to_message

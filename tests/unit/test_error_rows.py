@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from kilo_gateway.errors import table
-from kilo_gateway.errors.translate import Sent, from_body
+from kilo_gateway.errors.sent import Sent
+from kilo_gateway.errors.translate import from_body
 
 ROWS = {**table.BY_TYPE, **{str(status): row for status, row in table.BY_STATUS.items()}}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway import Reply
-from kilo_gateway.errors.translate import UNKNOWN
+from kilo_gateway.errors.sent import UNKNOWN
 from kilo_gateway.interfaces.chat_completions.answer import Answer
 from kilo_gateway.interfaces.chat_completions.tool_calls import ToolCallRepair
 from kilo_gateway.reply import Delta, ToolCallDelta

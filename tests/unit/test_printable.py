@@ -19,7 +19,8 @@ from rich.console import Console
 from kilo_gateway import KiloError, ModelCatalog
 from kilo_gateway.encoding.printable import printable
 from kilo_gateway.errors.connection import from_transport, interrupted
-from kilo_gateway.errors.translate import Sent, from_body, unreadable
+from kilo_gateway.errors.sent import Sent
+from kilo_gateway.errors.translate import from_body, unreadable
 from kilo_gateway.interfaces.chat_completions.stream import decode_body
 from langchain_kilo.errors import KiloRefusalError
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mend, string
 from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.chat_completions.content import Joined, ReasoningDetails, content_parts, reasoning_text
 from kilo_gateway.interfaces.chat_completions.tool_calls import ToolCallRepair
 from kilo_gateway.interfaces.endings import mended, opened
@@ -29,7 +30,7 @@ class Answer:
     Fields are read in one pass: a look-up for each possible key would cost more, for every token.
     """
 
-    def __init__(self, response: Any, sent: translate.Sent) -> None:
+    def __init__(self, response: Any, sent: Sent) -> None:
         self.response = response
         self._sent = sent
         self._first = _Choice(0, opened("completions", response))

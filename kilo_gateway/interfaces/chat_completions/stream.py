@@ -7,6 +7,7 @@ from typing import Any
 
 from kilo_gateway.encoding.sse import looks_like_events
 from kilo_gateway.errors import translate
+from kilo_gateway.errors.sent import UNKNOWN, Sent
 from kilo_gateway.interfaces.chat_completions.answer import Answer
 from kilo_gateway.interfaces.frames import FrameDecoder
 from kilo_gateway.interfaces.json_body import odd_object
@@ -16,16 +17,16 @@ from kilo_gateway.reply import Delta, Reply
 class StreamDecoder(FrameDecoder):
     """Turns the bytes of a streamed answer into deltas. `response` is only the label of its errors."""
 
-    def __init__(self, response: Any = None, sent: translate.Sent = translate.UNKNOWN) -> None:
+    def __init__(self, response: Any = None, sent: Sent = UNKNOWN) -> None:
         super().__init__(Answer(response, sent))
 
 
-def decode_body(content: bytes, response: Any = None, sent: translate.Sent = translate.UNKNOWN) -> Reply:
+def decode_body(content: bytes, response: Any = None, sent: Sent = UNKNOWN) -> Reply:
     """Decode the body of a 200 answer; raises a KiloError if it holds an error or no answer."""
     return Reply.of(decode_whole(content, response, sent))
 
 
-def decode_whole(content: bytes, response: Any = None, sent: translate.Sent = translate.UNKNOWN) -> Iterator[Delta]:
+def decode_whole(content: bytes, response: Any = None, sent: Sent = UNKNOWN) -> Iterator[Delta]:
     """Yield the deltas of a body that is there as a whole, as JSON or as an event stream in disguise."""
     if looks_like_events(content):
         decoder = StreamDecoder(response, sent)

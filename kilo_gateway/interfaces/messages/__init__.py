@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kilo_gateway.call import Call
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.base import Decoder
 from kilo_gateway.interfaces.messages import request
 from kilo_gateway.interfaces.messages.stream import StreamDecoder, decode_whole

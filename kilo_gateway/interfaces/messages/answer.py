@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kilo_gateway.encoding.lenient_json import cleaned, dicts, mapping, mend, number, string
-from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors import KiloError, connection, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.endings import mended, opened
 from kilo_gateway.interfaces.messages import blocks, usage
 from kilo_gateway.interfaces.messages.content import Content
@@ -44,7 +45,7 @@ _REPORTED_ONCE: Final = ("id", "model", "provider", "service_tier")
 class Answer:
     """Takes in events and returns their deltas. Raises a KiloError for an error, wherever an event holds it."""
 
-    def __init__(self, response: Any, sent: translate.Sent) -> None:
+    def __init__(self, response: Any, sent: Sent) -> None:
         self.response = response
         self._sent = sent
         self.progress = 0
@@ -125,7 +126,7 @@ class Answer:
             case "message_stop":
                 self._take(frame, at_the_end=True)
                 if not self.finished:
-                    raise translate.interrupted(self.missing(), self.response, self.partial_text)
+                    raise connection.interrupted(self.missing(), self.response, self.partial_text)
                 self.ended = True
                 return [delta, *self.finish()]
             case "ping":

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kilo_gateway.encoding.lenient_json import cleaned, mapping, number, string
 from kilo_gateway.errors import KiloError, translate
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.endings import mended, opened
 from kilo_gateway.interfaces.responses import usage as usages
 from kilo_gateway.interfaces.responses.ending import complete, in_order
@@ -35,7 +36,7 @@ _REPORTED: Final = ("id", "model", "provider", "service_tier")
 class Answer:
     """Takes in events and returns their deltas. Raises a KiloError for an error, wherever an event holds it."""
 
-    def __init__(self, response: Any, sent: translate.Sent) -> None:
+    def __init__(self, response: Any, sent: Sent) -> None:
         self.response = response
         self._sent = sent
         self.progress = 0

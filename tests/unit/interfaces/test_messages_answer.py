@@ -10,7 +10,7 @@ from kilo_gateway import (
     KiloResponseError,
     Reply,
 )
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.messages import Messages
 from kilo_gateway.interfaces.messages.stream import StreamDecoder, decode_body
 from tests.unit.interfaces.messages_events import (

@@ -9,7 +9,7 @@ import pytest
 from kilo_gateway import (
     KiloResponseError,
 )
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.messages.answer import Answer
 from kilo_gateway.interfaces.messages.stream import decode_body
 from tests.unit.interfaces.messages_events import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, KiloResponseError, KiloStreamInterruptedError, Reply
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
 
 FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}

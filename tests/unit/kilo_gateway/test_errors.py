@@ -22,7 +22,8 @@ from kilo_gateway import (
     KiloTimeoutError,
 )
 from kilo_gateway.errors.connection import from_transport
-from kilo_gateway.errors.translate import Sent, from_body, unreadable
+from kilo_gateway.errors.sent import Sent
+from kilo_gateway.errors.translate import from_body, unreadable
 
 
 class Response:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, ToolCall
-from kilo_gateway.errors.translate import Sent
+from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
 from kilo_gateway.reply import Delta, Reply
 
