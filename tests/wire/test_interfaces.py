@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from kilo_gateway import GatewaySettings, KiloInvalidRequestError, chat
@@ -131,3 +132,45 @@ def test_an_error_on_each_interface(kilo_sandbox: Sandbox) -> None:
     for api in APIS:
         with pytest.raises(KiloInvalidRequestError, match="400"):
             ChatKilo(**account(kilo_sandbox, api, model="sandbox/error-400")).invoke("Hi")
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_memory_of_llama_index_goes_on_on_another_interface(kilo_sandbox: Sandbox, api: str) -> None:
+    llm = KiloLLM(**account(kilo_sandbox, api, reasoning="low"))
+    tool = FunctionTool.from_defaults(add_numbers, name="add")
+    user = ChatMessage(role=MessageRole.USER, content="Add 2 and 3 with add")
+    called = llm.chat_with_tools([tool], chat_history=[user])
+    [call] = llm.get_tool_calls_from_response(called)
+    result = ChatMessage(role=MessageRole.TOOL, content="5", additional_kwargs={"tool_call_id": call.tool_id})
+    # As a memory keeps it.
+    memory = [ChatMessage.model_validate_json(m.model_dump_json()) for m in (user, called.message, result)]
+    for other in APIS:
+        response = KiloLLM(**account(kilo_sandbox, other)).chat_with_tools([tool], chat_history=memory)
+        assert "5" in str(response.message.content)
+        assert response.additional_kwargs["api"] == other
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_refused_reasoning_is_left_out_once(kilo_sandbox: Sandbox, api: str) -> None:
+    model = account(kilo_sandbox, api, model="sandbox/reasoning-refused-later")
+    llm, index = ChatKilo(**model), KiloLLM(**model)
+    question = HumanMessage("Hello there")
+    first = llm.invoke([question])
+    assert "reasoning_left_out" not in first.response_metadata
+    history = [question, first, HumanMessage("And now?")]
+
+    async def collected() -> list[Any]:
+        chunks = [chunk async for chunk in llm.astream(history)]
+        return [await llm.ainvoke(history), chunks[-1]]
+
+    answers: list[Any] = [llm.invoke(history), list(llm.stream(history))[-1], *asyncio.run(collected())]
+    assert [answer.response_metadata["reasoning_left_out"] for answer in answers] == [True] * 4
+    assert [record.status for record in kilo_sandbox.requests] == [200] + [400, 200] * 4
+    user = ChatMessage(role=MessageRole.USER, content="Hello there")
+    memory = [user, index.chat([user]).message, user]
+    assert index.chat(memory).additional_kwargs["reasoning_left_out"] is True
+
+
+def add_numbers(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b

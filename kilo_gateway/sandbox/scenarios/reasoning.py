@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model import prose
 from kilo_gateway.sandbox.model.conversation import read
 from kilo_gateway.sandbox.model.turn import Reply
-from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
+from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, deltas
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry()
@@ -109,4 +110,24 @@ _add(
     reply=_think,
     body=_encrypted_body,
     frames=_encrypted_frames,
+)
+
+
+_SIGNED = ("encrypted_content", "signature", "reasoning_details")
+
+
+def _refuse_reasoning(call: Call) -> Page | None:
+    """Refuse a history with signed reasoning, as a provider does whose key signed none of it."""
+    if not any(f'"{field}"' in json.dumps(call.received) for field in _SIGNED):
+        return None
+    text = "The encrypted content could not be verified."
+    body = {"error": {"message": text, "type": "invalid_request_error", "code": "invalid_encrypted_content"}}
+    return Page(400, (json.dumps(body).encode(),), {"content-type": "application/json"})
+
+
+_add(
+    "reasoning-refused-later",
+    "reasoning, which the next request gets refused because another key signed it",
+    reply=_think,
+    refuse=_refuse_reasoning,
 )
