@@ -119,7 +119,8 @@ def _turns(conversation: Conversation) -> list[_Turn]:
         if message.role in _SYSTEM:
             continue
         role = _role(message)
-        if not turns or turns[-1].role != role:
+        # An answer after tool calls is a turn of its own: the results of the calls come between the two.
+        if not turns or turns[-1].role != role or (role == "assistant" and turns[-1].calls):
             turns.append(_Turn(role))
         if role == "assistant":
             _add_answer(turns[-1], message.parts, waiting)
