@@ -295,6 +295,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*does not reason while:UserWarning")  # which some of the options ask for
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
 def test_any_options_are_a_body_or_a_value_error(options: dict[str, Any]) -> None:
     try:
