@@ -104,6 +104,7 @@ def _auto_model(call: Call) -> None:
         feature=(call.header("x-kilocode-feature") or "").lower(),
         affinity=call.header("x-kilocode-taskid") or user or call.ip or "",
         has_balance=call.identity.account.balance > 0,
+        api=call.api,
     )
     call.served, settings = auto_models.resolve(call.tier, caller, call.options)
     call.effective["model"] = call.served

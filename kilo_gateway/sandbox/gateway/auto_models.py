@@ -24,6 +24,8 @@ class RoutingTable:
     small_free: str
     free_pool: tuple[tuple[str, int], ...]
     balanced_reasoning: Mapping[str, Any] | None = None
+    balanced_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """The model of `balanced` on the interfaces that have another one, with effort low."""
     extra_planning: tuple[str, ...] = ()
     feature_modes: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,6 +49,8 @@ TABLES: dict[str, RoutingTable] = {
         building="anthropic/claude-sonnet-4.6",
         balanced="qwen/qwen3.6-plus",
         balanced_reasoning={"enabled": True},
+        # As the documentation page of mid-2026 has it.
+        balanced_elsewhere={"responses": "openai/gpt-5.5", "messages": "anthropic/claude-sonnet-4.6"},
         small_paid="google/gemma-4-31b-it",
         small_free="google/gemma-4-26b-a4b-it:free",
         free_pool=(
@@ -115,6 +119,7 @@ class Caller:
     feature: str | None
     affinity: str
     has_balance: bool
+    api: str = "chat_completions"
 
 
 def tier_of(model: str, options: Options) -> str | None:
@@ -143,6 +148,9 @@ def resolve(tier: str, caller: Caller, options: Options) -> tuple[str, dict[str,
         mode = (caller.mode or "").lower()
         route = ORGANIZATION_ROUTES.get(_ORGANIZATION_ALIASES.get(mode, mode), ORGANIZATION_FALLBACK)
         return route, {}
+    if tier == "balanced" and caller.api in table.balanced_elsewhere:
+        settings = {"reasoning": {"enabled": True, "effort": "low"}, "verbosity": "low"}
+        return table.balanced_elsewhere[caller.api], settings
     return table.balanced, {"reasoning": dict(table.balanced_reasoning)} if table.balanced_reasoning else {}
 
 

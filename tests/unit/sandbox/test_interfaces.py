@@ -118,6 +118,24 @@ def test_the_fields_of_a_tier_on_each_interface() -> None:
     assert sent["output_config"] == {"effort": "medium"}
 
 
+def test_balanced_depends_on_the_interface() -> None:
+    gateway = InProcess(catalog_ids="mid-2026")
+    body: dict[str, Any] = {
+        "model": "kilo-auto/balanced",
+        "max_tokens": 50,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    served = {}
+    for path in (RESPONSES, MESSAGES, "/api/gateway/chat/completions"):
+        reply = post(gateway, path, {**body, "input": "Hi"}, gateway.api_key)
+        served[path.rpartition("/")[2]] = reply.json["model"]
+    assert served == {
+        "responses": "openai/gpt-5.5",
+        "messages": "anthropic/claude-sonnet-4.6",
+        "completions": "qwen/qwen3.6-plus",
+    }
+
+
 CALL = {"type": "function_call", "call_id": "1", "name": "add", "arguments": "{}"}
 SAID = {"type": "message", "role": "assistant", "status": "completed", "content": "Hello"}
 
