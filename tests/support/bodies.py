@@ -27,3 +27,8 @@ def of_langchain(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
 def of_llama_index(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """Return LlamaIndex messages as the gateway gets them."""
     return history.messages(llama_index_kilo.to_gateway.conversation(messages))
+
+
+def sent_back(details: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return entries of reasoning as they go back: without the ids of OpenAI's items, which are not stored."""
+    return [{k: v for k, v in entry.items() if not (k == "id" and str(v).startswith("rs_"))} for entry in details]

@@ -63,6 +63,15 @@ def test_an_answer_goes_on_in_the_conversation() -> None:
     assert reply.message() == Message("assistant", reply.parts)
 
 
+def test_the_id_of_an_item_is_not_sent_back() -> None:
+    """OpenAI answers 404 to the id of an item that it has not stored, even beside its content."""
+    entry = {"type": "reasoning.encrypted", "data": "x", "id": "rs_1", "format": "openai-responses-v1"}
+    other = {"type": "reasoning.text", "text": "x", "id": "r1"}
+    [message] = history.messages([Message("assistant", [Thought(details=[entry, other])])])
+    assert message["reasoning_details"] == [{k: v for k, v in entry.items() if k != "id"}, other]
+    assert entry["id"] == "rs_1"
+
+
 DELTA = st.builds(Delta, text=st.text(max_size=3), reasoning=st.text(max_size=3))
 
 

@@ -63,7 +63,7 @@ def _assistant(message: Message) -> dict[str, Any]:
     content = _joined(list(map(_part, shown)))
     calls = [call.wire() for call in _all(ToolCall, parts)] + [part.value for part in _opaque(parts, "tool_calls")]
     thoughts = list(_all(Thought, parts))
-    details = [detail for thought in thoughts for detail in thought.details]
+    details = [_without_item_id(detail) for thought in thoughts for detail in thought.details]
     reasoning = "".join(thought.text for thought in thoughts)
     fields = {
         "tool_calls": calls,
@@ -76,6 +76,14 @@ def _assistant(message: Message) -> dict[str, Any]:
     }
     rendered = _named(message, {"role": "assistant", "content": None if calls and not content else content})
     return rendered | {name: value for name, value in fields.items() if value}
+
+
+def _without_item_id(detail: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of reasoning without the id of an item of OpenAI's, which is not stored (vercel/ai#7543)."""
+    item_id = detail.get("id")
+    if not isinstance(item_id, str) or not item_id.startswith("rs_"):
+        return detail
+    return {name: value for name, value in detail.items() if name != "id"}
 
 
 def _all(kind: type[Kind], parts: Sequence[Part]) -> Iterator[Kind]:

@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
+from tests.support.bodies import sent_back
 from tests.support.ways import summed
 
 
@@ -22,7 +23,7 @@ def test_reasoning_goes_back_unchanged(kilo_sandbox: Sandbox, name: str) -> None
         if name == "reasoning-string":
             assert sent["reasoning"] == answer.additional_kwargs["reasoning_content"]
         else:
-            assert sent["reasoning_details"] == answer.additional_kwargs["reasoning_details"]
+            assert sent["reasoning_details"] == sent_back(answer.additional_kwargs["reasoning_details"])
             assert "reasoning" not in sent
 
 

@@ -64,7 +64,6 @@ class TestChatOpenRouter:
         assert encrypted == {
             "type": "reasoning.encrypted",
             "data": "ZW5jcnlwdGVkLXNhbmRib3g=",
-            "id": "rs_sandbox",
             "format": "openai-responses-v1",
             "index": 0,
         }

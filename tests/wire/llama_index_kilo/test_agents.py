@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
+from tests.support.bodies import sent_back
 from tests.support.tools import FUNCTION_TOOLS, add, greet
 
 pytestmark = [
@@ -77,7 +78,7 @@ async def test_an_agent_shows_thoughts_and_sends_them_back(scenario: Any, kilo_s
     history = [ChatMessage.model_validate_json(message.model_dump_json()) for message in memory.get_all()]
     await run(agent, "And greet me", chat_history=history)
     details = [m.get("reasoning_details") for m in kilo_sandbox.last.json["messages"] if m["role"] == "assistant"]
-    assert details[0] == blocks[0].additional_information["reasoning_details"]
+    assert details[0] == sent_back(blocks[0].additional_information["reasoning_details"])
     assert len(details[0]) == 3
 
 

@@ -8,6 +8,7 @@ from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock
 from kilo_gateway import KiloError
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM
+from tests.support.bodies import sent_back
 from tests.support.ways import COMPLETIONS, ENDPOINTS, LLAMA_INDEX, collect
 
 PAID = "anthropic/claude-sonnet-4.6"
@@ -57,7 +58,7 @@ def test_reasoning_goes_back_unchanged_through_json(kilo_sandbox: Sandbox) -> No
         llm.chat([*USER, restored, ChatMessage(role="user", content="go on")])
         sent = kilo_sandbox.last.json["messages"][1]
         [thinking] = [block for block in answer.message.blocks if isinstance(block, ThinkingBlock)]
-        assert sent["reasoning_details"] == thinking.additional_information["reasoning_details"]
+        assert sent["reasoning_details"] == sent_back(thinking.additional_information["reasoning_details"])
         assert len(sent["reasoning_details"]) == 3
 
 
