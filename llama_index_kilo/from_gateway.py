@@ -26,6 +26,7 @@ from kilo_gateway.reply import Delta, Reply
 
 if TYPE_CHECKING:
     from kilo_gateway.call import Call
+    from kilo_gateway.usage import Usage
 
 
 def step(reply: Reply, delta: Delta, call: Call) -> ChatResponse:
@@ -57,14 +58,25 @@ def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatRespo
     if ending.layout:
         extra["layout"] = ending.layout
     raw = reply.raw
-    if complete and ending.usage and raw.get("usage") != ending.usage.raw:
-        raw = {**raw, "usage": ending.usage.raw}
+    if complete and ending.usage and raw.get("usage") != (usage := _raw_usage(ending.usage)):
+        raw = {**raw, "usage": usage}
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, blocks=_blocks(reply, calls), additional_kwargs=extra),
         raw=raw,
         logprobs=_logprobs(ending.logprobs) if complete else None,
         additional_kwargs=_additional(reply, call) if complete else {},
     )
+
+
+def _raw_usage(usage: Usage) -> dict[str, Any]:
+    """Return the gateway's own usage, with the totals that LlamaIndex's `TokenCountingHandler` reads first.
+
+    It would also read `input_tokens`, which on Messages does not include cached tokens.
+    """
+    if "input_tokens" not in usage.raw:
+        return usage.raw
+    totals = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {**usage.raw, **{name: getattr(usage, name) for name in totals}}
 
 
 def completion(response: ChatResponse) -> CompletionResponse:
