@@ -101,7 +101,7 @@ def _usd(text: str | None) -> float | None:
 @cli.command()
 @click.option("--live", is_flag=True, help="Ask the gateway which models each tier can reach.")
 def tiers(*, live: bool) -> None:
-    """Show the auto tiers: the model that answers for each mode.
+    """Show the auto tiers: the model that answers for each mode and interface.
 
     The gateway changes the models behind its tiers without notice; each answer reports the one that served.
     """
@@ -110,8 +110,11 @@ def tiers(*, live: bool) -> None:
         return
     documented = json.loads(pkgutil.get_data("kilo_gateway", "data/tiers.json") or b"{}")
     show_rows(
-        ("Tier", "Mode", "Model", "Needs"),
-        [(row["tier"], ", ".join(row["modes"]), row["model"], row["needs"]) for row in documented["tiers"]],
+        ("Tier", "Mode", "Interface", "Model", "Needs"),
+        [
+            (row["tier"], ", ".join(row["modes"]), row.get("api", "any"), row["model"], row["needs"])
+            for row in documented["tiers"]
+        ],
     )
     click.echo(f"From the {documented['source']}; --live asks the gateway.", err=True)
 

@@ -70,8 +70,13 @@ def test_no_id_is_cut_in_a_narrow_terminal(kilo_sandbox: Sandbox) -> None:
 def test_tiers() -> None:
     result = run("tiers")
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert ["free", "any", "a free model, chosen for each conversation", "nothing"] in rows
-    assert ["frontier", "build, explore, code", "anthropic/claude-sonnet-4.6", "account and credits"] in rows
+    assert ["free", "any", "any", "a free model, chosen for each conversation", "nothing"] in rows
+    assert ["frontier", "build, explore, code", "any", "anthropic/claude-sonnet-4.6", "account and credits"] in rows
+    assert {row[2]: row[3] for row in rows if row[0] == "balanced"} == {
+        "completions": "qwen/qwen3.6-plus",
+        "responses": "openai/gpt-5.5",
+        "messages": "anthropic/claude-sonnet-4.6",
+    }
     assert "mid-2026" in result.stderr
     live = run("tiers", "--live")
     live_rows = {line.split("\t")[0]: line.split("\t")[1:] for line in live.stdout.splitlines()}
