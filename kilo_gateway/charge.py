@@ -67,7 +67,7 @@ class Charge:
         self._progress = progress
 
     def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        """Return `deltas`, counted if there is a budget; without one there is no work for each delta."""
+        """Return `deltas`, counted if a budget is set. Without a budget, they are returned as they are."""
         if self._budget is None:
             return deltas
         self._deltas = deltas

@@ -114,7 +114,7 @@ class SpokenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A piece of a message in one wire format, for which there is no class here. Other interfaces leave it out."""
+    """A piece of a message that only one wire format has. The other interfaces leave it out."""
 
     value: Any
     place: Literal["content", "images", "tool_calls", "function_call", "output", "block"] = "content"

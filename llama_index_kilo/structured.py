@@ -61,7 +61,7 @@ class Form(Generic[Model]):
         return given if isinstance(given, str) else json.dumps(given)
 
     def result(self, response: ChatResponse) -> Model:
-        """Return the object of a complete answer. Raises ValueError that says why there is no object."""
+        """Return the object of a complete answer. Raises ValueError that says why the object is missing."""
         name = self.output_cls.__name__
         if refusal := response.message.additional_kwargs.get("refusal"):
             raise ValueError(f"The model refused to give a {name}: {printable(refusal, TEXT_CHARACTERS)}")
@@ -117,7 +117,7 @@ class Growth(Generic[Model]):
             return self._flexible.model_validate(partial)
 
     def result(self) -> Model:
-        """Return the whole object. Raises ValueError that says why there is no object."""
+        """Return the whole object. Raises ValueError that says why the object is missing."""
         assert self.last is not None, "a stream without an answer raises"  # noqa: S101 -- chat.py's promise
         return self.form.result(self.last)
 

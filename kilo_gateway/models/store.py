@@ -58,7 +58,7 @@ class ListFile:
         return cls(folder() / f"{gateway_prefix(base_url)}{_digest(account)}.json")
 
     def read(self) -> Stored | None:
-        """Return the content of the file, or None if there is no file or it cannot be used."""
+        """Return the content of the file, or None if the file is missing or cannot be used."""
         try:
             held = json.loads(_content(self.path))
             if held["format"] == FORMAT and isinstance(held["entries"], list) and _is_time(held["fetched_at"]):

@@ -77,17 +77,17 @@ class _Gateway:
     # The official client has no public way to look at its retries, or at a page of an error before it is decoded.
 
     def _should_retry(self, response: Any) -> bool:
-        again: bool = super()._should_retry(response)  # type: ignore[misc] # of both official clients
+        again: bool = super()._should_retry(response)  # type: ignore[misc] # the mixin has no base class; both official clients have this method
         return again and self.exchange.waits(retry_after(response.headers))
 
     def _calculate_retry_timeout(self, remaining_retries: int, options: Any, response_headers: Any = None) -> float:
-        wait: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc] # the same
+        wait: float = super()._calculate_retry_timeout(remaining_retries, options, response_headers)  # type: ignore[misc] # as in `_should_retry`
         return self.exchange.retrying(wait, options, response_headers)
 
     def _make_status_error_from_response(self, response: Any) -> openai.APIStatusError:
         self.exchange.check_error_page()
         response.encoding = charset_of(response)
-        error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # the same
+        error: openai.APIStatusError = super()._make_status_error_from_response(response)  # type: ignore[misc] # as in `_should_retry`
         return error
 
 

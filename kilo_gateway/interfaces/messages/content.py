@@ -54,7 +54,7 @@ class Content:
         return True
 
     def grow(self, index: Any, change: Any, delta: Delta) -> bool:
-        """Add to the block of an index, or to the newest one if there is no index."""
+        """Add to the block with this index; without an index, to the newest block."""
         if not isinstance(change, dict):
             return False
         block = self._at.get(index) if index.__class__ is int else self._newest()
@@ -84,7 +84,7 @@ class Content:
         return False
 
     def stop(self, index: Any, delta: Delta) -> bool:
-        """End the block of an index, or the newest one if there is no index."""
+        """End the block with this index; without an index, the newest block."""
         block = self._at.get(index) if isinstance(index, int) else self._newest()
         if block is None or block.stopped:
             return False

@@ -205,7 +205,7 @@ def test_response_formats() -> None:
             },
         },
     }
-    assert schema["$defs"]["x"] == {"anyOf": [SCHEMA, {"type": "null"}]}  # type: ignore[index] # it is a dict
+    assert schema["$defs"]["x"] == {"anyOf": [SCHEMA, {"type": "null"}]}  # type: ignore[index] # `schema` is a dict in this test
     assert body(response_format={"type": "text"}) == {}
 
 

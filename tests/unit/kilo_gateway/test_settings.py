@@ -248,7 +248,7 @@ def test_copies_with_another_mode_or_tier() -> None:
     with pytest.raises(ValueError, match="unknown tier 'gold'"):
         settings.with_tier("gold")
     with pytest.raises(ValueError, match="mode: Input should be a valid string"):
-        settings.with_mode(5)  # type: ignore[arg-type] # what is refused
+        settings.with_mode(5)  # type: ignore[arg-type] # the test passes a wrong value
 
 
 @pytest.mark.parametrize("cls", CLASSES)

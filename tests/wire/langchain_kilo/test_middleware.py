@@ -110,4 +110,4 @@ def test_the_prompt_is_marked_for_the_cache(kilo_sandbox: Sandbox, api: Any, pat
         assert body["tools"][-1]["cache_control"] == mark
         assert json.dumps(body["messages"][-1]).count("ephemeral") == 1
     with pytest.raises(ValueError, match="ttl='2h'"):
-        KiloPromptCachingMiddleware("2h")  # type: ignore[arg-type] # what is refused
+        KiloPromptCachingMiddleware("2h")  # type: ignore[arg-type] # the test passes a wrong value
