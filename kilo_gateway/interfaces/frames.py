@@ -1,19 +1,22 @@
-"""The frames of a streamed answer, whatever the interface: server-sent events that hold JSON objects. Pure."""
+"""The bytes of an answer, whatever the interface: events that hold JSON objects, or one JSON object. Pure."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from kilo_gateway.encoding.lenient_json import parse_odd
-from kilo_gateway.encoding.sse import EventDecoder
+from kilo_gateway.encoding.sse import EventDecoder, looks_like_events
 from kilo_gateway.errors import connection, translate
+from kilo_gateway.errors.sent import UNKNOWN, Sent
+from kilo_gateway.interfaces.json_body import odd_object
 from kilo_gateway.reply import Delta
 from kilo_gateway.usage import Usage
 
 
-class StreamedAnswer(Protocol):
-    """The state of one answer while its frames arrive."""
+class Answer(Protocol):
+    """The state of one answer while its frames, or its one body, are read."""
 
     response: Any
     """The HTTP response, for the errors."""
@@ -45,6 +48,9 @@ class StreamedAnswer(Protocol):
     def frame(self, frame: dict[str, Any], *, odd: bool = False) -> Sequence[Delta]:
         """Return the deltas of one frame. Raises KiloError."""
 
+    def body(self, body: dict[str, Any], *, odd: bool = False) -> Sequence[Delta]:
+        """Return all deltas of an answer that is not streamed. Raises KiloError if the body holds none."""
+
     def done(self) -> Sequence[Delta]:
         """Return the deltas that the mark `[DONE]` completes."""
 
@@ -58,7 +64,7 @@ class StreamedAnswer(Protocol):
 class FrameDecoder:
     """Turns the bytes of a streamed answer into deltas; raises a KiloError for anything but a whole answer."""
 
-    def __init__(self, answer: StreamedAnswer) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._events = EventDecoder()
         self._answer = answer
         self._empty = True
@@ -140,3 +146,25 @@ class FrameDecoder:
         # Attributes instead of properties: they are read for every chunk.
         self.progress, self.ended = answer.progress, answer.ended
         return deltas
+
+
+class AnswerReader(ABC):
+    """Reads the answers of an interface, which are streamed, one JSON object, or an event stream in disguise."""
+
+    @abstractmethod
+    def answer(self, response: Any, sent: Sent) -> Answer:
+        """Return the state of an answer that has not begun."""
+
+    def decoder(self, response: Any = None, sent: Sent = UNKNOWN) -> FrameDecoder:
+        """Return the decoder of a streamed answer; `response` and `sent` describe it in its errors."""
+        return FrameDecoder(self.answer(response, sent))
+
+    def whole(self, content: bytes, response: Any = None, sent: Sent = UNKNOWN) -> Iterator[Delta]:
+        """Yield the deltas of a body that is there as a whole. Raises KiloError if it holds an error or no answer."""
+        if looks_like_events(content):
+            decoder = self.decoder(response, sent)
+            yield from decoder.feed(content)
+            yield from decoder.finish()
+            return
+        body, odd = odd_object(content, response)
+        yield from self.answer(response, sent).body(body, odd=odd)

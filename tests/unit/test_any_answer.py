@@ -19,7 +19,7 @@ from kilo_gateway import KiloError, Reply
 from kilo_gateway.embeddings import decode as decode_embeddings
 from kilo_gateway.encoding.lenient_json import DEPTH
 from kilo_gateway.errors.sent import Sent
-from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_whole
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
 from kilo_gateway.reply import Delta
 from langchain_kilo.from_gateway import to_chunk, to_message
 from llama_index_kilo import KiloLLM, from_gateway
@@ -157,7 +157,7 @@ def streamed(answer: Any) -> list[Delta]:
     frames = [answer]
     if isinstance(answer, dict) and isinstance(answer.get("choices"), list):
         frames = [{**answer, "choices": [_as_delta(choice) for choice in answer["choices"]]}]
-    decoder = StreamDecoder()
+    decoder = ChatCompletions().decoder()
     deltas: list[Delta] = []
     for frame in frames:
         deltas += decoder.feed(b"data: " + json.dumps(frame).encode() + b"\n\n")
@@ -171,7 +171,7 @@ def _as_delta(choice: Any) -> Any:
 
 
 def whole(answer: Any) -> list[Delta]:
-    return list(decode_whole(json.dumps(answer).encode()))
+    return list(ChatCompletions().whole(json.dumps(answer).encode()))
 
 
 def texts_of(deltas: list[Delta]) -> set[str]:

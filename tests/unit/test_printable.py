@@ -21,7 +21,8 @@ from kilo_gateway.encoding.printable import printable
 from kilo_gateway.errors.connection import from_transport, interrupted
 from kilo_gateway.errors.sent import Sent
 from kilo_gateway.errors.translate import from_body, unreadable
-from kilo_gateway.interfaces.chat_completions.stream import decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
+from kilo_gateway.reply import Reply
 from langchain_kilo.errors import KiloRefusalError
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200f\ud83d\x00\r" + "x" * 1_000_000
@@ -80,7 +81,7 @@ def errors() -> Iterator[tuple[str, KiloError]]:
     yield "interrupted", interrupted(HOSTILE, None, "")
     for body in (f'"{HOSTILE[-9:]}"', HOSTILE, "[" + "1," * 100_000 + "]"):
         with pytest.raises(KiloError) as caught:
-            decode_body(body.encode("utf-8", "replace"))
+            Reply.of(ChatCompletions().whole(body.encode("utf-8", "replace")))
         yield body[:20], caught.value
 
 

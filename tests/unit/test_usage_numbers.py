@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway.interfaces.chat_completions.stream import decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
+from kilo_gateway.reply import Reply
 from kilo_gateway.usage import parse_usage
 
 TOKENS = {"prompt_tokens": 21, "completion_tokens": 14, "total_tokens": 35}
@@ -54,7 +55,9 @@ def test_minus_zero_is_zero() -> None:
 
 def test_an_answer_with_a_negative_cost_is_an_answer() -> None:
     choice = {"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
-    reply = decode_body(json.dumps({"choices": [choice], "usage": {**TOKENS, "cost": -5}}).encode())
+    reply = Reply.of(
+        ChatCompletions().whole(json.dumps({"choices": [choice], "usage": {**TOKENS, "cost": -5}}).encode())
+    )
     assert reply.text == "hi"
     assert reply.ending.usage is not None
     assert reply.ending.usage.cost is None

@@ -126,6 +126,16 @@ class Answer:
                 raise self._error({**frame, **choice})
         return deltas
 
+    def body(self, body: dict[str, Any], *, odd: bool = False) -> list[Delta]:
+        """Return all deltas of an answer that is not streamed. Raises KiloError if the body holds none."""
+        deltas = self.frame(body, odd=odd, field="message")
+        if not self.began:
+            raise translate.unreadable("it has no choices", response=self.response, body=body)
+        deltas += self.finish()
+        if not self.finished and not any(_says_something(delta) for delta in deltas):
+            raise translate.unreadable("it has neither content nor a finish_reason", response=self.response, body=body)
+        return deltas
+
     def done(self) -> list[Delta]:
         """Return the last deltas if the answer is whole when the mark `[DONE]` comes.
 
@@ -309,3 +319,9 @@ def _add_logprobs(have: dict[str, Any], new: dict[str, Any]) -> None:
             have[key].extend(value)
         else:
             have[key] = value
+
+
+def _says_something(delta: Delta) -> bool:
+    ending = delta.ending
+    shown = ending is not None and (ending.images or ending.audio)
+    return bool(delta.text or delta.reasoning or delta.refusal or delta.tool_calls or shown)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from kilo_gateway.call import Call
 from kilo_gateway.errors.sent import Sent
-from kilo_gateway.interfaces.base import Decoder
+from kilo_gateway.interfaces.frames import AnswerReader
 from kilo_gateway.interfaces.messages import request
-from kilo_gateway.interfaces.messages.stream import StreamDecoder, decode_whole
-from kilo_gateway.reply import Delta
+from kilo_gateway.interfaces.messages.answer import Answer
 
 
-class Messages:
+class Messages(AnswerReader):
     """How Messages writes a call and reads its answer; see `interfaces.base.Interface`."""
 
     path = "/messages"
@@ -22,10 +20,6 @@ class Messages:
         """Return the request body."""
         return request.body(call)
 
-    def decoder(self, response: Any, sent: Sent) -> Decoder:
-        """Return the decoder of a streamed answer."""
-        return StreamDecoder(response, sent)
-
-    def whole(self, content: bytes, response: Any, sent: Sent) -> Iterator[Delta]:
-        """Yield the deltas of a whole answer."""
-        return decode_whole(content, response, sent)
+    def answer(self, response: Any, sent: Sent) -> Answer:
+        """Return the state of an answer that has not begun."""
+        return Answer(response, sent)

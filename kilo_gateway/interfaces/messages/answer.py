@@ -134,7 +134,7 @@ class Answer:
         return [delta]
 
     def body(self, body: dict[str, Any], *, odd: bool = False) -> list[Delta]:
-        """Return the deltas of the one body of an answer that is not streamed. Raises KiloError if it has none."""
+        """Return all deltas of an answer that is not streamed. Raises KiloError if the body holds none."""
         if body.get("error") or body.get("type") == "error":
             raise self._error(body)
         content = body.get("content")
@@ -155,7 +155,7 @@ class Answer:
             block.kind == "text" and not block.characters for block in self._content.blocks
         ):
             raise translate.unreadable("it has neither content nor a stop_reason", response=self.response, body=body)
-        return deltas
+        return [*deltas, *self.finish()]
 
     def done(self) -> Sequence[Delta]:
         """Return the last deltas if the answer is whole when the mark `[DONE]` comes, which alone ends nothing."""

@@ -103,7 +103,7 @@ class Answer:
         return [delta]
 
     def body(self, body: dict[str, Any], *, odd: bool = False) -> list[Delta]:
-        """Return the deltas of the one body of an answer that is not streamed."""
+        """Return all deltas of an answer that is not streamed. Raises KiloError if the body holds none."""
         self._odd = odd
         self._describe(body)
         status = string(body.get("status")) or "completed"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kilo_gateway import Reply
-from kilo_gateway.interfaces.messages.stream import StreamDecoder
+from kilo_gateway.interfaces.messages import Messages
 from kilo_gateway.interfaces.reasoning import ANTHROPIC
 from kilo_gateway.reply import Delta
 
@@ -80,7 +80,7 @@ def wire(*events: Event, named: bool = True) -> bytes:
 
 def deltas_of(stream: bytes, size: int | None = None) -> list[Delta]:
     """Return the deltas of a stream that arrives in pieces of `size` bytes."""
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     size = size or len(stream) or 1
     pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     return [*(delta for piece in pieces for delta in decoder.feed(piece)), *decoder.finish()]

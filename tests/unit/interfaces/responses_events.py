@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kilo_gateway.conversation import ToolCall
-from kilo_gateway.interfaces.responses.stream import StreamDecoder
+from kilo_gateway.interfaces.responses import Responses
 from kilo_gateway.reply import Delta, Reply
 
 Event = dict[str, Any]
@@ -81,7 +81,7 @@ def announced(item: Event) -> Event:
 
 
 def deltas_of(events: Sequence[Event], *, end: bytes = b"") -> list[Delta]:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     deltas: list[Delta] = []
     for event in events:
         deltas += decoder.feed(b": KILO PROCESSING\n\ndata: " + json.dumps(event).encode() + b"\n\n")

@@ -12,7 +12,6 @@ from kilo_gateway import (
 )
 from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.messages import Messages
-from kilo_gateway.interfaces.messages.stream import StreamDecoder, decode_body
 from tests.unit.interfaces.messages_events import (
     FOUND,
     HIDDEN,
@@ -63,7 +62,7 @@ def test_the_last_delta_alone_has_the_ending_and_each_delta_its_event() -> None:
 
 
 def test_nothing_counts_after_the_end() -> None:
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     list(decoder.feed(wire(*whole(text(0, "a")))))
     assert decoder.ended
     assert list(decoder.feed(wire(*text(1, "b"), {"type": "error", "error": {}}))) == []
@@ -115,7 +114,7 @@ def test_framing_and_order_oddities(stream: bytes) -> None:
 def test_stop_reasons(native: str, neutral: str) -> None:
     for reply in (
         decoded(STARTED, *text(0, "x"), ends(native), STOPPED),
-        decode_body(as_body({"type": "text", "text": "x"}, stop_reason=native)),
+        Reply.of(Messages().whole(as_body({"type": "text", "text": "x"}, stop_reason=native))),
     ):
         assert (reply.ending.finish_reason, reply.ending.native_finish_reason) == (neutral, native)
         assert reply.refusal == ""
@@ -125,7 +124,7 @@ def test_the_explanation_of_a_refusal() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "I cannot."}
     reply = decoded(STARTED, ends("refusal", stop_details=details), STOPPED)
     assert (reply.text, reply.refusal, reply.ending.finish_reason) == ("", "I cannot.", "content_filter")
-    assert decode_body(as_body(stop_reason="refusal", stop_details=details)).refusal == "I cannot."
+    assert Reply.of(Messages().whole(as_body(stop_reason="refusal", stop_details=details))).refusal == "I cannot."
 
 
 @pytest.mark.parametrize(
@@ -177,14 +176,16 @@ def test_cost_of_both_routes_and_the_native_counts() -> None:
     events = [STARTED, *text(0, "x"), {**ends(usage=counts), "provider_metadata": metadata}, STOPPED]
     for ending in (
         decoded(*events).ending,
-        decode_body(as_body({"type": "text", "text": "x"}, usage=counts, provider_metadata=metadata)).ending,
+        Reply.of(
+            Messages().whole(as_body({"type": "text", "text": "x"}, usage=counts, provider_metadata=metadata))
+        ).ending,
     ):
         assert ending.usage is not None
         assert (ending.usage.cost, ending.usage.completion_tokens, ending.provider) == (0.5, 7, "bedrock")
 
 
 def test_the_placeholder_at_the_start_is_not_the_usage_of_an_answer() -> None:
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     list(decoder.feed(wire(STARTED, *text(0, "a long answer"))))
     assert decoder.usage is None
     assert decoder.hidden_bytes == 0
@@ -194,14 +195,14 @@ def test_the_placeholder_at_the_start_is_not_the_usage_of_an_answer() -> None:
 
 
 def test_hidden_bytes() -> None:
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     events = [*thought(0, "ab", signature="sig"), *text(1, "xyz"), *call(2, "t", "add", "{}")]
     list(decoder.feed(wire(STARTED, *events)))
     assert decoder.hidden_bytes == len("sig" + "add" + "{}")
 
 
 def test_progress_leaves_out_what_carries_nothing() -> None:
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     list(decoder.feed(wire(STARTED, *text(0, "x"))))
     before = decoder.progress
     idle = [{"type": "ping"}, grows(0, "text_delta", text=""), stops(0), {"type": "new"}]
@@ -220,7 +221,7 @@ def test_a_whole_body() -> None:
         FOUND,
         {"type": "tool_use", "id": "t", "name": "add", "input": {"a": 1}},
     ]
-    reply = decode_body(as_body(*content, stop_reason="tool_use", usage={**INPUT, "output_tokens": 7}))
+    reply = Reply.of(Messages().whole(as_body(*content, stop_reason="tool_use", usage={**INPUT, "output_tokens": 7})))
     assert (reply.text, reply.reasoning, reply.ending.finish_reason) == ("Hello", "because", "tool_calls")
     assert calls_of(reply) == [("t", "add", '{"a": 1}')]
     assert reply.ending.reasoning_details == [{**SIGNED, "index": 0}, {**HIDDEN, "index": 1}]
@@ -237,10 +238,10 @@ def test_a_whole_body() -> None:
 
 
 def test_bodies_that_are_answers() -> None:
-    assert decode_body(wire(*whole(text(0, "Hello")))).text == "Hello"  # an event stream in disguise
-    assert decode_body(as_body()).text == ""
-    assert decode_body(as_body(content="Hello")).text == "Hello"
-    reply = decode_body(as_body({"type": "text", "text": "Hello"}, stop_reason=None))
+    assert Reply.of(Messages().whole(wire(*whole(text(0, "Hello"))))).text == "Hello"  # an event stream in disguise
+    assert Reply.of(Messages().whole(as_body())).text == ""
+    assert Reply.of(Messages().whole(as_body(content="Hello"))).text == "Hello"
+    reply = Reply.of(Messages().whole(as_body({"type": "text", "text": "Hello"}, stop_reason=None)))
     assert (reply.text, reply.ending.finish_reason, reply.ending.native_finish_reason) == ("Hello", "stop", None)
 
 
@@ -258,7 +259,7 @@ def test_bodies_that_are_answers() -> None:
 )
 def test_bodies_that_are_not(body: bytes, message: str) -> None:
     with pytest.raises(KiloResponseError, match=message):
-        decode_body(body)
+        Reply.of(Messages().whole(body))
 
 
 def test_the_model_that_answered_in_place_of_another() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, Reply
-from kilo_gateway.interfaces.messages.stream import decode_whole
+from kilo_gateway.interfaces.messages import Messages
 from kilo_gateway.reply import Delta
 from tests.unit.interfaces.messages_events import (
     CITATION,
@@ -106,7 +106,7 @@ def used(deltas: list[Delta]) -> Reply:
 def test_the_answer_that_the_others_are_made_of() -> None:
     reply = used(deltas_of(wire(*EVENTS)))
     assert (reply.text, reply.reasoning, len(reply.tool_calls)) == ("Hello, Zoë 😀", "because", 2)
-    assert used(list(decode_whole(json.dumps(BODY).encode()))).text == "Hello, Zoë 😀"
+    assert used(list(Messages().whole(json.dumps(BODY).encode()))).text == "Hello, Zoë 😀"
 
 
 @given(st.sampled_from(list(paths(EVENTS))), JSON)
@@ -121,7 +121,7 @@ def test_any_stream_is_an_answer_or_a_kilo_error(path: Path, value: Any) -> None
 @given(st.sampled_from(list(paths(BODY))), JSON)
 def test_any_body_is_an_answer_or_a_kilo_error(path: Path, value: Any) -> None:
     with contextlib.suppress(KiloError):
-        used(list(decode_whole(json.dumps(replaced(BODY, path, value)).encode())))
+        used(list(Messages().whole(json.dumps(replaced(BODY, path, value)).encode())))
 
 
 @given(st.sampled_from([path for path in paths(FAILURE) if path]), JSON)
@@ -130,7 +130,7 @@ def test_any_error_is_a_kilo_error(path: Path, value: Any) -> None:
     content = json.dumps(error).encode()
     for stream in (wire(STARTED) + b"data: " + content + b"\n\n", content):
         with pytest.raises(KiloError) as caught:
-            list(decode_whole(stream))
+            list(Messages().whole(stream))
         str(caught.value).encode()
 
 
@@ -167,4 +167,4 @@ def test_deep_json_is_an_answer_or_a_kilo_error(depth: int) -> None:
             )
     for path in paths(BODY):
         with contextlib.suppress(KiloError):
-            used(list(decode_whole(json.dumps(replaced(BODY, path, nested(depth))).encode())))
+            used(list(Messages().whole(json.dumps(replaced(BODY, path, nested(depth))).encode())))

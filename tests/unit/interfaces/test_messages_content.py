@@ -10,8 +10,9 @@ from kilo_gateway import (
     KiloResponseError,
 )
 from kilo_gateway.errors.sent import Sent
+from kilo_gateway.interfaces.messages import Messages
 from kilo_gateway.interfaces.messages.answer import Answer
-from kilo_gateway.interfaces.messages.stream import decode_body
+from kilo_gateway.reply import Reply
 from tests.unit.interfaces.messages_events import (
     CITATION,
     FOUND,
@@ -211,7 +212,7 @@ def test_citations_are_annotations_with_the_place_of_their_text() -> None:
     cited = [starts(1, type="text", text="", citations=[]), grows(1, "citations_delta", citation=CITATION)]
     reply = decoded(*whole(text(0, "So: "), cited, [grows(1, "text_delta", text="One."), stops(1)]))
     assert reply.ending.annotations == [{**CITATION, "start_index": 4, "end_index": 8}]
-    body = decode_body(as_body({"type": "text", "text": "One.", "citations": [CITATION]}))
+    body = Reply.of(Messages().whole(as_body({"type": "text", "text": "One.", "citations": [CITATION]})))
     assert body.ending.annotations == [{**CITATION, "start_index": 0, "end_index": 4}]
 
 

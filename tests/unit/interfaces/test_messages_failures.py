@@ -20,7 +20,8 @@ from kilo_gateway import (
     KiloStreamInterruptedError,
 )
 from kilo_gateway.errors import KiloProviderTimeoutError
-from kilo_gateway.interfaces.messages.stream import StreamDecoder, decode_body
+from kilo_gateway.interfaces.messages import Messages
+from kilo_gateway.reply import Reply
 from tests.unit.interfaces.messages_events import (
     SEARCH,
     STARTED,
@@ -72,7 +73,7 @@ def test_a_stream_that_is_cut_off_raises(events: list[Event]) -> None:
 
 
 def test_a_cut_stream_without_a_reason_does_not_count_as_finished_when_the_connection_breaks() -> None:
-    decoder = StreamDecoder()
+    decoder = Messages().decoder()
     list(decoder.feed(wire(STARTED, *text(0, "Hello"))))
     assert not decoder.finished
 
@@ -106,7 +107,7 @@ def test_an_error_inside_a_200_answer_has_the_class_of_its_type(kind: str, cls: 
         decoded(STARTED, *text(0, "Hello"), error)
     assert (caught.value.partial_text, caught.value.request_id) == ("Hello", "req_1")
     with pytest.raises(cls, match="It failed"):
-        decode_body(json.dumps(error).encode())
+        Reply.of(Messages().whole(json.dumps(error).encode()))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_errors_of_all_forms(error: Event, cls: type[KiloError], message: str) -
         decoded(STARTED, error)
     if error.get("type") != "ping":
         with pytest.raises(cls, match=message):
-            decode_body(json.dumps(error).encode())
+            Reply.of(Messages().whole(json.dumps(error).encode()))
 
 
 def test_an_error_keeps_the_usage_reported_before_it() -> None:

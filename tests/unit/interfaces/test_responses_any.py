@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from kilo_gateway import KiloError
 from kilo_gateway.conversation import Message, Text, arranged
-from kilo_gateway.interfaces.responses import history
-from kilo_gateway.interfaces.responses.stream import StreamDecoder, decode_whole
+from kilo_gateway.interfaces.responses import Responses, history
 from kilo_gateway.reply import Delta, Reply
 from tests.unit.interfaces.responses_events import CALL, MESSAGE, REASONING, USUAL, added, completed, done
 from tests.unit.test_any_answer import JSON, nested, paths, replaced
@@ -57,7 +56,7 @@ FAILED = {
 
 
 def decoded(events: Any) -> list[Delta]:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     deltas: list[Delta] = []
     for event in events if isinstance(events, list) else [events]:
         deltas += decoder.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
@@ -107,7 +106,7 @@ def test_any_json_is_an_answer_or_a_kilo_error(path: tuple[str | int, ...], valu
 @given(st.sampled_from(list(paths(EVENTS[-1]["response"]))), JSON)
 def test_any_body_is_an_answer_or_a_kilo_error(path: tuple[str | int, ...], value: Any) -> None:
     try:
-        deltas = list(decode_whole(json.dumps(replaced(EVENTS[-1]["response"], path, value)).encode()))
+        deltas = list(Responses().whole(json.dumps(replaced(EVENTS[-1]["response"], path, value)).encode()))
     except KiloError as error:
         str(error).encode()
         return
@@ -148,14 +147,14 @@ def pieces(cuts: list[int]) -> Iterator[bytes]:
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=40))
 def test_no_split_changes_an_answer(cuts: list[int]) -> None:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     deltas = [delta for piece in pieces(cuts) for delta in decoder.feed(piece)]
     assert Reply.of(deltas + list(decoder.finish())) == Reply.of(decoded(EVENTS))
 
 
 @given(st.integers(0, len(STREAM) - 5))
 def test_no_cut_stream_looks_whole_unless_it_is(cut: int) -> None:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     try:
         reply = Reply.of([*decoder.feed(STREAM[:cut]), *decoder.finish()])
     except KiloError:
@@ -166,7 +165,7 @@ def test_no_cut_stream_looks_whole_unless_it_is(cut: int) -> None:
 
 def test_long_answers_take_time_in_proportion() -> None:
     """A text is not joined for each delta: the calls per delta stay the same."""
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     event = b"data: " + json.dumps({"type": "response.output_text.delta", "output_index": 0, "delta": "x"}).encode()
     for _ in range(50_000):
         for delta in decoder.feed(event + b"\n\n"):

@@ -9,7 +9,8 @@ import pytest
 
 from kilo_gateway.conversation import ToolCall
 from kilo_gateway.errors import KiloResponseError
-from kilo_gateway.interfaces.responses.stream import decode_body
+from kilo_gateway.interfaces.responses import Responses
+from kilo_gateway.reply import Reply
 from tests.unit.interfaces.responses_events import (
     ADD,
     CALL,
@@ -51,7 +52,7 @@ def test_a_call_without_arguments() -> None:
     [call] = reply_of(done({**CALL, "arguments": ""}), completed()).tool_calls
     assert call.parsed() == {}
     body = {"status": "completed", "output": [{**CALL, "arguments": None}]}
-    assert decode_body(json.dumps(body).encode()).tool_calls[0].parsed() == {}
+    assert Reply.of(Responses().whole(json.dumps(body).encode())).tool_calls[0].parsed() == {}
 
 
 @pytest.mark.parametrize(

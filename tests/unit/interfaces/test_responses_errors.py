@@ -14,7 +14,8 @@ from kilo_gateway.errors import (
     KiloResponseError,
     KiloServerError,
 )
-from kilo_gateway.interfaces.responses.stream import decode_body
+from kilo_gateway.interfaces.responses import Responses
+from kilo_gateway.reply import Reply
 from tests.unit.interfaces.responses_events import MESSAGE, USAGE, USUAL, Event, reply_of
 
 ERROR = {"message": "slow down", "code": 429}
@@ -82,4 +83,4 @@ def test_a_failure_keeps_its_usage() -> None:
 )
 def test_a_body_without_an_answer(body: Event, kind: type[KiloError], words: str) -> None:
     with pytest.raises(kind, match=words):
-        decode_body(json.dumps(body).encode())
+        Reply.of(Responses().whole(json.dumps(body).encode()))

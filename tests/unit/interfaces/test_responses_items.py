@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway.conversation import Text, Thought
-from kilo_gateway.interfaces.responses.stream import StreamDecoder
+from kilo_gateway.interfaces.responses import Responses
 from kilo_gateway.reply import Reply
 from tests.unit.interfaces.responses_events import (
     ADD,
@@ -110,7 +110,7 @@ def test_unknown_things_are_left_out() -> None:
 
 
 def test_progress_and_what_is_hidden() -> None:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     counts = []
     for event in [
         created(),
@@ -130,7 +130,7 @@ def test_progress_and_what_is_hidden() -> None:
 
 def test_halves_of_characters_are_joined() -> None:
     halves = [json.dumps("😀")[1:7], json.dumps("😀")[7:13]]
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     reply = Reply()
     for half in halves:
         frame = '{"type": "response.output_text.delta", "output_index": 0, "delta": "' + half + '"}'

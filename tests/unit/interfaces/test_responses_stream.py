@@ -9,7 +9,7 @@ import pytest
 
 from kilo_gateway.errors import KiloStreamInterruptedError
 from kilo_gateway.interfaces.reasoning import OPENAI
-from kilo_gateway.interfaces.responses.stream import StreamDecoder, decode_body
+from kilo_gateway.interfaces.responses import Responses
 from kilo_gateway.reply import Reply
 from tests.unit.interfaces.responses_events import (
     ADD,
@@ -62,7 +62,7 @@ def test_deltas_arrive_as_they_come() -> None:
 
 def test_a_body_is_what_its_stream_is() -> None:
     body = {**completed(REASONING, MESSAGE, CALL)["response"], "model": "vendor/model", "created_at": 7}
-    reply = decode_body(json.dumps(body).encode())
+    reply = Reply.of(Responses().whole(json.dumps(body).encode()))
     streamed = reply_of(*USUAL)
     assert reply.parts == streamed.parts
     assert reply.ending == streamed.ending
@@ -70,7 +70,7 @@ def test_a_body_is_what_its_stream_is() -> None:
 
 
 def test_nothing_after_the_last_event_counts() -> None:
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     for event in USUAL:
         list(decoder.feed(b"data: " + json.dumps(event).encode() + b"\n\n"))
     assert decoder.ended
@@ -117,7 +117,7 @@ def test_a_cut_stream_is_an_error(events: list[Event], end: bytes) -> None:
 def test_done_may_come_before_the_last_event() -> None:
     events = [json.dumps(event).encode() for event in USUAL]
     events.insert(-1, b"[DONE]")
-    decoder = StreamDecoder()
+    decoder = Responses().decoder()
     reply = Reply.of(delta for event in events for delta in decoder.feed(b"data: " + event + b"\n\n"))
     assert reply == reply_of(*USUAL)
 
@@ -158,7 +158,7 @@ def test_an_incomplete_answer(details: Any, finish_reason: str) -> None:  # lang
     for kind in ("response.incomplete", "response.completed", "response.done"):
         ending = reply_of(*USUAL[5:8], {"type": kind, "response": response}).ending
         assert (ending.finish_reason, ending.native_finish_reason) == (finish_reason, native)
-    assert decode_body(json.dumps(response).encode()).ending.finish_reason == finish_reason
+    assert Reply.of(Responses().whole(json.dumps(response).encode())).ending.finish_reason == finish_reason
 
 
 def test_reasoning_that_ends_after_the_text() -> None:  # rikkahub/rikkahub#855

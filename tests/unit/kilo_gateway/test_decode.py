@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, KiloResponseError, KiloStreamInterruptedError, Reply
 from kilo_gateway.errors.sent import Sent
-from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
 
 FINISH = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
@@ -36,7 +36,7 @@ def calls(*fragments: Any) -> dict[str, Any]:
 
 
 def decode_frames(*frames: Any) -> Reply:
-    decoder, reply = StreamDecoder(), Reply()
+    decoder, reply = ChatCompletions().decoder(), Reply()
     for item in frames:
         for delta in decoder.feed(b"data: " + json.dumps(item).encode() + b"\n\n"):
             reply.add(delta)
@@ -115,7 +115,7 @@ def test_a_call_without_a_name_is_no_answer() -> None:
 )
 def test_parsed_arguments(text: str, parsed: Any) -> None:
     body = {"choices": [{"message": {"tool_calls": [call(0, "a", "f", text)]}, "finish_reason": "tool_calls"}]}
-    assert decode_body(json.dumps(body).encode()).tool_calls[0].parsed() == parsed
+    assert Reply.of(ChatCompletions().whole(json.dumps(body).encode())).tool_calls[0].parsed() == parsed
 
 
 def test_reasoning_that_comes_in_several_fields_counts_once() -> None:
@@ -141,7 +141,7 @@ def test_reasoning_details_keep_signature_format_and_ids() -> None:
     reply = decode_frames(*(frame({"reasoning_details": [f]}) for f in fragments), FINISH)
     assert reply.ending.reasoning_details == [signed, encrypted, second]
     whole = {"choices": [{"message": {"content": "", "reasoning_details": fragments}, "finish_reason": "stop"}]}
-    assert decode_body(json.dumps(whole).encode()).ending.reasoning_details == fragments
+    assert Reply.of(ChatCompletions().whole(json.dumps(whole).encode())).ending.reasoning_details == fragments
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_the_last_usage_and_the_first_finish_reason_count() -> None:
 
 
 def test_done_is_not_required() -> None:
-    decoder = StreamDecoder()
+    decoder = ChatCompletions().decoder()
     finish = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
     deltas = [*decoder.feed(finish + usage), *decoder.finish()]
@@ -192,12 +192,12 @@ def test_done_is_not_required() -> None:
 
 
 def test_done_ends_a_complete_answer_at_once_and_no_other() -> None:
-    decoder = StreamDecoder()
+    decoder = ChatCompletions().decoder()
     body = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     assert [d.ending is not None for d in decoder.feed(body)] == [False, True]
     assert decoder.ended
     assert [*decoder.feed(b'data: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: x\n\n'), *decoder.finish()] == []
-    cut = StreamDecoder()
+    cut = ChatCompletions().decoder()
     assert len(list(cut.feed(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'))) == 1
     with pytest.raises(KiloStreamInterruptedError):
         list(cut.finish())
@@ -222,7 +222,7 @@ def test_characters_that_were_cut_in_two(pieces: list[str], whole: str) -> None:
     arguments = [calls(call(0, "i", "f", piece)) for piece in ['{"x": "', *pieces, '"}']]
     assert decode_frames(*arguments, FINISH).tool_calls[0].parsed() == {"x": whole}
     body = {"choices": [{"message": {"content": "".join(pieces)}, "finish_reason": "stop"}]}
-    assert decode_body(json.dumps(body).encode()).text == whole
+    assert Reply.of(ChatCompletions().whole(json.dumps(body).encode())).text == whole
 
 
 @pytest.mark.parametrize(
@@ -256,11 +256,13 @@ def test_what_is_no_whole_stream_raises(frames: list[Any], error: type[KiloError
 )
 def test_what_is_no_answer_raises(body: bytes, message: str) -> None:
     with pytest.raises(KiloResponseError, match=message):
-        decode_body(body)
+        Reply.of(ChatCompletions().whole(body))
 
 
 def test_an_event_stream_in_place_of_a_body() -> None:
-    reply = decode_body(b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
+    reply = Reply.of(
+        ChatCompletions().whole(b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n')
+    )
     assert reply.text == "a"
 
 
@@ -326,7 +328,7 @@ def test_any_sequence_of_frames_decodes_or_is_a_kilo_error(frames: list[Any]) ->
 @given(_JSON | st.builds(lambda m: {"choices": [{"message": m, "finish_reason": "stop"}]}, _JSON))
 def test_any_body_decodes_or_is_a_kilo_error(body: Any) -> None:
     try:
-        reply = decode_body(json.dumps(body).encode())
+        reply = Reply.of(ChatCompletions().whole(json.dumps(body).encode()))
     except KiloError:
         return
     assert isinstance(reply.text, str)
@@ -338,7 +340,7 @@ def choices(*entries: tuple[int, str, str | None]) -> bytes:
 
 
 def decode_choices(stream: bytes, *, several: bool) -> Reply:
-    decoder, reply = StreamDecoder(sent=Sent(several=several)), Reply()
+    decoder, reply = ChatCompletions().decoder(sent=Sent(several=several)), Reply()
     for delta in [*decoder.feed(stream), *decoder.finish()]:
         reply.add(delta)
     return reply

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, ToolCall
 from kilo_gateway.errors.sent import Sent
-from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
 from kilo_gateway.reply import Delta, Reply
 
 SENT = Sent(several=True)
@@ -121,7 +121,7 @@ def stream(answer: list[dict[str, Any]], size: int) -> bytes:
 
 
 def decoded(pieces: list[bytes], sent: Sent = SENT) -> list[Delta]:
-    decoder = StreamDecoder(sent=sent)
+    decoder = ChatCompletions().decoder(sent=sent)
     return [*(delta for piece in pieces for delta in decoder.feed(piece)), *decoder.finish()]
 
 
@@ -140,7 +140,7 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
 @settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER)
 def test_a_body(answer: list[dict[str, Any]]) -> None:
-    assert expected(decode_body(body(answer), sent=SENT)) == answer
+    assert expected(Reply.of(ChatCompletions().whole(body(answer), sent=SENT))) == answer
 
 
 @settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
@@ -187,7 +187,7 @@ PIECES = st.lists(
 
 def outcome(pieces: list[bytes]) -> Any:
     """The deltas up to the end or the error, and the error's text."""
-    decoder = StreamDecoder()
+    decoder = ChatCompletions().decoder()
     made: list[Delta] = []
     try:
         for piece in pieces:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway import GatewaySettings, KiloError, Reply, chat
-from kilo_gateway.interfaces.chat_completions.stream import StreamDecoder, decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
 from tests.support import plain_client
 from tests.support.errors import CLASSES, check
 from tests.support.in_process import InProcess
@@ -28,7 +28,7 @@ def sent(model: str, **fields: Any) -> bytes:
 
 
 def decoded(data: bytes, size: int) -> Reply:
-    decoder, reply = StreamDecoder(), Reply()
+    decoder, reply = ChatCompletions().decoder(), Reply()
     pieces = (data[start : start + size] for start in range(0, len(data), size))
     for delta in itertools.chain(*(decoder.feed(piece) for piece in pieces), decoder.finish()):
         reply.add(delta)
@@ -44,7 +44,7 @@ def told(reply: Reply) -> list[Any]:
 @pytest.mark.parametrize("tools", [None, TOOLS], ids=["text", "tools"])
 @pytest.mark.parametrize("model", SUCCESSES)
 def test_a_stream_says_what_a_body_says_however_it_is_cut(model: str, tools: Any) -> None:
-    body, stream = decode_body(sent(model, tools=tools)), sent(model, tools=tools, stream=True)
+    body, stream = Reply.of(ChatCompletions().whole(sent(model, tools=tools))), sent(model, tools=tools, stream=True)
     whole = decoded(stream, len(stream))
     assert told(whole) == told(body)
     if model != "sandbox/null-finish":  # streams must have one, bodies may not

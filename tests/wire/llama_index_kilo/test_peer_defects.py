@@ -21,7 +21,8 @@ from kilo_gateway import (
     KiloServerError,
     KiloStreamInterruptedError,
 )
-from kilo_gateway.interfaces.chat_completions.stream import decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
+from kilo_gateway.reply import Reply
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, from_gateway
 from tests.support.tools import FUNCTION_TOOLS as TOOLS
@@ -189,7 +190,9 @@ def test_calls_without_ids() -> None:
     function = {"name": "add", "arguments": "{}"}
     body = {"choices": [{"message": {"tool_calls": [{"id": "", "function": function}, {"function": function}]}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.prepare([], stream=False))
+    response = from_gateway.response_of(
+        Reply.of(ChatCompletions().whole(json.dumps(body).encode())), llm.prepare([], stream=False)
+    )
     assert len({call.tool_id for call in llm.get_tool_calls_from_response(response)} - {""}) == 2
 
 
@@ -199,7 +202,9 @@ def test_arguments_that_are_not_an_object(arguments: str) -> None:
     calls = [{"id": "c", "function": {"name": "add", "arguments": arguments}}]
     body = {"choices": [{"message": {"tool_calls": calls}}]}
     llm = KiloLLM(base_url="http://127.0.0.1:1")
-    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), llm.prepare([], stream=False))
+    response = from_gateway.response_of(
+        Reply.of(ChatCompletions().whole(json.dumps(body).encode())), llm.prepare([], stream=False)
+    )
     [call] = llm.get_tool_calls_from_response(response)
     assert call.tool_kwargs["invalid_arguments"] == arguments
 

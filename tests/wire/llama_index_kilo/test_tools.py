@@ -9,7 +9,8 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlo
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.calling import call_tool_with_selection
 
-from kilo_gateway.interfaces.chat_completions.stream import decode_body
+from kilo_gateway.interfaces.chat_completions import ChatCompletions
+from kilo_gateway.reply import Reply
 from kilo_gateway.sandbox import Sandbox
 from llama_index_kilo import KiloLLM, from_gateway
 from tests.support.tools import FUNCTION_TOOLS as TOOLS
@@ -131,7 +132,7 @@ def test_broken_arguments_without_a_finish_reason_are_not_executed(kilo_sandbox:
     body = {"choices": [{"message": {"tool_calls": [{"function": {"name": "add", "arguments": '{"a": 1'}}]}}]}
     llm = KiloLLM(base_url=kilo_sandbox.base_url)
     request = llm.prepare([], stream=False)
-    response = from_gateway.response_of(decode_body(json.dumps(body).encode()), request)
+    response = from_gateway.response_of(Reply.of(ChatCompletions().whole(json.dumps(body).encode())), request)
     assert "finish_reason" not in response.additional_kwargs
     assert calls(llm, response)[0][1]["invalid_arguments"] == '{"a": 1'
 
