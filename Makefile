@@ -75,7 +75,7 @@ test: $(VENV)/.installed ## Run the tests with the newest supported versions
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-unit: $(VENV)/.installed ## Run only the tests without a socket, in seconds
-	$(BIN)/python $(PYTEST) tests/unit $(ARGS)
+	$(BIN)/python $(PYTEST) -n auto --hypothesis-profile=quick tests/unit $(ARGS)
 
 test-newest-python: ## Run the unit and wire tests with the newest Python that is installed besides the default one
 	@other=$$($(PYTHON) tests/tools/find_python.py | cut -d ' ' -f 2); \

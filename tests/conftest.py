@@ -14,10 +14,11 @@ from kilo_gateway.models import known as known_models
 from tests.support import vcr_settings
 
 # A time limit for each example fails on a busy machine and says nothing about the code.
-hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("unhurried")
+_UNHURRIED = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("whole", _UNHURRIED, max_examples=150)
+# `make test-unit` draws fewer examples of each property; `make test` draws them all.
+hypothesis.settings.register_profile("quick", _UNHURRIED, max_examples=20)
+hypothesis.settings.load_profile("whole")
 
 
 @pytest.fixture(autouse=True)

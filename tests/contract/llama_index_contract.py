@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from .answers import AnswerContract
 from .lifecycle import LifecycleContract
+from .objects import ObjectContract
 from .quirks import QuirkContract
 from .tools import ToolContract
 
 
-class LLMContract(AnswerContract, ToolContract, LifecycleContract, QuirkContract):
+class LLMContract(AnswerContract, ToolContract, ObjectContract, LifecycleContract, QuirkContract):
     """All tests of the contract."""

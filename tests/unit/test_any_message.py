@@ -4,7 +4,7 @@ import copy
 import json
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from llama_index.core.base.llms import types as li
@@ -101,7 +101,6 @@ def check(wire: Any) -> None:
     json.dumps(wire)
 
 
-@settings(max_examples=200, deadline=None)  # a time limit would fail on a busy CI
 @given(st.lists(MESSAGE, max_size=3) | st.builds(lambda block: [HumanMessage([block])], BLOCK))
 @example([HumanMessage([{"type": "image_url"}])])
 @example([HumanMessage([{"type": "image_url", "image_url": {}}])])
@@ -170,7 +169,6 @@ LI_MESSAGE = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)  # a time limit would fail on a busy CI
 @given(st.lists(LI_MESSAGE, max_size=3))
 def test_llama_index(messages: list[li.ChatMessage]) -> None:
     before = copy.deepcopy(messages)

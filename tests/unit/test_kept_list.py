@@ -77,9 +77,7 @@ def held(**fields: Any) -> bytes:
 
 
 @given(CONTENT)
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)  # each example overwrites the file
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example overwrites the file
 @example(held())
 @example(held(fetched_at=10**400))
 @example(held(fetched_at=-math.inf))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kilo_gateway import KiloError, ToolCall
@@ -137,19 +137,16 @@ def split(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
-@settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER)
 def test_a_body(answer: list[dict[str, Any]]) -> None:
     assert expected(Reply.of(ChatCompletions().whole(body(answer), sent=SENT))) == answer
 
 
-@settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER, st.integers(1, 5), CUTS)
 def test_a_stream(answer: list[dict[str, Any]], size: int, cuts: list[int]) -> None:
     assert expected(summed(decoded(split(stream(answer, size), cuts)))) == answer
 
 
-@settings(max_examples=60, deadline=None)  # a time limit would fail on a busy CI
 @given(ANSWER, st.integers(1, 5), CUTS)
 def test_the_deltas_do_not_depend_on_the_split(answer: list[dict[str, Any]], size: int, cuts: list[int]) -> None:
     data = stream(answer, size)
@@ -199,7 +196,6 @@ def outcome(pieces: list[bytes]) -> Any:
     return [replace(delta, ending=None) for delta in made], decoder.ended, decoder.partial_text
 
 
-@settings(max_examples=200, deadline=None)  # a time limit would fail on a busy CI
 @given(PIECES, CUTS)
 @example(b'data: {"choices":[{"delta":{"content":"\xc3\xa9"}}]}\r\n\r\n', [36, 37, 50])
 def test_any_split_of_any_bytes_has_one_outcome(data: bytes, cuts: list[int]) -> None:

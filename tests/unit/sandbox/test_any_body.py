@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kilo_gateway.sandbox.admission import admit
@@ -67,7 +67,6 @@ BODIES = st.fixed_dictionaries(
 OPTIONS = Options.for_era("E3")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy CI
 @given(BODIES | JSON)
 def test_any_body_is_refused_or_answered(body: Any) -> None:
     call = Call({}, OPTIONS, json.dumps(body).encode())

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -133,7 +133,6 @@ def valid(schema: dict[str, Any], value: Any) -> bool:
     return True
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy CI
 @given(SCHEMAS, TEXTS)
 def test_instances_are_valid(schema: dict[str, Any], text: str) -> None:
     value = instance(schema, Facts(text))
