@@ -1,4 +1,4 @@
-"""Provide a gateway that bills, for the tests of budgets and costs."""
+"""Let retries follow at once, and provide a gateway that bills, for the tests of budgets and costs."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,12 @@ import pytest
 
 from kilo_gateway import list_models
 from tests.support.billing import KEY, BillingGateway, Plans
+
+
+@pytest.fixture(autouse=True)
+def _retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, the official client waits half a second and more before each retry."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
 
 
 @pytest.fixture(scope="session")

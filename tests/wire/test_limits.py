@@ -61,7 +61,7 @@ def dripping(head: bytes, pieces: Callable[[], Iterator[bytes]]) -> Iterator[str
             """Print nothing."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{httpd.server_address[1]}{GATEWAY}"

@@ -93,6 +93,6 @@ async def test_the_total_timeout_ends_a_read_over_tls(
     context.load_cert_chain(certificate, key)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     said = Say(HEAD + chunked(TEXT) if way in STREAMED else page(b"{}")[:-1], end="hold")
-    with server(said, tls=context) as (url, seen), pytest.raises(KiloTimeoutError, match=r"total_timeout=2 seconds"):
-        await asyncio.wait_for(ask(cls(base_url=url + GATEWAY, total_timeout=2)), SOON)
+    with server(said, tls=context) as (url, seen), pytest.raises(KiloTimeoutError, match=r"total_timeout=1 seconds"):
+        await asyncio.wait_for(ask(cls(base_url=url + GATEWAY, total_timeout=1)), SOON)
     assert len(seen) == 1
