@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.pydantic import TypeBaseModel
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
 from kilo_gateway.call import Call, as_tool_choice
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
+
+
+class _Derived(dict[str, Any]):
+    """A profile that follows from the model, and not one that the user gave."""
 
 
 class ChatKilo(BaseChatModel, GatewaySettings):
@@ -62,8 +66,6 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     """True if `invoke` streams internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
     """Further request fields; any other field and any call keyword override them."""
-    _profile_is_derived: bool = PrivateAttr(default=True)
-    """True if the profile follows from the model, and is not the user's own."""
 
     @model_validator(mode="after")
     def _set_kilo_version(self) -> Self:
@@ -72,37 +74,23 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         info = known_models.known(self.model_id, base_url=self.base_url)
-        return None if info is None else profile_of(info).copy()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _remember_a_given_profile(cls, values: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
-        model = build(values)
-        if isinstance(values, dict):
-            # Core has filled in the profile of the model by now, unless one was given.
-            model._profile_is_derived = values.get("profile") is None
-        return model
+        return None if info is None else cast("ModelProfile", _Derived(profile_of(info)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "profile":
-            self._profile_is_derived = False
-        elif name in ("model", "tier") and self._profile_is_derived:
-            self._derive_profile()
+        if name in ("model", "tier"):
+            self._renew_profile()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy; one for another model has that model's profile, unless the user gave one."""
         copy = super().model_copy(update=update, deep=deep)
-        changed = update or {}
-        if changed.get("profile") is not None:
-            copy._profile_is_derived = False
-        elif self._profile_is_derived and not changed.keys().isdisjoint(("model", "tier")):
-            copy._derive_profile()
+        if update and ("model" in update or "tier" in update):
+            copy._renew_profile()
         return copy
 
-    def _derive_profile(self) -> None:
-        self.profile = self._resolve_model_profile()
-        self._profile_is_derived = True
+    def _renew_profile(self) -> None:
+        if self.profile is None or isinstance(self.profile, _Derived):
+            self.profile = self._resolve_model_profile()
 
     @property
     def _llm_type(self) -> str:
@@ -131,9 +119,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        call = self.prepare([], stream=False, defaults=self.model_kwargs)
-        mode = {"mode": call.mode} if call.mode else {}
-        return {"model": call.model, **call.options, **mode}
+        mode = {"mode": self.mode} if self.mode else {}
+        return {"model": self.model_id, **self.request_options(self.model_kwargs, {}), **mode}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(ls_provider=from_gateway.PROVIDER, ls_model_type="chat")

@@ -143,10 +143,7 @@ class GatewaySettings(AccountSettings):
         return Call(
             conversation=as_conversation(conversation),
             headers=headers,
-            query={
-                **to_json(self.default_query or {}, "default_query"),
-                **to_json(given.pop("extra_query", None) or {}, "extra_query"),
-            },
+            query=self._query(given.pop("extra_query", None)),
             timeout=given.pop("timeout", self.timeout),
             total_timeout=given.pop("total_timeout", self.total_timeout),
             stream_idle_timeout=given.pop("stream_idle_timeout", self.stream_idle_timeout),
@@ -158,19 +155,25 @@ class GatewaySettings(AccountSettings):
             mode=labels["mode"],
             api=given.pop("api", None) or self.api,
             stream=stream,
-            options=self._options(defaults or {}, given),
+            options=self.request_options(defaults or {}, given),
         )
 
-    def _options(self, defaults: Mapping[str, Any], keywords: dict[str, Any]) -> dict[str, Any]:
+    def _query(self, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+        parts = {"default_query": self.default_query, "extra_query": extra}
+        given = (to_json(value, name) for name, value in parts.items() if value)
+        return {key: value for part in given for key, value in part.items()}
+
+    def request_options(self, defaults: Mapping[str, Any], keywords: dict[str, Any]) -> dict[str, Any]:
         """Merge what goes into the request: the later source overrides the earlier one (docs/arguments.md)."""
-        fields = {name: getattr(self, name) for name in places.body_fields(type(self))}
-        fields["provider"] = self.preferences()
+        fields = {name: value for name in places.body_fields(type(self)) if (value := getattr(self, name)) is not None}
+        if (preferences := self.preferences()) is not None:
+            fields["provider"] = preferences
         extra_body = types.check_extra_body(keywords.pop("extra_body", None) or {})
         if (data_collection := keywords.pop("data_collection", None)) is not None:
             types.check_data_collection(data_collection, keywords.get("provider"))
             keywords["provider"] = {**(keywords.get("provider") or {}), "data_collection": data_collection}
         options: dict[str, Any] = dict(types.check_extra_body(dict(defaults)))
-        _override(options, {name: value for name, value in fields.items() if value is not None})
+        _override(options, fields)
         options = _merged(options, self.extra_body or {})
         _override(options, keywords)
         options = _merged(options, extra_body)

