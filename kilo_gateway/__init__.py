@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         KiloStreamInterruptedError,
         KiloTimeoutError,
     )
+    from kilo_gateway.garbage import freeze_imports
     from kilo_gateway.ledger import Ledger, Spent
     from kilo_gateway.models.catalog import ModelCatalog, UnknownModelError
     from kilo_gateway.models.info import ModelInfo
@@ -57,6 +58,7 @@ _HOME = {
     "KiloDataPolicyWarning": "data_policy",
     **dict.fromkeys(("ModelCatalog", "UnknownModelError"), "models.catalog"),
     "EmbeddingSettings": "settings.embedding",
+    "freeze_imports": "garbage",
     **dict.fromkeys(("Ledger", "Spent"), "ledger"),
     **dict.fromkeys(("alist_models", "list_models"), "models.listing"),
     "ModelInfo": "models.info",
@@ -109,6 +111,7 @@ __all__ = [
     "alist_models",
     "chat",
     "embeddings",
+    "freeze_imports",
     "list_models",
 ]
 

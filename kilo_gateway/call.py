@@ -36,6 +36,8 @@ class Call:
     max_retries: int
     max_retry_wait: float | None
     include_response_headers: bool
+    merge_ready: bool = True
+    """True if deltas that arrived together are joined."""
     api: str = "completions"
     """The interface: `completions`, `responses` or `messages`; `auto` until the driver has chosen one."""
     output_limit: int | None = None

@@ -7,7 +7,7 @@ by its typed stream, which costs ten times as much CPU and loses parts of the er
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from kilo_gateway.encoding.sse import looks_like_events
 from kilo_gateway.errors import KiloInvalidRequestError
 from kilo_gateway.errors.table import REASONING_PHRASES
 from kilo_gateway.interfaces import INTERFACES, Interface
+from kilo_gateway.merging import merged
 from kilo_gateway.models import known, prices
 from kilo_gateway.reply import Delta, Reply
 from kilo_gateway.settings.chat import GatewaySettings
@@ -65,7 +66,7 @@ def stream(settings: GatewaySettings, call: Call) -> Generator[Delta]:
             try:
                 reader = request.reader(response)
                 for chunk in received(reader):
-                    yield from charge.seen(reader.feed(chunk))
+                    yield from charge.seen(request.deltas(reader.feed(chunk)))
                 yield from charge.seen(reader.finish())
                 return
             finally:
@@ -116,7 +117,7 @@ class AsyncDeltas(AsyncIterator[Delta]):
                 try:
                     reader = request.reader(response)
                     async for chunk in areceived(reader):
-                        for delta in charge.seen(reader.feed(chunk)):
+                        for delta in charge.seen(request.deltas(reader.feed(chunk))):
                             yield delta
                     for delta in charge.seen(reader.finish()):
                         yield delta
@@ -153,6 +154,8 @@ class _Request:
             max_retry_wait=call.max_retry_wait,
         )
         self.charge = Charge(settings.budget, self.exchange, partial(prices.size_of, call))
+        self.deltas: Callable[[Iterator[Delta]], Iterator[Delta]] = merged if call.merge_ready else iter
+        """How the deltas of one read are handed on."""
 
     def answered(self, content: bytes, response: Any) -> Reply:
         """Return the answer of a request that was not streamed."""

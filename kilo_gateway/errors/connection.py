@@ -24,21 +24,47 @@ def is_from_network(error: BaseException) -> bool:
 
 def may_have_arrived(error: BaseException) -> bool:
     """Return True if the gateway may have received the request whose attempt ended with `error`."""
-    if not is_from_network(error):
-        return False
-    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    return rows.NEVER_SENT.isdisjoint(c.__name__ for c in type(cause).__mro__)
+    return is_from_network(error) and rows.NEVER_SENT.isdisjoint(_kinds(error))
 
 
 def is_timeout(error: BaseException) -> bool:
     """Return True if `error` says that something took too long."""
-    return not {"TimeoutException", "TimeoutError"}.isdisjoint(c.__name__ for c in type(error).__mro__)
+    return not {"TimeoutException", "TimeoutError", "APITimeoutError"}.isdisjoint(_kinds(error))
+
+
+def _kinds(error: BaseException) -> set[str]:
+    return {cls.__name__ for cls in type(_origin(error)).__mro__}
+
+
+def hide_frames(error: BaseException) -> None:
+    """Drop the frames of aiohttp from a failure: their variables are the headers of the request and of its proxy."""
+    link: BaseException | None = error
+    hidden = False
+    while link is not None:
+        hidden = hidden or _is_of_aiohttp(link)
+        if hidden:
+            link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+
+
+def _is_of_aiohttp(error: BaseException | None) -> bool:
+    return type(error).__module__.partition(".")[0] == "aiohttp"
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return the exception that the openai client wrapped, or that its aiohttp transport renamed.
+
+    The transport reports a connection that the server closed as one that could not be opened in time.
+    """
+    if isinstance(error, openai.APIConnectionError) and error.__cause__:
+        error = error.__cause__
+    return error.__cause__ if error.__cause__ and _is_of_aiohttp(error.__cause__) else error
 
 
 def from_transport(error: BaseException, sent: Sent, *, response: Any = None, partial: str = "") -> KiloConnectionError:
     """Turn a failure of the connection, from the openai client or its HTTP library, into a KiloConnectionError."""
-    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    if isinstance(error, openai.APITimeoutError) or is_timeout(cause):
+    cause = _origin(error)
+    if is_timeout(cause):
         limit = f" within {sent.timeout:g} seconds" if sent.timeout else " in time"
         result: KiloConnectionError = KiloTimeoutError(
             f"The gateway sent nothing{limit} ({type(cause).__name__}). Raise timeout=, or choose a faster model.",

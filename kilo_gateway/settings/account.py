@@ -72,6 +72,8 @@ class AccountSettings(BaseModel):
     once, with its `retry_after`. None: up to 120, the openai client's own limit."""
     max_response_bytes: types.ResponseBytes = 256_000_000
     """Upper limit of the size of an answer that is not streamed, in bytes, decompressed."""
+    transport: Literal["aiohttp", "httpx"] | None = None
+    """The HTTP library of async calls; None: aiohttp where it is installed, which costs half as much, else httpx."""
     http_client: Annotated[Any, BeforeValidator(Live.sync_client)] = Field(default=None, repr=False, exclude=True)
     """An `httpx.Client` or `httpx2.Client` to use instead of the shared pool."""
     http_async_client: Annotated[Any, BeforeValidator(Live.async_client)] = Field(

@@ -61,6 +61,8 @@ class GatewaySettings(AccountSettings):
     """Further fields of the request body; merged deeply per call."""
     stream_idle_timeout: Annotated[types.Seconds | None, PerCall()] = 300.0
     """Seconds a stream may go without data (keep-alives do not count) before it fails; None: no limit."""
+    merge_ready: Annotated[bool, PerCall()] = True
+    """True if pieces of a stream that arrived together are one chunk; False gives a chunk for each frame."""
     include_response_headers: bool = False
     """True if the metadata of an answer contains its HTTP headers, without cookies, as `headers`."""
 
@@ -149,6 +151,7 @@ class GatewaySettings(AccountSettings):
             stream_idle_timeout=given.pop("stream_idle_timeout", self.stream_idle_timeout),
             max_retries=self.max_retries if (retries := given.pop("max_retries", None)) is None else retries,
             max_retry_wait=given.pop("max_retry_wait", self.max_retry_wait),
+            merge_ready=given.pop("merge_ready", self.merge_ready),
             include_response_headers=self.include_response_headers,
             model=model,
             tier=routing.tier_of(model),

@@ -200,6 +200,7 @@ class Exchange:
         return seconds is None or self.max_retry_wait is None or seconds <= self.max_retry_wait
 
     def _failed(self, error: Exception) -> Exception:
+        connection.hide_frames(error)
         # Our own errors follow an answer that refused the request, or an attempt that is counted already.
         self.lost = not isinstance(error, KiloError) and connection.may_have_arrived(error)
         return self.translated(error)

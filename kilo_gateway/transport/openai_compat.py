@@ -18,8 +18,13 @@ from kilo_gateway.encoding.response_headers import charset_of, retry_after
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 
-HTTP: Final[Any] = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
+_MAJOR: Final = int(openai.__version__.split(".")[0])
+
+HTTP: Final[Any] = importlib.import_module("httpx2" if _MAJOR >= 3 else "httpx")
 """The HTTP library of the installed openai package: openai 2.x stands on httpx, 3.x on httpx2."""
+
+AIOHTTP_PACKAGES: Final = ("aiohttp",) if _MAJOR >= 3 else ("aiohttp", "httpx_aiohttp")
+"""The modules that the official client's aiohttp transport needs."""
 
 HTTP_RESPONSE: Final[Any] = HTTP.Response
 

@@ -58,7 +58,6 @@ class Reader:
         encoding = _encoding(response)
         if encoding not in ENCODINGS:
             raise translate.unreadable(f"it is encoded as {encoding!r}, which was not requested", response=response)
-        self._limit_reads()
 
     @property
     def complete(self) -> bool:
@@ -69,16 +68,6 @@ class Reader:
     def partial_text(self) -> str:
         """The text of the answer so far."""
         return ""
-
-    def _limit_reads(self) -> None:
-        """Let no read take longer than the idle limit.
-
-        `timeout` covers the wait for the headers, which may take minutes: a model may think long before its first
-        byte.
-        """
-        limit = self.exchange.within(self.exchange.idle_timeout)
-        if limit is not None:
-            limit_reads(self.response, limit)
 
     def check(self, *, moved: bool) -> None:
         """Raise KiloTimeoutError if the answer takes too long; `moved` is True if the last read brought anything."""
@@ -173,6 +162,10 @@ def _encoding(response: Any) -> str:
 def received(reader: Reader) -> Generator[bytes]:
     """Yield the body of the reader's response as it arrives. Raises KiloError."""
     response = reader.response
+    # `timeout` covers the wait for the headers, which may take minutes: a model may think long before its first byte.
+    limit = reader.exchange.within(reader.exchange.idle_timeout)
+    if limit is not None:
+        limit_reads(response, limit)
     try:
         with _cut_off(reader):
             for chunk in response.iter_bytes():
@@ -191,26 +184,77 @@ def received(reader: Reader) -> Generator[bytes]:
 async def areceived(reader: Reader) -> AsyncIterator[bytes]:
     """Yield the body of the reader's response as it arrives. Raises KiloError."""
     chunks = reader.response.aiter_bytes()
-    limited = reader.exchange.total_timeout is not None
+    reading = Reading(reader.exchange)
     try:
-        async with asyncio.timeout(reader.exchange.within(None)):
-            first = await unlisted(chunks.__anext__)
-        yield first
-        while limited and not reader.over:
-            async with asyncio.timeout(reader.exchange.within(None)):
+        with reading:
+            chunk = await unlisted(chunks.__anext__)
+        yield chunk
+        while not reader.over:
+            with reading:
                 chunk = await anext(chunks)
             yield chunk
-        if reader.over:
-            return
-        async for chunk in chunks:
-            yield chunk
-            if reader.over:
-                return
     except StopAsyncIteration:
         return
     except Exception as error:
         if not reader.complete:
             raise reader.broken(error) from error
+    finally:
+        reading.stop()
+
+
+class Reading:
+    """Ends reads that take longer than the limits of an answer. A `with` block is one read; raises TimeoutError.
+
+    `asyncio.timeout` would start and cancel a timer for each token of a stream. This timer runs on, and looks again
+    when it ends too early.
+    """
+
+    __slots__ = ("_began", "_cancelling", "_ended", "_limits", "_loop", "_task", "_timer")
+
+    def __init__(self, limits: Terms) -> None:
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._began = 0.0
+        self._cancelling = 0
+        self._ended = False
+
+    def __enter__(self) -> None:
+        self._task = task = asyncio.current_task()
+        self._began = time.monotonic()
+        if self._timer is None and task is not None:
+            self._look()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        task, self._task = self._task, None
+        if self._ended and task is not None:
+            self._ended = False
+            # As in `asyncio.timeout`: a cancellation that somebody else asked for goes on.
+            if task.uncancel() <= self._cancelling and kind is not None and issubclass(kind, asyncio.CancelledError):
+                raise TimeoutError from error
+
+    def _look(self) -> None:
+        """End the read if it has taken too long, or look again when it will have."""
+        self._timer = None
+        if self._task is None:
+            return  # nothing is read; the next read starts the timer
+        limits, since = self._limits, time.monotonic() - self._began
+        idle = None if limits.idle_timeout is None else limits.idle_timeout - since
+        left = limits.within(idle)
+        if left is None:
+            return
+        if left > 0 and not limits.expired:
+            self._timer = self._loop.call_later(left, self._look)
+            return
+        self._cancelling, self._ended = self._task.cancelling(), True
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """Cancel the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _socket_of(response: Any) -> Any:

@@ -37,6 +37,7 @@ class OnSandbox(ContractBase):
             base_url=self.sandbox.base_url,
             api_key=self.sandbox.api_key,
             default_headers={"x-extra": "s3cr3t-header"},
+            merge_ready=False,  # responses of two calls are compared one by one
             max_retries=0,
             **fields,
         )

@@ -68,7 +68,7 @@ def test_streams_and_whole_answers_agree(chat: ChatKilo, llm: KiloLLM) -> None:
     assert streamed.text == whole.text != ""
     assert streamed.usage_metadata["output_tokens"] == whole.usage_metadata["output_tokens"] == 24
     assert streamed.usage_metadata["input_tokens"] > 5
-    pieces = list(llm.stream_complete(PROMPT))
+    pieces = list(llm.stream_complete(PROMPT, merge_ready=False))
     assert pieces[-1].text == "".join(piece.delta or "" for piece in pieces) == llm.complete(PROMPT).text == whole.text
     assert pieces[-1].additional_kwargs["completion_tokens"] == 24
     assert len(pieces) > 12

@@ -26,6 +26,18 @@ def _peer(number: int) -> int | None:
     return address[1] if isinstance(address, tuple) else None
 
 
+async def stays_open(url: str, before: int) -> bool:
+    """Return True if more than `before` sockets stay open to the port of `url`.
+
+    A connection closes in a later turn of the loop, and one that the other side closed when its end is read.
+    """
+    for _ in range(100):
+        if open_to(url) <= before:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
 def threads() -> set[str]:
     """Return the names of all threads except those of the sandbox and of an event loop's executor."""
     return {thread.name for thread in threading.enumerate() if not thread.name.startswith(("asyncio_", "kilo-sandbox"))}

@@ -54,7 +54,6 @@ def test_another_process_resumes_a_conversation(kilo_sandbox: Sandbox, tmp_path:
     requests = kilo_sandbox.requests
     assert [len(before), len(requests)] == [4, 6]
     assert [record.json["stream"] for record in requests] == [False, False, True, True, True, True]
-    assert len(pieces) > 3
     assert "find_trains returned: Trains to Tromsø: 08:15, 12:40" in "".join(pieces)
 
     sent = requests[-1].json["messages"]

@@ -43,6 +43,7 @@ def results(events: list[Any]) -> list[tuple[str, Any, str]]:
 
 @pytest.mark.parametrize("streaming", [True, False])
 async def test_a_function_agent_with_two_tools(llm: KiloLLM, kilo_sandbox: Sandbox, streaming: bool) -> None:
+    llm.merge_ready = False
     agent = FunctionAgent(tools=[add, greet], llm=llm, streaming=streaming)
     answer, events = await run(agent, "Call add(2, 3) and greet('Zoë').")
     # The agent runs both at once, so their results come in any order.

@@ -65,6 +65,7 @@ def test_a_query_engine_with_a_structured_answer(llm: KiloLLM, method: Any, kilo
 
 @pytest.mark.parametrize("chat_mode", ["context", "condense_plus_context", "simple", "condense_question"])
 def test_a_chat_engine(llm: KiloLLM, chat_mode: Any, kilo_sandbox: Sandbox) -> None:
+    llm.merge_ready = False
     index = VectorStoreIndex.from_documents([DANUBE], embed_model=EMBEDDING)
     engine = index.as_chat_engine(llm=llm, chat_mode=chat_mode, memory=memory())
     first = engine.chat("Through which cities does the Danube flow?")
@@ -80,6 +81,7 @@ def test_a_chat_engine(llm: KiloLLM, chat_mode: Any, kilo_sandbox: Sandbox) -> N
 
 @pytest.mark.parametrize("chat_mode", ["context", "condense_plus_context"])
 async def test_a_chat_engine_async(llm: KiloLLM, chat_mode: Any) -> None:
+    llm.merge_ready = False
     index = VectorStoreIndex.from_documents([DANUBE], embed_model=EMBEDDING)
     engine = index.as_chat_engine(llm=llm, chat_mode=chat_mode, memory=memory())
     assert "Danube" in str(await engine.achat("Through which cities does the Danube flow?"))

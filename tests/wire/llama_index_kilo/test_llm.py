@@ -31,6 +31,7 @@ def test_the_eight_endpoints_agree(llm: KiloLLM) -> None:
 
 
 def test_streams_grow_chunk_by_chunk_sync_and_async_alike(llm: KiloLLM) -> None:
+    llm.merge_ready = False
     sync = list(llm.stream_chat(USER))
     both = zip(sync, collect(llm.astream_chat(USER)), strict=True)
     assert all(a.delta == b.delta and a.message == b.message for a, b in both)

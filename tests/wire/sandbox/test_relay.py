@@ -26,7 +26,7 @@ def gateway(backend: Sandbox) -> Iterator[Sandbox]:
 
 
 def added_up(llm: ChatKilo, text: str, **call: Any) -> AIMessage:
-    chunks = list(llm.stream(text, **call))
+    chunks = list(llm.stream(text, merge_ready=False, **call))
     total = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
