@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from kilo_gateway.encoding.lenient_json import mapping, object_of
+from kilo_gateway.encoding.lenient_json import mapping, object_of, string
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Text:
     text: str
     cache_control: Any = None
     """Mark of a prompt cache, sent unchanged; the same in every part that has it."""
+    phase: str | None = None
+    """What a text of an answer is for: `commentary` or `final_answer`, on Responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ def without_reasoning(conversation: Conversation) -> list[Message]:
 
 Layout = Sequence[Mapping[str, Any]]
 """The order of an answer's parts, as JSON: {"type": "reasoning", "details": n}, {"type": "text", "characters": n},
-{"type": "tool_call", "id": ...} and {"type": "opaque", "place": ..., "value": ...}. Chat Completions has none."""
+{"type": "tool_call", "id": ...} and {"type": "opaque", "place": ..., "value": ...}. Chat Completions has none. A text
+of Responses may have its `phase`."""
 
 
 def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
@@ -172,7 +175,7 @@ def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
                 own, details = details[:count], details[count:]
                 arranged.append(Thought(details=own))
             case {"type": "text", "characters": int(length)} if splits and length > 0:
-                arranged.append(Text(text[:length]))
+                arranged.append(Text(text[:length], phase=string(mapping(piece).get("phase")) or None))
                 text = text[length:]
             case {"type": "text"} if text and not splits:
                 arranged += texts

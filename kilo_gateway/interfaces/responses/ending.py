@@ -47,8 +47,10 @@ def complete(ending: Ending, items: Sequence[Item], spoken: Sequence[Item]) -> N
     calls = sorted((item for item in items if item.position >= 0), key=lambda item: item.position)
     ending.tool_calls = [item.call() for item in calls]
     messages = [item for item in items if item.kind == MESSAGE]
-    for item in messages:
-        ending.annotations += item.content_lists("annotations") or item.annotations
+    start = 0
+    for item in dict.fromkeys([*spoken, *messages]):
+        ending.annotations += item.citations(start)
+        start += item.length("text")
     if logprobs := [entry for item in messages for entry in item.content_lists("logprobs")]:
         ending.logprobs = {"content": logprobs}
     ending.images = [image for item in items if (image := item.image()) is not None]
@@ -64,14 +66,15 @@ def complete(ending: Ending, items: Sequence[Item], spoken: Sequence[Item]) -> N
                 layout.append({"type": "reasoning", "details": len(details)})
         elif item.kind == MESSAGE and item in with_text:
             if apart:
-                layout.append({"type": "text", "characters": item.length("text")})
+                phase = {"phase": phase} if (phase := string(item.value.get("phase"))) else {}
+                layout.append({"type": "text", "characters": item.length("text"), **phase})
             elif item is with_text[0]:
                 layout.append({"type": "text", "characters": sum(other.length("text") for other in with_text)})
         elif item.kind == CALL and item.position >= 0:
             layout.append({"type": "tool_call", "id": item.call_id})
         elif item.kind not in (MESSAGE, CALL):
             layout.append(item.piece())
-    if not _goes_without_saying([piece["type"] for piece in layout]):
+    if any("phase" in piece for piece in layout) or not _goes_without_saying([piece["type"] for piece in layout]):
         ending.layout = layout
 
 

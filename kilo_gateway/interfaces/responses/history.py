@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from kilo_gateway.conversation import Conversation, Message, Opaque, Part, Thought, ToolCall, ToolResult
+from kilo_gateway.conversation import Conversation, Message, Opaque, Part, Text, Thought, ToolCall, ToolResult
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.interfaces.reasoning import ANTHROPIC, OPENAI
 from kilo_gateway.interfaces.responses.content import content, output, said
@@ -101,8 +101,9 @@ def _is_of_a_wire(part: Part) -> bool:
 
 
 def _assistant(parts: Sequence[Part], model: str) -> Iterator[Item]:
-    """Yield the items of an answer, in order; texts that follow each other are one message."""
+    """Yield the items of an answer, in order; texts of one phase that follow each other are one message."""
     texts: list[Item] = []
+    phase: str | None = None
     for part in parts:
         match part:
             case Thought():
@@ -118,19 +119,26 @@ def _assistant(parts: Sequence[Part], model: str) -> Iterator[Item]:
             case Opaque(_, "images" | "block"):
                 continue
             case _:
-                texts += [text] if (text := said(part)) else []
+                if text := said(part):
+                    own_phase = part.phase if isinstance(part, Text) else None
+                    if texts and own_phase != phase:
+                        yield _message(texts, phase)
+                        texts = []
+                    texts.append(text)
+                    phase = own_phase
                 continue
         if new and texts:
-            yield _message(texts)
+            yield _message(texts, phase)
             texts = []
         yield from new
     if texts:
-        yield _message(texts)
+        yield _message(texts, phase)
 
 
-def _message(texts: list[Item]) -> Item:
+def _message(texts: list[Item], phase: str | None) -> Item:
     # OpenRouter refuses an assistant's message without type and status (openai/codex#12114).
-    return {"type": "message", "role": "assistant", "status": "completed", "content": texts}
+    message: Item = {"type": "message", "role": "assistant", "status": "completed", "content": texts}
+    return {**message, "phase": phase} if phase else message
 
 
 def _function_call(call_id: Any, name: Any, arguments: Any) -> Item:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kilo_gateway.conversation import ToolCall
-from kilo_gateway.encoding.lenient_json import Mender, dicts, mend, string
+from kilo_gateway.encoding.lenient_json import Mender, dicts, mapping, mend, string
 from kilo_gateway.interfaces.reasoning import OPENAI
 from kilo_gateway.reply import ToolCallDelta
 
@@ -121,8 +121,8 @@ class Item:
         """By field (`text`, `summary`, `arguments`, ...) and by place in it, in the order in which they began."""
         self.shown = ""
         """The field of a reasoning item that the user sees: some upstreams send the same text in both."""
-        self.annotations: list[dict[str, Any]] = []
-        """Those that arrived one by one."""
+        self.annotations: list[tuple[Any, dict[str, Any]]] = []
+        """Those that arrived one by one, each with the place of its text in the content."""
         self.name = self.call_id = ""
         self.position = -1
         """Position of a call among those that were passed on."""
@@ -171,8 +171,25 @@ class Item:
         return value if isinstance(value, list) else []
 
     def content_lists(self, name: str) -> list[Any]:
-        """Return a list of each part of the content: its annotations or its log probabilities, flat."""
+        """Return a list of each part of the content, such as its log probabilities, flat."""
         return [entry for part in dicts(self.parts("content")) for entry in dicts(part.get(name))]
+
+    def citations(self, start: int) -> Iterator[dict[str, Any]]:
+        """Yield the annotations of the texts, with indices in the text of the answer, where the item's is at `start`.
+
+        The provider counts from the start of each text.
+        """
+        starts: dict[Any, int] = {}
+        end = start
+        for place, passage in self.texts.get("text", {}).items():
+            starts[place] = end
+            end += passage.length
+        parts = enumerate(self.parts("content"))
+        whole = [(place, cited) for place, part in parts for cited in dicts(mapping(part).get("annotations"))]
+        for place, cited in whole or self.annotations:
+            moved = starts.get(place, start) if place.__class__ is int else start
+            indices = ((name, cited.get(name)) for name in ("start_index", "end_index"))
+            yield {**cited, **{name: index + moved for name, index in indices if isinstance(index, int)}}
 
     def complete(self, field: str, wholes: Mapping[int, str], lead: str) -> list[tuple[Passage, str]]:
         """Take in the whole texts of a field, by place; return what is new.

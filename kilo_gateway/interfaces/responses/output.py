@@ -196,7 +196,8 @@ class Output:
 
     def annotate(self, event: dict[str, Any]) -> None:
         """Take in an annotation of a text."""
-        self._find(MESSAGE, event).annotations.extend(dicts([event.get("annotation")]))
+        annotations = self._find(MESSAGE, event).annotations
+        annotations += [(event.get("content_index"), annotation) for annotation in dicts([event.get("annotation")])]
 
     def take_rest(self, output: Any) -> list[Delta]:
         """Take in the whole output of the last event, or of a body: return what never came before."""

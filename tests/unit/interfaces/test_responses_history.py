@@ -58,6 +58,17 @@ def said(*texts: str) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "status": "completed", "content": content}
 
 
+def test_texts_of_another_phase_are_another_message() -> None:
+    comment, final = Text("Let me see.", phase="commentary"), Text("Three.", phase="final_answer")
+    assert items(user(Text("Hi")), assistant(comment, comment, ADD, final, Text("Well")), result("call_1"))[1:] == [
+        {**said("Let me see.", "Let me see."), "phase": "commentary"},
+        called(ADD),
+        {**said("Three."), "phase": "final_answer"},
+        said("Well"),
+        returned("call_1"),
+    ]
+
+
 def content_of(*parts: Part) -> Any:
     [message] = items(user(*parts))
     return message["content"]

@@ -39,13 +39,36 @@ def test_a_refusal() -> None:
 
 
 CITATION = {"type": "url_citation", "url": "https://example.com", "title": "t", "start_index": 0, "end_index": 5}
+ANNOTATED: Event = {"type": "response.output_text.annotation.added", "output_index": 0, "annotation": CITATION}
 
 
 def test_annotations_are_reported_once() -> None:
     cited = {**MESSAGE, "content": [{"type": "output_text", "text": "Hello", "annotations": [CITATION]}]}
-    event = {"type": "response.output_text.annotation.added", "output_index": 0, "annotation": CITATION}
-    for events in ([done(cited)], [text("Hello"), event], [text("Hello"), event, done(cited)]):
+    for events in ([done(cited)], [text("Hello"), ANNOTATED], [text("Hello"), ANNOTATED, done(cited)]):
         assert reply_of(*events, completed(cited)).ending.annotations == [CITATION]
+
+
+def test_indices_of_annotations_count_in_the_text_of_the_answer() -> None:
+    """The provider counts from the start of each text."""
+    texts = ("Oh. ", "Hello")
+    second = {**MESSAGE, "content": [{"type": "output_text", "text": "Hello", "annotations": [CITATION]}]}
+    streamed = [
+        *(text(value, content_index=place) for place, value in enumerate(texts)),
+        {**ANNOTATED, "content_index": 1},
+    ]
+    parts: list[Event] = [{"type": "output_text", "text": value, "annotations": []} for value in texts]
+    first = {**MESSAGE, "id": "msg_0", "content": [parts[0], {**parts[1], "annotations": [CITATION]}]}
+    for reply in (reply_of(*streamed, done(second, 1), completed()), reply_of(completed(first, second))):
+        assert [(cited["start_index"], cited["end_index"]) for cited in reply.ending.annotations] == [(4, 9), (9, 14)]
+        assert reply.text == "Oh. HelloHello"
+
+
+def test_phases_of_messages_are_in_the_layout() -> None:
+    comment, final = {**MESSAGE, "id": "msg_0", "phase": "commentary"}, {**MESSAGE, "phase": "final_answer"}
+    reply = reply_of(added(comment), text("Hello"), done(comment), done(final, 1), completed())
+    assert reply.message().parts == [Text("Hello", phase="commentary"), Text("Hello", phase="final_answer")]
+    [only] = reply_of(done(final), completed()).message().parts
+    assert only == Text("Hello", phase="final_answer")
 
 
 def test_what_the_provider_ran_keeps_its_place() -> None:
