@@ -6,7 +6,7 @@ Each adapter translates its framework's messages into these classes once, and ea
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -59,6 +59,26 @@ class File:
     file_id: str | None = None
     filename: str | None = None
     cache_control: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that the model may cite, where the interface has citations."""
+
+    parts: Sequence[Text | Image | File]
+    title: str | None = None
+    source: str | None = None
+    """Where it comes from. The model reads it, and does not cite it."""
+    cache_control: Any = None
+
+    def plain(self) -> list[Text | Image | File]:
+        """Return it in parts that each interface has: title and source as a text, then the content."""
+        facts = {"Title": self.title, "Source": self.source}
+        heading = "".join(f"{name}: {value}\n" for name, value in facts.items() if value)
+        parts = [Text(heading), *self.parts] if heading else list(self.parts)
+        if self.cache_control and parts:
+            parts[-1] = replace(parts[-1], cache_control=self.cache_control)
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +144,10 @@ class Opaque:
     Responses, or a content block of Messages."""
 
 
-Part = Text | Image | Audio | Video | File | Thought | ToolCall | ToolResult | Refusal | SpokenAnswer | Opaque
+Cacheable = Text | Image | Audio | Video | File | Document
+"""Parts that can have the mark of a prompt cache."""
+
+Part = Cacheable | Thought | ToolCall | ToolResult | Refusal | SpokenAnswer | Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +171,20 @@ def without_reasoning(conversation: Conversation) -> list[Message]:
     ]
 
 
+def without_documents(parts: Iterable[Part]) -> list[Part]:
+    """Return parts for an interface without citable documents: each document, in tool results too, as plain parts."""
+    plain: list[Part] = []
+    for part in parts:
+        match part:
+            case Document():
+                plain += part.plain()
+            case ToolResult():
+                plain.append(replace(part, parts=without_documents(part.parts)))
+            case _:
+                plain.append(part)
+    return plain
+
+
 Layout = Sequence[Mapping[str, Any]]
 """The order of an answer's parts, as JSON: {"type": "reasoning", "details": n}, {"type": "text", "characters": n},
 {"type": "tool_call", "id": ...} and {"type": "opaque", "place": ..., "value": ...}. Chat Completions has none. A text
@@ -159,8 +196,12 @@ def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
 
     Frameworks keep texts, reasoning and tool calls apart, and users edit them. A part that the layout does not
     mention keeps its place at the end; a text that no longer has the length of the layout stays whole, at the
-    place of its first piece.
+    place of its first piece. Without a layout the parts keep their order.
     """
+    return _in_order(parts, layout) if layout else list(parts)
+
+
+def _in_order(parts: Sequence[Part], layout: Layout) -> list[Part]:
     thoughts = [part for part in parts if isinstance(part, Thought)]
     details = [detail for thought in thoughts for detail in thought.details]
     texts = [part for part in parts if isinstance(part, Text)]
@@ -168,29 +209,29 @@ def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
     calls = {part.id: part for part in parts if isinstance(part, ToolCall)}
     lengths = [mapping(piece).get("characters") for piece in layout if mapping(piece).get("type") == "text"]
     splits = sum(length for length in lengths if isinstance(length, int)) == len(text)
-    arranged: list[Part] = []
+    ordered: list[Part] = []
     for piece in layout:
         match mapping(piece):
             case {"type": "reasoning", "details": int(count)} if details[:count]:
                 own, details = details[:count], details[count:]
-                arranged.append(Thought(details=own))
+                ordered.append(Thought(details=own))
             case {"type": "text", "characters": int(length)} if splits and length > 0:
-                arranged.append(Text(text[:length], phase=string(mapping(piece).get("phase")) or None))
+                ordered.append(Text(text[:length], phase=string(mapping(piece).get("phase")) or None))
                 text = text[length:]
             case {"type": "text"} if text and not splits:
-                arranged += texts
+                ordered += texts
                 text = ""
             case {"type": "tool_call", "id": str(call_id)} if call_id in calls:
-                arranged.append(calls.pop(call_id))
+                ordered.append(calls.pop(call_id))
             case {"type": "opaque", "place": "output" | "block" as place, "value": value}:
-                arranged.append(Opaque(value, place))
+                ordered.append(Opaque(value, place))
     rest = [part for part in parts if not isinstance(part, Thought | Text | ToolCall)]
     left: list[Part] = [Thought(details=details)] if details else []
     if not any(thought.details for thought in thoughts):
         left += thoughts
     if text:
         left += texts if not splits else [Text(text)]
-    return left + arranged + list(calls.values()) + rest
+    return left + ordered + list(calls.values()) + rest
 
 
 def as_conversation(prompt: Conversation | str) -> Conversation:

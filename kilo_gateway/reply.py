@@ -220,8 +220,7 @@ class Reply:
 
     def message(self) -> Message:
         """Return the answer as a message of the conversation, to go on from."""
-        layout = self.ending.layout
-        return Message("assistant", arranged(self.parts, layout) if layout else self.parts)
+        return Message("assistant", arranged(self.parts, self.ending.layout))
 
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from kilo_gateway.conversation import Audio, File, Image, Opaque, Part, Text, Video, data_url
+from kilo_gateway.conversation import Audio, Document, File, Image, Opaque, Part, Text, Video, data_url
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.routing import nearest_name
 
 Block = Mapping[str, Any]
-Cacheable = Text | Image | Audio | Video | File
 
 
 def parts_of(content: str | Sequence[Any], convert: Callable[[Any], Iterator[Part]] | None = None) -> list[Part]:
@@ -41,9 +41,23 @@ def parts_of_block(block: Any) -> Iterator[Part]:
             f"a content block of type {kind!r} cannot be sent{hint}; the gateway takes: {', '.join(_CONVERTERS)}"
         )
     try:
-        yield _CONVERTERS[kind](block)
+        part = _CONVERTERS[kind](block)
+        yield _citable(block, part) if isinstance(part, Text | File) and _is_citable(block) else part
     except (KeyError, TypeError) as error:
         raise ValueError(f"a content block of type {kind!r} is malformed: {error}") from error
+
+
+def _is_citable(block: Block) -> bool:
+    """Return True if the block is a document that the model may cite: Anthropic's `citations`, enabled."""
+    citations = mapping(block.get("citations") or extra_of(block, "citations"))
+    return block.get("type") in ("document", "file", "text-plain") and citations.get("enabled") is True
+
+
+def _citable(block: Block, part: Text | File) -> Document:
+    title, source = (_string(block, name) or extra_of(block, name) for name in ("title", "context"))
+    if isinstance(part, File):
+        title = title or part.filename
+    return Document([replace(part, cache_control=None)], title, source, part.cache_control)
 
 
 def _type_of(block: Block) -> Any:
@@ -184,7 +198,16 @@ def _document(block: Block) -> Part:
     source = block.get("source")
     if isinstance(source, Mapping) and source.get("type") == "text":
         return Text(_string(source, "data") or "", cache_control_of(block))
+    if isinstance(source, Mapping) and source.get("type") == "content" and _is_citable(block):
+        return _document_of_blocks(block, parts_of(source.get("content") or ""))
     return _file(block)
+
+
+def _document_of_blocks(block: Block, parts: Sequence[Part]) -> Document:
+    fit = [part for part in parts if isinstance(part, Text | Image | File)]
+    if len(fit) < len(parts):
+        raise ValueError(f"a document that may be cited consists of texts, images and files: {dict(block)!r:.200}")
+    return Document(fit, _string(block, "title"), _string(block, "context"), cache_control_of(block))
 
 
 def _plain_text(block: Block) -> Part:

@@ -17,6 +17,7 @@ from langchain_core.messages import (
 )
 
 from kilo_gateway.conversation import (
+    Cacheable,
     Message,
     Opaque,
     Part,
@@ -29,7 +30,7 @@ from kilo_gateway.conversation import (
     tool_call,
 )
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
-from langchain_kilo.block_parts import Block, Cacheable, cache_control_of, extra_of, needed, parts_of, parts_of_block
+from langchain_kilo.block_parts import Block, cache_control_of, extra_of, needed, parts_of, parts_of_block
 from langchain_kilo.from_gateway import PROVIDER
 
 
@@ -106,7 +107,7 @@ def _said(message: AIMessage) -> list[Part]:
     if audio and (audio_id := mapping(audio).get("id")):
         parts.append(SpokenAnswer(audio_id))
     layout = list(dicts(extra.get("layout")))
-    return arranged(parts, layout) if layout else parts
+    return arranged(parts, layout)
 
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:

@@ -25,6 +25,8 @@ from llama_index.core.base.llms.types import (
 
 from kilo_gateway.conversation import (
     Audio,
+    Cacheable,
+    Document,
     File,
     Image,
     Message,
@@ -41,8 +43,6 @@ from kilo_gateway.conversation import (
     tool_call,
 )
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
-
-Cacheable = Text | Image | Audio | Video | File
 
 _ROLES: Final = {
     MessageRole.CHATBOT: "assistant",
@@ -84,8 +84,7 @@ def _said(message: ChatMessage) -> list[Part]:
         parts.append(Refusal(refusal))
     if audio_id := mapping(extra.get("audio")).get("id"):
         parts.append(SpokenAnswer(audio_id))
-    layout = list(dicts(extra.get("layout")))
-    return arranged(parts, layout) if layout else parts
+    return arranged(parts, list(dicts(extra.get("layout"))))
 
 
 def _calls_beside_blocks(calls: Sequence[Any]) -> Iterator[ToolCall]:
@@ -109,7 +108,7 @@ def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
                     parts[place] = replace(part, cache_control=block.cache_control.model_dump(exclude_none=True))
                     break
         elif isinstance(block, CitableBlock):
-            parts += _parts(block.content)
+            parts.append(Document(_citable(block), block.title, block.source))
         elif isinstance(block, ThinkingBlock):
             if ours:
                 details = list(dicts(block.additional_information.get("reasoning_details")))
@@ -128,6 +127,10 @@ def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
             names = ", ".join(kind.__name__ for kind in _CONVERTERS)
             raise ValueError(f"a {type(block).__name__} cannot be sent; the gateway takes: {names}")
     return parts
+
+
+def _citable(block: CitableBlock) -> list[Text | Image | File]:
+    return [part for part in _parts(block.content) if isinstance(part, Text | Image | File)]
 
 
 def _text(block: TextBlock) -> Part:

@@ -16,6 +16,7 @@ from kilo_gateway import routing
 from kilo_gateway.call import Call
 from kilo_gateway.conversation import (
     Audio,
+    Document,
     File,
     Image,
     Opaque,
@@ -99,6 +100,8 @@ def _tokens_of(part: Part) -> int:
             return max(tokens_of_text(part.text), _tokens_of_json(list(part.details)))
         case ToolCall():
             return _tokens_of_json(part.wire())
+        case Document():
+            return sum(map(_tokens_of, part.plain()))
         case ToolResult():
             return TOKENS_PER_MESSAGE + tokens_of_text(part.call_id) + sum(map(_tokens_of, part.parts))
         case Audio() | Video() | File() | SpokenAnswer():

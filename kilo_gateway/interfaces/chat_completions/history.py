@@ -8,6 +8,7 @@ from typing import Any, TypeVar, assert_never
 from kilo_gateway.conversation import (
     Audio,
     Conversation,
+    Document,
     File,
     Image,
     Message,
@@ -20,6 +21,7 @@ from kilo_gateway.conversation import (
     ToolCall,
     ToolResult,
     Video,
+    without_documents,
 )
 from kilo_gateway.interfaces.audio import audio_format
 
@@ -35,11 +37,12 @@ def _rendered(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "assistant":
         yield _assistant(message)
         return
-    for result in _all(ToolResult, message.parts):
+    parts = without_documents(message.parts)
+    for result in _all(ToolResult, parts):
         content = _content(list(map(_part, result.parts)))
         yield {"role": "tool", "tool_call_id": result.call_id, "content": content}
-    rest = [part for part in message.parts if not isinstance(part, ToolResult)]
-    if rest or not message.parts:
+    rest = [part for part in parts if not isinstance(part, ToolResult)]
+    if rest or not parts:
         yield _named(message, {"role": message.role, "content": _content(list(map(_part, rest)))})
 
 
@@ -52,7 +55,7 @@ def _assistant(message: Message) -> dict[str, Any]:
 
     Images have a field of their own, as in the answer; of audio only the id goes back.
     """
-    parts = message.parts
+    parts = without_documents(message.parts)
     images = [part.value for part in _opaque(parts, "images")] or list(map(_part, _all(Image, parts)))
     shown = [
         part
@@ -125,7 +128,7 @@ def _part(part: Part) -> dict[str, Any]:
             rendered = {"type": "file", "file": {"file_id": part.file_id} if part.file_id else named}
         case Opaque():
             return dict(part.value)
-        case Thought() | ToolCall() | ToolResult() | Refusal() | SpokenAnswer():
+        case Thought() | ToolCall() | ToolResult() | Refusal() | SpokenAnswer() | Document():
             raise ValueError(f"a {type(part).__name__} has no place in this message; it belongs to another role")
         case _:
             assert_never(part)

@@ -22,6 +22,7 @@ from kilo_gateway.conversation import (
     ToolCall,
     ToolResult,
     tool_call,
+    without_documents,
 )
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.interfaces.messages import parts as rendering
@@ -38,7 +39,7 @@ def system(conversation: Conversation) -> list[Block]:
     for message in conversation:
         if message.role not in _SYSTEM:
             continue
-        for block in rendering.content(message.parts):
+        for block in rendering.content(without_documents(message.parts)):
             if block.get("type") != "text":
                 raise ValueError(
                     f"a {message.role} message contains a block of type {block.get('type')!r}; the Messages interface "
@@ -123,7 +124,7 @@ def _turns(conversation: Conversation) -> list[_Turn]:
         if not turns or turns[-1].role != role or (role == "assistant" and turns[-1].calls):
             turns.append(_Turn(role))
         if role == "assistant":
-            _add_answer(turns[-1], message.parts, waiting)
+            _add_answer(turns[-1], without_documents(message.parts), waiting)
         else:
             _add_input(turns[-1], _results_of_functions(message), waiting)
     return turns

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from kilo_gateway.conversation import Audio, File, Image, Opaque, Part, Text, Thought, Video
+from kilo_gateway.conversation import Audio, Document, File, Image, Opaque, Part, Text, Thought, Video
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.interfaces.reasoning import ANTHROPIC
 
@@ -37,6 +38,8 @@ def _blocks(part: Part) -> Iterator[Block]:
     match part:
         case Text():
             yield from text(part.text, part.cache_control)
+        case Document():
+            yield from _citable(part)
         case Image():
             yield _marked({"type": "image", "source": _image_source(part.url)}, part.cache_control)
         case File():
@@ -137,6 +140,27 @@ def _document(file: File) -> Iterator[Block]:
         return
     titled = {"title": file.filename} if file.filename else {}
     yield _marked({"type": "document", "source": source, **titled}, file.cache_control)
+
+
+def _citable(document: Document) -> Iterator[Block]:
+    """Yield a document that Claude may cite: its texts and images as one block, and each of its files as another."""
+    facts = {"title": document.title, "context": document.source}
+    common = {name: value for name, value in facts.items() if value}
+    blocks: list[Block] = []
+    for of_files, group in itertools.groupby(content(document.parts), key=lambda block: block["type"] == "document"):
+        rendered = list(group)
+        documents = rendered if of_files else [{"type": "document", "source": _content_source(rendered)}]
+        blocks += [{**block, **common, "citations": {"enabled": True}} for block in documents]
+    yield from blocks[:-1]
+    if blocks:
+        yield _marked(blocks[-1], document.cache_control)
+
+
+def _content_source(blocks: list[Block]) -> Block:
+    """Return texts and images as the source of a document: a lone text as such, whose sentences can be cited."""
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+        return {"type": "text", "media_type": "text/plain", "data": blocks[0]["text"]}
+    return {"type": "content", "content": blocks}
 
 
 def _decoded(data: str, file: File) -> str:

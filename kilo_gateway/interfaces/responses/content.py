@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from kilo_gateway.conversation import (
     Audio,
+    Document,
     File,
     Image,
     Opaque,
@@ -95,7 +96,7 @@ def _part(part: Part) -> dict[str, Any]:
             rendered = _file(part.url, part.file_id, part.filename)
         case Opaque():
             return _from_chat(mapping(part.value))
-        case Thought() | ToolCall() | ToolResult() | Refusal() | SpokenAnswer():
+        case Thought() | ToolCall() | ToolResult() | Refusal() | SpokenAnswer() | Document():
             raise _no_place(f"a {type(part).__name__}", "a message of this role")
     return rendered | _MARK if part.cache_control else rendered
 

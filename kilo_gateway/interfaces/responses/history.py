@@ -11,7 +11,17 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from kilo_gateway.conversation import Conversation, Message, Opaque, Part, Text, Thought, ToolCall, ToolResult
+from kilo_gateway.conversation import (
+    Conversation,
+    Message,
+    Opaque,
+    Part,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    without_documents,
+)
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.interfaces.reasoning import ANTHROPIC, OPENAI
 from kilo_gateway.interfaces.responses.content import content, output, said
@@ -80,8 +90,9 @@ def _rendered(message: Message, model: str) -> Iterator[Item]:
     if message.role == "assistant":
         yield from _assistant(message.parts, model)
         return
-    results = [part for part in message.parts if isinstance(part, ToolResult)]
-    rest = [part for part in message.parts if not isinstance(part, ToolResult) and not _is_of_a_wire(part)]
+    parts = without_documents(message.parts)
+    results = [part for part in parts if isinstance(part, ToolResult)]
+    rest = [part for part in parts if not isinstance(part, ToolResult) and not _is_of_a_wire(part)]
     for result in results:
         yield {"type": "function_call_output", "call_id": result.call_id, "output": output(result.parts)}
     if message.role == "tool" and results and not rest:
@@ -104,7 +115,7 @@ def _assistant(parts: Sequence[Part], model: str) -> Iterator[Item]:
     """Yield the items of an answer, in order; texts of one phase that follow each other are one message."""
     texts: list[Item] = []
     phase: str | None = None
-    for part in parts:
+    for part in without_documents(parts):
         match part:
             case Thought():
                 new = list(_reasoning(part.details, model))

@@ -17,7 +17,8 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from kilo_gateway.conversation import tool_call
+from kilo_gateway.conversation import Document, File, Text, tool_call
+from langchain_kilo.to_gateway import conversation
 from tests.support.bodies import of_langchain as to_wire
 
 DATA = "data:image/png;base64,AAAA"
@@ -251,3 +252,63 @@ def test_blocks_that_lack_something_are_named(block: dict[str, Any], expected: s
 def test_parameters_of_an_audio_type_are_no_part_of_its_format() -> None:
     block = {"type": "audio", "base64": "QQ==", "mime_type": "audio/webm;codecs=opus"}
     assert to_wire([HumanMessage([block])])[0]["content"][0]["input_audio"]["format"] == "webm"
+
+
+CITABLE: Any = {"citations": {"enabled": True}}
+CITED_TEXT = Document([Text("a")], "Rivers", "https://example.com", {"type": "ephemeral"})
+
+
+@pytest.mark.parametrize(
+    ("block", "document"),
+    [
+        (
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "a"},
+                "title": "Rivers",
+                "context": "https://example.com",
+                "cache_control": {"type": "ephemeral"},
+                **CITABLE,
+            },
+            CITED_TEXT,
+        ),
+        (
+            {
+                "type": "text-plain",
+                "text": "a",
+                "mime_type": "text/plain",
+                "title": "Rivers",
+                "context": "https://example.com",
+                "extras": {**CITABLE, "cache_control": {"type": "ephemeral"}},
+            },
+            CITED_TEXT,
+        ),
+        (
+            {"type": "file", "base64": "AAAA", "mime_type": "application/pdf", "filename": "a.pdf", "extras": CITABLE},
+            Document([File("data:application/pdf;base64,AAAA", filename="a.pdf")], "a.pdf"),
+        ),
+        (
+            {
+                "type": "document",
+                "source": {
+                    "type": "content",
+                    "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+                },
+                **CITABLE,
+            },
+            Document([Text("a"), Text("b")]),
+        ),
+        ({"type": "document", "source": {"type": "text", "data": "a"}, "citations": {"enabled": False}}, Text("a")),
+    ],
+)
+def test_blocks_that_may_be_cited_are_documents(block: dict[str, Any], document: Any) -> None:
+    [message] = conversation([HumanMessage([block])])
+    assert message.parts == [document]
+
+
+def test_a_document_of_sounds_is_refused() -> None:
+    sound = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
+    with pytest.raises(ValueError, match="consists of texts, images and files"):
+        conversation(
+            [HumanMessage([{"type": "document", "source": {"type": "content", "content": [sound]}, **CITABLE}])]
+        )

@@ -1,6 +1,7 @@
 """LlamaIndex messages on the wire."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
+from kilo_gateway.conversation import Document, File, Text
+from llama_index_kilo.to_gateway import conversation
 from tests.support.bodies import of_llama_index as to_wire
 
 PNG = base64.b64decode(
@@ -56,7 +59,6 @@ def test_text_is_a_plain_string() -> None:
     assert content_of(TextBlock(text="a"), TextBlock(text="b"), role="assistant") == "ab"
     both = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert content_of(TextBlock(text="a"), TextBlock(text="b")) == both
-    assert content_of(CitableBlock(title="t", source="s", content=[TextBlock(text="c")])) == "c"
 
 
 @pytest.mark.parametrize("role", ["system", "user", "tool"])
@@ -129,10 +131,13 @@ def test_tool_calls_of_other_llm_classes() -> None:
         assert wire["content"] is None
 
 
-def test_a_citable_block_is_what_it_holds() -> None:
+def test_a_citable_block_is_a_document() -> None:
     content = [TextBlock(text="c"), DocumentBlock(url="http://x/a.pdf", title="a.pdf")]
-    text, file = content_of(CitableBlock(title="t", source="s", content=content))
-    assert (text["text"], file["file"]["file_data"]) == ("c", "http://x/a.pdf")
+    block = CitableBlock(title="t", source="s", content=content)
+    mark = CachePoint(cache_control=CacheControl(type="ephemeral"))
+    [message] = conversation([ChatMessage(role="user", blocks=[block, mark])])
+    document = Document([Text("c"), File("http://x/a.pdf", filename="a.pdf")], "t", "s")
+    assert message.parts == [replace(document, cache_control={"type": "ephemeral", "ttl": "5m"})]
 
 
 def test_a_tools_result_may_hold_images() -> None:
