@@ -6,7 +6,7 @@ Each adapter translates its framework's messages into these classes once, and ea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ class Text:
     text: str
     cache_control: Any = None
     """Mark of a prompt cache, sent unchanged; the same in every part that has it."""
+    citations: Sequence[dict[str, Any]] = ()
+    """The provider's own citations of exactly this text of an answer."""
     phase: str | None = None
     """What a text of an answer is for: `commentary` or `final_answer`, on Responses."""
 
@@ -191,14 +193,29 @@ Layout = Sequence[Mapping[str, Any]]
 of Responses may have its `phase`."""
 
 
-def arranged(parts: Sequence[Part], layout: Layout) -> list[Part]:
-    """Return the parts of an answer in the order of `layout`.
+def arranged(parts: Sequence[Part], layout: Layout, annotations: Iterable[dict[str, Any]] = ()) -> list[Part]:
+    """Return the parts of an answer in the order of `layout`, its texts with those `annotations` that cite them.
 
     Frameworks keep texts, reasoning and tool calls apart, and users edit them. A part that the layout does not
     mention keeps its place at the end; a text that no longer has the length of the layout stays whole, at the
     place of its first piece. Without a layout the parts keep their order.
     """
-    return _in_order(parts, layout) if layout else list(parts)
+    ordered = _in_order(parts, layout) if layout else list(parts)
+    given = list(annotations)
+    return list(_cited(ordered, given)) if given else ordered
+
+
+def _cited(parts: Iterable[Part], annotations: Sequence[dict[str, Any]]) -> Iterator[Part]:
+    """Yield the parts, each text with the annotations whose place in the whole text is exactly its own."""
+    start = 0
+    for part in parts:
+        if not isinstance(part, Text):
+            yield part
+            continue
+        place = (start, start + len(part.text))
+        start = place[1]
+        own = [cited for cited in annotations if (cited.get("start_index"), cited.get("end_index")) == place]
+        yield replace(part, citations=own) if own else part
 
 
 def _in_order(parts: Sequence[Part], layout: Layout) -> list[Part]:

@@ -116,6 +116,36 @@ def url_of_image(image: Mapping[str, Any]) -> str:
     return string(link) or string(mapping(link).get("url"))
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A citation of an answer, whatever the interface; None is what the provider did not say."""
+
+    url: str | None
+    title: str | None
+    source: str | None
+    """Where the cited text comes from: a URL, or the name or id of a document."""
+    cited_text: str | None
+    """Excerpt of the source."""
+    numbers: dict[str, int]
+    """Places in the source and, as `start_index` and `end_index`, in the text of the answer."""
+
+
+def citation_of(annotation: Mapping[str, Any]) -> Citation | None:
+    """Return an annotation of an answer as a citation, or None if it is something else, such as a parsed file."""
+    inner = annotation.get("url_citation")  # the form of Chat Completions
+    fields = inner if isinstance(inner, dict) else annotation
+
+    def first(*names: str) -> str | None:
+        return next((text for name in names if (text := string(fields.get(name)))), None)
+
+    url, title, cited_text = first("url"), first("title", "document_title"), first("cited_text", "content")
+    source = url or first("source", "filename", "file_id") or title
+    if source is None and cited_text is None:
+        return None
+    numbers = {name: value for name, value in fields.items() if value.__class__ is int}
+    return Citation(url, title, source, cited_text, numbers)
+
+
 @dataclass(slots=True)
 class Delta:
     """One repaired step of an answer; the last one of each choice alone carries `ending`."""
@@ -220,7 +250,7 @@ class Reply:
 
     def message(self) -> Message:
         """Return the answer as a message of the conversation, to go on from."""
-        return Message("assistant", arranged(self.parts, self.ending.layout))
+        return Message("assistant", arranged(self.parts, self.ending.layout, self.ending.annotations))
 
     def add(self, delta: Delta) -> None:
         """Take in the next delta."""

@@ -15,7 +15,7 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.tool import ToolCallChunk
 
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
-from kilo_gateway.reply import url_of_image
+from kilo_gateway.reply import citation_of, url_of_image
 from langchain_kilo.from_gateway import PROVIDER
 
 Block = dict[str, Any]
@@ -56,7 +56,7 @@ def _said(message: AIMessage) -> Iterator[Block]:
     if reasoning or details:
         block: Block = {"type": "reasoning", "reasoning": reasoning or "", "index": "lc_rs_0"}
         yield {**block, "extras": {"reasoning_details": details}} if details else block
-    annotations = [_citation(annotation) for annotation in extra.get("annotations") or ()]
+    annotations = [_citation(annotation) for annotation in dicts(extra.get("annotations"))]
     if message.content or annotations:
         text: Block = {"type": "text", "text": message.content, "index": "lc_txt_0"}
         yield {**text, "annotations": annotations} if annotations else text
@@ -67,28 +67,24 @@ def _said(message: AIMessage) -> Iterator[Block]:
         yield {**_image(image), "index": f"lc_img_{position}"}
     if audio := extra.get("audio"):
         yield {**_audio(audio), "index": "lc_aud_0"}
-    pieces = (piece.get("value") for piece in dicts(extra.get("layout")) if piece.get("type") == "opaque")
-    for position, value in enumerate(value for value in pieces if isinstance(value, dict)):
-        yield {**_server_item(value), "index": f"lc_srv_{position}"}
+    pieces = (piece for piece in dicts(extra.get("layout")) if piece.get("type") == "opaque")
+    for position, piece in enumerate(piece for piece in pieces if isinstance(piece.get("value"), dict)):
+        yield {**_server_item(piece["value"], piece.get("place")), "index": f"lc_srv_{position}"}
 
 
-def _citation(annotation: Any) -> Block:
-    """Return an annotation as a citation; fields that a citation lacks are kept in `extras`."""
-    citation = annotation.get("url_citation") if isinstance(annotation.get("url_citation"), dict) else annotation
-    block: Block = {"type": "citation"}
-    names = (("url", "url"), ("title", "title"), ("title", "document_title"))
-    for name, source in (*names, ("cited_text", "content"), ("cited_text", "cited_text")):
-        if isinstance(value := citation.get(source), str):
-            block[name] = value
-    for name in ("start_index", "end_index"):
-        if isinstance(value := citation.get(name), int):
-            block[name] = value
-    return {**block, "extras": {"annotation": annotation}}
+def _citation(annotation: dict[str, Any]) -> Block:
+    """Return an annotation as a citation, with the provider's own in `extras`; any other annotation unchanged."""
+    if (citation := citation_of(annotation)) is None:
+        return {"type": "non_standard_annotation", "value": annotation}
+    texts = {name: getattr(citation, name) for name in ("url", "title", "cited_text")}
+    places = {name: citation.numbers.get(name) for name in ("start_index", "end_index")}
+    fields = {name: value for name, value in {**texts, **places}.items() if value is not None}
+    return {"type": "citation", **fields, "extras": {"annotation": annotation}}
 
 
-def _server_item(value: dict[str, Any]) -> Block:
+def _server_item(value: dict[str, Any], place: Any) -> Block:
     """Return a tool call of the provider's server, or its result; any other item unchanged."""
-    kind, extras = string(value.get("type")), {"item": value}
+    kind, extras = string(value.get("type")), {"item": value, "place": place}
     if kind == "server_tool_use":
         arguments = mapping(value.get("input"))
         call = {"id": string(value.get("id")), "name": string(value.get("name")), "args": dict(arguments)}

@@ -78,11 +78,15 @@ def _user_block(block: Any) -> Iterator[Part]:
 def _said(message: AIMessage) -> list[Part]:
     """Return the parts of an answer, in order: of its content, then what only other fields of the message hold."""
     extra = message.additional_kwargs
+    layout = list(dicts(extra.get("layout")))
+    opaque = [piece.get("value") for piece in layout]
     calls = list(_calls(message))
     audio = extra.get("audio") or _block_of(message, "audio").get("extras")
     parts: list[Part] = []
     if thought := _thought(message):
         parts.append(thought)
+    if not layout:
+        parts += _server_items(message)  # a text builds on what the tools found
     if isinstance(message.content, str):
         parts += parts_of(message.content)
     else:
@@ -90,6 +94,8 @@ def _said(message: AIMessage) -> list[Part]:
             kind = block.get("type") if isinstance(block, Mapping) else None
             if kind == "audio" and audio:
                 continue  # it goes back by its id
+            if kind == "non_standard" and mapping(block).get("value") in opaque:
+                continue  # its place is in the layout
             if kind in ("tool_use", "tool_call"):
                 call_id = mapping(block).get("id")
                 parts += [call for call in calls if call.id == call_id]
@@ -106,8 +112,25 @@ def _said(message: AIMessage) -> list[Part]:
     parts += [Opaque(image, "images") for image in extra.get("images") or ()]
     if audio and (audio_id := mapping(audio).get("id")):
         parts.append(SpokenAnswer(audio_id))
-    layout = list(dicts(extra.get("layout")))
-    return arranged(parts, layout)
+    return arranged(parts, layout, _annotations(message))
+
+
+def _server_items(message: AIMessage) -> Iterator[Opaque]:
+    """Yield the calls and results of the provider's own tools, which our content blocks contain unchanged."""
+    for block in _blocks(message):
+        if block.get("type") in ("server_tool_call", "server_tool_result"):
+            match block.get("extras"):
+                case {"item": dict(item), "place": "output" | "block" as place}:
+                    yield Opaque(item, place)
+
+
+def _annotations(message: AIMessage) -> Iterator[dict[str, Any]]:
+    """Yield the provider's annotations; if only content blocks are left of an answer, those that they contain."""
+    if annotations := message.additional_kwargs.get("annotations"):
+        yield from dicts(annotations)
+        return
+    cited = (citation for block in _blocks(message) for citation in dicts(block.get("annotations")))
+    yield from dicts([mapping(citation.get("extras")).get("annotation") for citation in cited])
 
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
+    CitationBlock,
     CompletionResponse,
     ContentBlock,
     ImageBlock,
@@ -22,7 +23,7 @@ from pydantic import ValidationError
 
 from kilo_gateway.conversation import ToolCall
 from kilo_gateway.encoding.lenient_json import dicts, number, string
-from kilo_gateway.reply import Delta, Reply
+from kilo_gateway.reply import Delta, Reply, citation_of
 
 if TYPE_CHECKING:
     from kilo_gateway.call import Call
@@ -105,11 +106,24 @@ def _blocks(reply: Reply, calls: Sequence[ToolCall]) -> list[ContentBlock]:
         )
     if text or not calls:
         blocks.append(TextBlock(text=text))
+    if ending.annotations:
+        blocks.extend(_citations(ending.annotations))
     if ending.images:
         blocks.extend(_images(ending.image_urls()))
     if calls:
         blocks += [ToolCallBlock(tool_call_id=c.id, tool_name=c.name, tool_kwargs=c.arguments) for c in calls]
     return blocks
+
+
+def _citations(annotations: Sequence[dict[str, Any]]) -> Iterator[CitationBlock]:
+    """Yield the citations of an answer; `additional_kwargs["annotations"]` has them as the provider wrote them."""
+    for citation in filter(None, map(citation_of, annotations)):
+        yield CitationBlock(
+            cited_content=TextBlock(text=citation.cited_text or ""),
+            source=citation.source or "",
+            title=citation.title or "",
+            additional_location_info=citation.numbers,
+        )
 
 
 def _images(urls: Sequence[str]) -> Iterator[ImageBlock]:

@@ -84,7 +84,7 @@ def _said(message: ChatMessage) -> list[Part]:
         parts.append(Refusal(refusal))
     if audio_id := mapping(extra.get("audio")).get("id"):
         parts.append(SpokenAnswer(audio_id))
-    return arranged(parts, list(dicts(extra.get("layout"))))
+    return arranged(parts, list(dicts(extra.get("layout"))), dicts(extra.get("annotations")))
 
 
 def _calls_beside_blocks(calls: Sequence[Any]) -> Iterator[ToolCall]:
@@ -117,7 +117,7 @@ def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
             if ours:
                 parts.append(tool_call(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
         elif isinstance(block, CitationBlock):
-            continue  # of use to the reader alone
+            continue  # of use to the reader: the text that cites is in a block of its own, its citations beside it
         elif convert := _CONVERTERS.get(type(block)):
             try:
                 parts.append(convert(block))

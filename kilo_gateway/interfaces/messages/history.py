@@ -155,10 +155,13 @@ def _add_answer(turn: _Turn, parts: Sequence[Part], waiting: Waiting) -> None:
 
 
 def _joined_texts(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts with neighbouring texts as one: a space between two would be left out as a text of its own."""
+    """Yield the parts with neighbouring texts as one: a space between two would be left out as a text of its own.
+
+    A text with citations stays as it was answered.
+    """
     texts: list[str] = []
     for part in parts:
-        if isinstance(part, Text) and not part.cache_control:
+        if isinstance(part, Text) and not part.cache_control and not rendering.citations(part):
             texts.append(part.text)
             continue
         if texts:
@@ -214,7 +217,7 @@ def _said(part: Part) -> Iterator[Block]:
     """Yield the blocks of a part of an earlier answer."""
     match part:
         case Text():
-            yield from rendering.text(part.text, part.cache_control)
+            yield from rendering.text(part.text, part.cache_control, rendering.citations(part))
         case Refusal():
             yield from rendering.text(part.text)
         case Thought():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -20,6 +20,17 @@ _NATIVE: Final = frozenset({"container_upload", "search_result"})
 
 _WITH_SOURCE: Final = frozenset({"document", "image"})
 """Further ones, if they have a `source`; without it they are of another interface."""
+
+_CITATIONS: Final = frozenset(
+    {
+        "char_location",
+        "page_location",
+        "content_block_location",
+        "search_result_location",
+        "web_search_result_location",
+    }
+)
+"""Citations of this interface; those of the others do not go back to it."""
 
 _TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
 """Types of files that are text, besides those that begin with `text/`."""
@@ -60,10 +71,25 @@ def _blocks(part: Part) -> Iterator[Block]:
             raise ValueError(f"a {type(part).__name__} has no place in this message; it belongs to another role")
 
 
-def text(written: str, cache_control: Any = None) -> Iterator[Block]:
+def text(written: str, cache_control: Any = None, citations: Sequence[Block] = ()) -> Iterator[Block]:
     """Yield the block of a text, if it has more than spaces in it."""
     if written.strip():
-        yield _marked({"type": "text", "text": written}, cache_control)
+        cited = {"citations": citations} if citations else {}
+        yield _marked({"type": "text", "text": written, **cited}, cache_control)
+
+
+def citations(part: Text) -> list[Block]:
+    """Return the citations of a text as this interface answered them, but for a null `file_id`, which it refuses."""
+    added = ("start_index", "end_index")
+    return [
+        {
+            name: value
+            for name, value in cited.items()
+            if name not in added and not (name == "file_id" and value is None)
+        }
+        for cited in part.citations
+        if cited.get("type") in _CITATIONS
+    ]
 
 
 def thinking(thought: Thought) -> Iterator[Block]:
