@@ -1,4 +1,4 @@
-"""Citations of answers in both frameworks, and what goes back of them on each interface."""
+"""Citations, phases and the provider's own tools in both frameworks, and what goes back of them on each interface."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kilo_gateway import GatewaySettings, Reply
 from kilo_gateway.conversation import Message
 from kilo_gateway.interfaces import INTERFACES
 from kilo_gateway.reply import citation_of
+from tests.unit.interfaces import responses_events as responses
 from tests.unit.interfaces.messages_events import CITATION, FOUND, SEARCH, decoded, grows, starts, stops, text, whole
 
 CALL = GatewaySettings(model="vendor/model").prepare("Hi", stream=False)
@@ -94,6 +95,29 @@ def test_on_the_other_interfaces_the_text_goes_back_once(history: Callable[[Repl
     [said] = sent(conversation, "responses")[1:]
     assert "".join(part["text"] for part in said["content"]) == TEXT
     assert "1233" not in json.dumps(sent(conversation, "responses")).replace(TEXT[11:31], "")
+
+
+@FRAMEWORKS
+def test_on_responses_items_of_the_providers_tools_and_phases_go_back(
+    history: Callable[[Reply], list[Message]],
+) -> None:
+    search: Any = {"type": "web_search_call", "status": "completed", "action": {"query": "x"}}
+    image = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AAAA"}
+    comment = {**responses.MESSAGE, "id": "msg_0", "phase": "commentary"}
+    output = [
+        responses.REASONING,
+        comment,
+        {**search, "id": "ws_1"},
+        image,
+        {**responses.MESSAGE, "phase": "final_answer"},
+    ]
+    conversation = history(responses.reply_of(responses.completed(*output)))
+    reasoning, *rest = sent(conversation, "responses")[1:]
+    assert reasoning["encrypted_content"] == "gAAAA"
+    said = {name: value for name, value in responses.MESSAGE.items() if name != "id"}
+    assert rest == [{**said, "phase": "commentary"}, search, {**said, "phase": "final_answer"}]
+    assert sent(conversation, "messages")[1]["content"] == [{"type": "text", "text": "Hello"}] * 2
+    assert sent(conversation, "completions")[1]["content"] == "HelloHello"
 
 
 def test_content_blocks_alone_keep_what_the_provider_ran() -> None:
