@@ -46,6 +46,14 @@ def test_a_text_of_another_length_stays_whole_at_its_first_place() -> None:
     ]
 
 
+def test_texts_have_the_citations_of_exactly_their_place() -> None:
+    cited = [{"start_index": start, "end_index": end} for start, end in ((3, 7), (0, 3), (0, 7), (3, 7))]
+    odd: list[Any] = [{"start_index": [0], "end_index": {}}, {"start_index": None}, {}]
+    texts = [part for part in arranged(PARTS, LAYOUT, [*cited, *odd]) if isinstance(part, Text)]
+    assert texts == [Text("one", citations=[cited[1]]), Text("two!", citations=[cited[0], cited[3]])]
+    assert arranged([Text("changed it")], LAYOUT, cited) == [Text("changed it"), Opaque(SEARCH, "output")]
+
+
 def test_parts_without_a_place_are_kept() -> None:
     assert arranged(PARTS, []) == PARTS
     assert arranged([Thought("ab"), Text("x")], LAYOUT[2:4]) == [Thought("ab"), Text("x"), Opaque(SEARCH, "output")]

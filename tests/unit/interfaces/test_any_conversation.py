@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from kilo_gateway import GatewaySettings
 from kilo_gateway.conversation import (
+    Document,
     Image,
     Message,
     Opaque,
@@ -30,6 +31,11 @@ from tests.support.in_process import InProcess
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 IMAGE = st.just(Image("data:image/png;base64,QQ=="))
+DOCUMENT = st.builds(Document, st.lists(st.builds(Text, TEXT) | IMAGE, max_size=2), TEXT, st.none() | TEXT)
+CITED = {"type": "search_result_location", "source": "s", "title": None, "cited_text": "x", "start_index": 0}
+SAID = st.builds(
+    Text, TEXT, citations=st.lists(st.just(CITED), max_size=1), phase=st.sampled_from([None, "commentary"])
+)
 DETAILS = st.sampled_from(
     [
         {"type": "reasoning.text", "text": "hm", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0},
@@ -57,12 +63,10 @@ def conversations(draw: st.DrawFn) -> list[Message]:
     number = 0
     for _ in range(draw(st.integers(1, 3))):
         # A text of white space only is left out on Messages, where each conversation needs a question.
-        asked: list[Part] = [Text("Hi"), *draw(st.lists(st.builds(Text, TEXT) | IMAGE, max_size=2))]
+        asked: list[Part] = [Text("Hi"), *draw(st.lists(st.builds(Text, TEXT) | IMAGE | DOCUMENT, max_size=2))]
         conversation.append(Message("user", draw(st.permutations(asked))))
         for _ in range(draw(st.integers(0, 2))):
-            said: list[Part] = draw(
-                st.lists(st.builds(Text, TEXT) | THOUGHT | SERVER | st.builds(Refusal, TEXT), max_size=3)
-            )
+            said: list[Part] = draw(st.lists(SAID | THOUGHT | SERVER | st.builds(Refusal, TEXT), max_size=3))
             calls = []
             for _ in range(draw(st.integers(0, 2))):
                 number += 1
@@ -71,7 +75,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
             conversation.append(Message("assistant", said))
             for call in draw(st.permutations(calls)):
                 if draw(st.integers(0, 4)):  # some calls stay unanswered
-                    parts = draw(st.lists(st.builds(Text, TEXT) | IMAGE, max_size=2))
+                    parts = draw(st.lists(st.builds(Text, TEXT) | IMAGE | DOCUMENT, max_size=2))
                     conversation.append(Message("tool", [ToolResult(call.id, parts)]))
     return conversation
 
