@@ -9,6 +9,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from kilo_gateway.sandbox.gateway.call import APIS
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.list:
         width = max(map(len, SCENARIOS))
-        _say(*(f"{s.id:<{width}}  {s.kind:<7}  {s.description}" for s in SCENARIOS.values()))
+        apis = {s.id: "all" if s.apis == APIS else ", ".join(s.apis) for s in SCENARIOS.values()}
+        most = max(map(len, apis.values()))
+        _say(*(f"{s.id:<{width}}  {s.kind:<7}  {apis[s.id]:<{most}}  {s.description}" for s in SCENARIOS.values()))
         return 0
     # The server is imported only here, because the list does not need it.
     with ExitStack() as stack:
@@ -110,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         default=402,
         help="status of the error for missing credit (default: 402)",
     )
-    parser.add_argument("--list", action="store_true", help="list the scenario models and exit")
+    parser.add_argument("--list", action="store_true", help="list the scenario models and their interfaces, and exit")
     return parser
 
 

@@ -8,7 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from kilo_gateway.sandbox.admission import admit, parse
 from kilo_gateway.sandbox.gateway import model_list, odd_model_lists
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import Api, Call
 from kilo_gateway.sandbox.gateway.credentials import identify
 from kilo_gateway.sandbox.gateway.delivery import Answer, deliver, json_answer
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal, render, upstream_body
@@ -28,9 +28,8 @@ from kilo_gateway.sandbox.model import canned, odd_vectors, vectors
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
-from kilo_gateway.sandbox.wire import chat_completions as wire
 from kilo_gateway.sandbox.wire import framing as sse
-from kilo_gateway.sandbox.wire import messages, responses
+from kilo_gateway.sandbox.wire.interfaces import wire_of
 
 if TYPE_CHECKING:
     from kilo_gateway.sandbox.relay import Relay
@@ -44,10 +43,7 @@ _LOCAL_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_LOOPBACK}", re.IGNORECASE)
 _FOREIGN = (
     b'{"error":{"message":"The sandbox accepts only requests from its own computer; check Host and Origin","code":403}}'
 )
-_KINDS = {"/chat/completions": "chat_completions", "/responses": "responses", "/messages": "messages"}
-
-
-_RENDERERS: dict[str, Any] = {"responses": responses, "messages": messages}
+_KINDS: dict[str, Api] = {"/chat/completions": "chat_completions", "/responses": "responses", "/messages": "messages"}
 
 
 class Gateway:
@@ -184,9 +180,8 @@ class Gateway:
             )
         scenario = _scenario(call)
         if scenario:
-            if call.api != "chat_completions" and (scenario.frames or scenario.body):
-                # It edits the JSON of Chat Completions.
-                raise Refusal("api-kind-not-supported", kind=call.api, kinds="chat_completions")
+            if call.api not in scenario.apis:
+                raise Refusal("api-kind-not-supported", kind=call.api, kinds=", ".join(scenario.apis))
             with self._lock:
                 self._repetitions[call.served] += 1
                 call.repetition = self._repetitions[call.served]
@@ -200,16 +195,12 @@ class Gateway:
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
-        scenario = _scenario(call)
-        changed_replies = _with_scenario(call, replies)
-        if call.api != "chat_completions":
-            events = _RENDERERS[call.api].events(call, changed_replies[0])
-            stream = sse.body(events, sse.PLAIN, keepalive=self.options.keepalive, done=False)
-            return Answer(200, stream, sse.PLAIN.headers, streaming=True, delay=self.options.delay)
-        items = wire.chunks(call, changed_replies)
-        changed = scenario.frames(call, items) if scenario and scenario.frames else items
+        scenario, wire = _scenario(call), wire_of(call)
+        frames = wire.frames(call, _with_scenario(call, replies))
+        items = scenario.frames(call, frames) if scenario and scenario.frames else frames
         framing = scenario.framing if scenario else sse.PLAIN
-        parts = sse.body(changed, framing, keepalive=self.options.keepalive, done=self.options.done)
+        done = self.options.done and wire.DONE
+        parts = sse.body(wire.sent(items), framing, keepalive=self.options.keepalive, done=done)
         delay = 0.0 if framing.group == "byte" else self.options.delay
         return Answer(200, parts, framing.headers, streaming=True, delay=delay)
 
@@ -219,12 +210,7 @@ def _scenario(call: Call) -> Scenario | None:
 
 
 def _whole(call: Call, replies: list[Reply]) -> Answer:
-    changed_replies = _with_scenario(call, replies)
-    if call.api != "chat_completions":
-        return json_answer(
-            _RENDERERS[call.api].body(call, changed_replies[0]), headers={"content-encoding": "identity"}
-        )
-    payload = wire.completion(call, changed_replies)
+    payload = wire_of(call).body(call, _with_scenario(call, replies))
     scenario = _scenario(call)
     changed = scenario.body(call, payload) if scenario and scenario.body else payload
     if isinstance(changed, Page):

@@ -1,21 +1,40 @@
 """Convert an answer to one form for both frameworks and all ways, so that tests can compare them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatResponse
 
-from kilo_gateway.sandbox import SCENARIOS, Sandbox
+from kilo_gateway.sandbox import SCENARIOS, Sandbox, Scenario
+from kilo_gateway.sandbox.gateway.call import Api
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.in_process import InProcess
 from tests.support.tools import FUNCTION_TOOLS, add, greet
 from tests.support.ways import TOOLS_TEXT, collect, messages, said
 
-SUCCESSES = sorted(name for name, s in SCENARIOS.items() if s.kind == "success" and not s.transient)
-ERRORS = sorted(name for name, s in SCENARIOS.items() if s.kind == "error")
+KINDS: dict[str, Api] = {"completions": "chat_completions", "responses": "responses", "messages": "messages"}
+"""The gateway's name of each interface."""
+
+
+def _named(select: Callable[[Scenario], bool], api: str) -> list[str]:
+    return sorted(name for name, s in SCENARIOS.items() if select(s) and KINDS[api] in s.apis)
+
+
+def _answers(scenario: Scenario) -> bool:
+    return scenario.kind == "success" and not scenario.transient
+
+
+def _fails(scenario: Scenario) -> bool:
+    return scenario.kind == "error"
+
+
+SUCCESSES, ERRORS = _named(_answers, "completions"), _named(_fails, "completions")
+SUCCESSES_BY_API = [(api, model) for api in KINDS for model in _named(_answers, api)]
+ERRORS_BY_API = [(api, model) for api in KINDS for model in _named(_fails, api)]
 BROKEN = "not a JSON object"
 """Stands for the arguments of a call that cannot be run."""
 

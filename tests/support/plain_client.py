@@ -13,6 +13,7 @@ from kilo_gateway.sandbox import Sandbox
 from tests.support.in_process import InProcess
 
 CHAT = "/api/gateway/chat/completions"
+PATHS = {"completions": CHAT, "responses": "/api/gateway/responses", "messages": "/api/gateway/messages"}
 
 
 @dataclass
@@ -107,6 +108,22 @@ def chat(
 ) -> Response:
     messages = [{"role": "user", "content": text}] if isinstance(text, str) else text
     return post(gateway, CHAT, {"model": model, "messages": messages, **fields}, key, headers)
+
+
+def ask(
+    gateway: Sandbox, api: str, model: str, text: str, tools: list[dict[str, Any]] | None = None, **fields: Any
+) -> Response:
+    """Ask on any interface; `tools` are in the form of `tool`."""
+    functions = [offered["function"] for offered in tools or ()]
+    turns = [{"role": "user", "content": text}]
+    body: dict[str, Any] = {"messages": turns, "tools": tools}
+    if api == "responses":
+        body = {"input": text, "tools": [{"type": "function", **function} for function in functions]}
+    elif api == "messages":
+        named = [{"input_schema": f["parameters"], **f} for f in functions]
+        body = {"messages": turns, "max_tokens": 8000, "tools": named}
+    body = {name: value for name, value in body.items() if value}
+    return post(gateway, PATHS[api], {"model": model, **body, **fields}, gateway.api_key)
 
 
 def tool(name: str, description: str = "", required: list[str] | None = None, /, **properties: Any) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kilo_gateway.sandbox.gateway.credentials import ANONYMOUS, Identity
 from kilo_gateway.sandbox.gateway.options import Options, Upstream
 
 Json = dict[str, Any]
+Api = Literal["chat_completions", "responses", "messages"]
+APIS: tuple[Api, ...] = get_args(Api)
 
 
 @dataclass
@@ -28,8 +30,7 @@ class Call:
     ip: str | None = "127.0.0.1"
     number: int = 1
     repetition: int = 1
-    api: str = "chat_completions"
-    """The interface: `chat_completions`, `responses` or `messages`."""
+    api: Api = "chat_completions"
     received: Json = field(default_factory=dict)
     body: Json = field(default_factory=dict)
     effective: Json = field(default_factory=dict)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kilo_gateway.sandbox.scenarios import broken, failures, oddities, reasoning, waiting
+from kilo_gateway.sandbox.scenarios import broken, failures, framing, oddities, reasoning, waiting
 from kilo_gateway.sandbox.scenarios.base import Scenario
-from kilo_gateway.sandbox.scenarios.chat_completions import chunks, framing, toolcalls
+from kilo_gateway.sandbox.scenarios.chat_completions import chunks, toolcalls
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Api, Call
 from kilo_gateway.sandbox.gateway.options import Upstream
 from kilo_gateway.sandbox.gateway.parts import Part
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.wire.framing import PLAIN, Framing, Item
+from kilo_gateway.sandbox.wire.interfaces import wire_of
 
 Json = dict[str, Any]
 Kind = Literal["success", "error", "hang", "load"]
@@ -34,11 +35,13 @@ class Scenario:
     `error_type`, `code`, `message` and `detail` (the provider's own text) describe an error. `stream_only` is True if
     the answer without a stream is only the nearest equivalent; `transient` is True if only the first call fails. The
     callables are the behaviour: `refuse` answers instead of the model, `reply` changes the model's reply, `body` the
-    JSON answer, and `frames` the chunks of a stream.
+    JSON answer, and `frames` the frames of a stream. `apis` are the interfaces on which the scenario has a meaning;
+    on the others the gateway answers that the model does not support them.
     """
 
     id: str
     description: str
+    apis: tuple[Api, ...] = APIS
     kind: Kind = "success"
     status: int = 200
     error_type: str | None = None
@@ -56,14 +59,15 @@ class Scenario:
 
 
 class Registry:
-    """The scenarios of one subject, by id."""
+    """The scenarios of one subject, by id; they have a meaning on `apis`, if they do not name others."""
 
-    def __init__(self) -> None:
+    def __init__(self, *apis: Api) -> None:
         self.scenarios: dict[str, Scenario] = {}
+        self._apis = apis or APIS
 
     def add(self, name: str, description: str, **fields: Any) -> None:
         """Register the scenario `sandbox/<name>`."""
-        scenario = Scenario(f"sandbox/{name}", description, **fields)
+        scenario = Scenario(f"sandbox/{name}", description, **{"apis": self._apis, **fields})
         if scenario.id in self.scenarios:
             raise ValueError(f"scenario {scenario.id!r} is already registered; choose another name")
         self.scenarios[scenario.id] = scenario
@@ -82,3 +86,9 @@ def is_text(chunk: Json) -> bool:
 def is_finish(chunk: Json) -> bool:
     """Return True if a chunk ends a choice."""
     return any(choice["finish_reason"] for choice in chunk["choices"])
+
+
+def beginning(call: Call, frames: list[Json], texts: int) -> list[Json]:
+    """Return the first frames of a stream of any interface, up to some text; without text, less than half of them."""
+    ends = [position for position, frame in enumerate(frames, 1) if wire_of(call).text_of(frame)][:texts]
+    return frames[: ends[-1] if ends else (len(frames) - 1) // 2]

@@ -11,15 +11,19 @@ from typing import Any
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.error_bodies import render
 from kilo_gateway.sandbox.gateway.parts import DROP
-from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, is_finish, is_text
+from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, beginning
 from kilo_gateway.sandbox.scenarios.failures import page
 from kilo_gateway.sandbox.wire import chat_completions as wire
+from kilo_gateway.sandbox.wire import framing as sse
 from kilo_gateway.sandbox.wire.framing import Framing, Item
+from kilo_gateway.sandbox.wire.interface import Fault
+from kilo_gateway.sandbox.wire.interfaces import wire_of
 
 REGISTRY = Registry()
 
 _HTML = "<!doctype html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
-_TEXT_CHUNKS = 3
+_TEXTS = 3
 
 
 # Whole answers, streamed or not.
@@ -65,66 +69,98 @@ _page(
 )
 
 
-def _without_choices(call: Call, **choices: Any) -> Page:
-    payload = wire.completion(call, [])
-    del payload["choices"]
-    return page(200, {**payload, **choices})
+def _without_answer(call: Call) -> Page:
+    wire = wire_of(call)
+    payload = wire.body(call, [Reply()])
+    del payload[wire.ANSWER]
+    return page(200, payload)
 
 
-_page("error-no-choices-200", "200 with an answer that has no `choices`", _without_choices)
-_page("error-null-choices-200", "200 with `choices: null`", lambda call: _without_choices(call, choices=None))
-_page("error-choices-empty-200", "200 with `choices: []`", lambda call: _without_choices(call, choices=[]))
+def _answers(value: list[Any] | None) -> Callable[[Call], Page]:
+    return lambda call: page(200, {**wire_of(call).body(call, [Reply()]), wire_of(call).ANSWER: value})
 
 
-# Streams that fail before their end; `error` is None if the stream contains no error object.
+_page("error-no-choices-200", "200 with an answer that has no `choices` (`output`, `content`)", _without_answer)
+_page(
+    "error-null-choices-200",
+    "200 with `choices: null` (`output`, `content`)",
+    _answers(None),
+)
+_page(
+    "error-choices-empty-200",
+    "200 with `choices: []`",
+    _answers([]),
+    apis=("chat_completions",),
+)
+
+
+# Streams that fail before their end.
 def _breaks(
     name: str,
     description: str,
     frames: Callable[[Call, list[Json]], Iterator[Item]],
-    error: Json | str | None = None,
     body: Callable[[Call, Json], Json | Page] | None = None,
     **fields: Any,
 ) -> None:
-    def equivalent(call: Call, payload: Json) -> Json | Page:
-        return {"error": error} if error is not None else _without_choices(call)
-
-    if isinstance(error, dict):
-        fields = {"code": error["code"], "message": error["message"], **fields}
-    REGISTRY.add(
-        name,
-        description,
-        kind="error",
-        stream_only=body is None,
-        frames=frames,
-        body=body or equivalent,
-        framing=Framing(done=False),
-        **fields,
-    )
+    fields = {"stream_only": body is None, "body": body or (lambda call, payload: _without_answer(call)), **fields}
+    REGISTRY.add(name, description, kind="error", frames=frames, framing=Framing(done=False), **fields)
 
 
-def _start(chunks: list[Json]) -> list[Json]:
-    """Return the first chunks, up to some text and without the finish reason."""
-    texts = [chunk for chunk in chunks if is_text(chunk)][:_TEXT_CHUNKS]
-    return chunks[: chunks.index(texts[-1]) + 1] if texts else chunks[:1] if not is_finish(chunks[0]) else []
+def _start(call: Call, frames: list[Json]) -> list[Json]:
+    return beginning(call, frames, _TEXTS)
 
 
 def _then(last: Callable[[Call], Json], *, first: bool = False) -> Callable[[Call, list[Json]], Iterator[Item]]:
-    def frames(call: Call, chunks: list[Json]) -> Iterator[Item]:
+    def frames(call: Call, frames: list[Json]) -> Iterator[Item]:
         if not first:
-            yield from _start(chunks)
+            yield from _start(call, frames)
         yield last(call)
 
     return frames
 
 
-def _error_frame(error: Json | str, **siblings: Any) -> Callable[[Call], Json]:
-    return lambda call: {"id": wire.generation_id(call), "error": error, **siblings}
+def _fails(name: str, description: str, fault: Fault, *, first: bool = False) -> None:
+    """Register a stream with an error frame, in the form of the interface."""
+    _breaks(
+        name,
+        description,
+        _then(lambda call: wire_of(call).fault_frame(call, fault), first=first),
+        lambda call, payload: wire_of(call).fault_body(call, fault),
+        stream_only=True,
+        code=fault.status,
+        message=fault.message,
+    )
 
 
-def _upstream_frame(error: Json) -> Callable[[Call], Json]:
-    return lambda call: {"error": error, "choices": [], "user_id": "user_sandbox"}
+_RAW = {"metadata": {"provider_name": "Sandbox", "raw": "slow down"}}
+_PROVIDER = Fault(429, "Provider returned error", "rate_limit_exceeded", by_gateway=False, more=_RAW)
+_GONE = Fault(503, "The upstream provider closed the connection.", "upstream_disconnect")
+_LATE = Fault(504, "The upstream provider did not answer in time.", "timeout")
+_ODD = Fault(
+    502,
+    "The upstream response could not be read.",
+    "invalid_response",
+    more={"vercel_request_id": "fra1::sandbox"},
+)
+
+_fails("stream-error-upstream", "upstream's error frame", _PROVIDER)
+_fails("stream-error-first", "the first frame is an error", _PROVIDER, first=True)
+_fails("stream-error-disconnect", "the gateway's frame for a lost upstream", _GONE)
+_fails("stream-error-timeout", "the gateway's frame for a timeout", _LATE)
+_fails("stream-error-invalid-response", "the gateway's frame for an upstream response that it cannot read", _ODD)
+
+_STRING_ERROR = {"error": "Upstream error", "message": "The sandbox cut you off.", "error_type": "upstream_error"}
+_breaks(
+    "stream-error-string",
+    "a string error with the siblings message and error_type",
+    _then(lambda call: {"id": wire.generation_id(call), **_STRING_ERROR}),
+    lambda call, payload: dict(_STRING_ERROR),
+    error_type="upstream_error",
+    message="The sandbox cut you off.",
+)
 
 
+# Errors inside a choice, which only Chat Completions has.
 def _with_finish(error: Json | None) -> Callable[[Call], Json]:
     def last(call: Call) -> Json:
         chunk = wire.chunk(call, {"role": "assistant", "content": ""}, finish="error")
@@ -133,13 +169,10 @@ def _with_finish(error: Json | None) -> Callable[[Call], Json]:
     return last
 
 
-def _inside_choice(error: Json) -> Callable[[Call], Json]:
-    def last(call: Call) -> Json:
-        chunk = _with_finish(None)(call)
-        chunk["choices"][0]["error"] = error
-        return chunk
-
-    return last
+def _inside_choice(call: Call) -> Json:
+    chunk = _with_finish(None)(call)
+    chunk["choices"][0]["error"] = _CHOICE
+    return chunk
 
 
 def _finish_body(error: Json | None) -> Callable[[Call, Json], Json]:
@@ -150,89 +183,57 @@ def _finish_body(error: Json | None) -> Callable[[Call, Json], Json]:
     return body
 
 
-def _fault(code: int, message: str, **more: Any) -> Json:
-    return {"code": code, "message": message, **more}
+def _breaks_in_choice(
+    name: str, description: str, last: Callable[[Call], Json], error: Json | None, **more: Any
+) -> None:
+    fields = {"code": error["code"], "message": error["message"]} if error else {}
+    more = {"body": _finish_body(error), **more}
+    _breaks(name, description, _then(last), apis=("chat_completions",), **fields, **more)
 
 
-_PROVIDER = _fault(429, "Provider returned error", metadata={"provider_name": "Sandbox", "raw": "slow down"})
-_LOST = _fault(502, "Upstream connection lost")
-_GONE = _fault(503, "The upstream provider closed the connection.", type="upstream_disconnect")
-_LATE = _fault(504, "The upstream provider did not answer in time.", type="timeout")
-_ODD = _fault(
-    502,
-    "The upstream response could not be read.",
-    type="invalid_response",
-    vercel_request_id="fra1::sandbox",
+_LOST: Json = {"code": 502, "message": "Upstream connection lost"}
+_CHOICE: Json = {"code": 502, "message": "The provider failed within a choice"}
+_breaks_in_choice(
+    "stream-error-finish",
+    "an error object beside finish reason error",
+    _with_finish(_LOST),
+    _LOST,
+    body=lambda call, payload: {"error": _LOST},
+    stream_only=True,
 )
-
-_breaks("stream-error-upstream", "upstream's error frame", _then(_upstream_frame(_PROVIDER)), _PROVIDER)
-_breaks("stream-error-finish", "an error object beside finish reason error", _then(_with_finish(_LOST)), _LOST)
-_breaks(
-    "stream-error-disconnect",
-    "the gateway's frame for a lost upstream, without `choices`",
-    _then(_error_frame(_GONE)),
-    _GONE,
-)
-_breaks("stream-error-timeout", "the gateway's frame for a timeout", _then(_error_frame(_LATE)), _LATE)
-_breaks(
-    "stream-error-invalid-response",
-    "the gateway's frame for an upstream response that it cannot read",
-    _then(_error_frame(_ODD)),
-    _ODD,
-)
-_breaks(
-    "stream-error-string",
-    "a string error with the siblings message and error_type",
-    _then(_error_frame("Upstream error", message="The sandbox cut you off.", error_type="upstream_error")),
-    body=lambda call, payload: {
-        "error": "Upstream error",
-        "message": "The sandbox cut you off.",
-        "error_type": "upstream_error",
-    },
-    error_type="upstream_error",
-    message="The sandbox cut you off.",
-)
-_breaks(
-    "stream-error-first",
-    "the first frame is an error",
-    _then(_upstream_frame(_PROVIDER), first=True),
-    _PROVIDER,
-)
-_CHOICE = _fault(502, "The provider failed within a choice")
-_breaks(
-    "error-choice-error",
-    "status 200 with an error inside the choice",
-    _then(_inside_choice(_CHOICE)),
-    _CHOICE,
-    body=_finish_body(_CHOICE),
-)
-_breaks(
-    "finish-error",
-    "finish reason error without an error object",
-    _then(_with_finish(None)),
-    body=_finish_body(None),
-)
+_breaks_in_choice("error-choice-error", "status 200 with an error inside the choice", _inside_choice, _CHOICE)
+_breaks_in_choice("finish-error", "finish reason error without an error object", _with_finish(None), None)
 
 
-def _cut(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    yield from _start(chunks)
+# Streams without their end.
+def _cut(call: Call, frames: list[Json]) -> Iterator[Item]:
+    yield from _start(call, frames)
 
 
-def _drop(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    yield from _start(chunks)
-    yield b'data: {"id":"gen-1790000000-cut","choices":[{"ind'
+def _half(call: Call, frames: list[Json]) -> bytes:
+    """Return half of the frame that follows the beginning."""
+    data = sse.event(frames[len(_start(call, frames))])
+    return data[: len(data) // 2]
+
+
+def _drop(call: Call, frames: list[Json]) -> Iterator[Item]:
+    yield from _start(call, frames)
+    yield _half(call, frames)
     yield DROP
 
 
-def _cut_character(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    yield from _start(chunks)
-    yield 'data: {"choices":[{"delta":{"content":"caf\u00e9'.encode()[:-1]
+def _cut_character(call: Call, frames: list[Json]) -> Iterator[Item]:
+    start = _start(call, frames)
+    yield from start
+    text = sse.event(wire_of(call).with_text(start[-1], "caf\u00e9"))
+    yield text[: text.index("\u00e9".encode()) + 1]
 
 
-def _bad_json(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    yield from _start(chunks)
-    yield b'data: {"id": "gen-1790000000-bad", "choices": [{\n\n'
-    yield from (chunk for chunk in chunks if is_finish(chunk))
+def _bad_json(call: Call, frames: list[Json]) -> Iterator[Item]:
+    start = _start(call, frames)
+    yield from start
+    yield _half(call, frames) + b"\n\n"
+    yield from frames[len(start) :]
 
 
 def _dropped_body(call: Call, payload: Json) -> Page:
@@ -240,8 +241,8 @@ def _dropped_body(call: Call, payload: Json) -> Page:
     return Page(200, (data[: len(data) // 2], DROP), {"content-type": "application/json"})
 
 
-_breaks("cut-stream", "the stream ends cleanly, but without a finish reason", _cut)
+_breaks("cut-stream", "the stream ends cleanly, but without an end", _cut)
 _breaks("drop-connection", "the socket closes in the middle of a frame", _drop, body=_dropped_body)
 _breaks("cut-character", "the stream ends cleanly, in the middle of a character", _cut_character)
-_breaks("empty-stream", "a stream without any chunk", lambda call, chunks: iter(()))
+_breaks("empty-stream", "a stream without any event", lambda call, frames: iter(()))
 _breaks("bad-json-frame", "a frame that is not JSON, in the middle", _bad_json)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Call
 from kilo_gateway.sandbox.gateway.error_bodies import ERRORS, render, upstream_body
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
 
@@ -17,8 +17,6 @@ _JSON = {"content-type": "application/json"}
 UPSTREAM_STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504)
 _PLACES = {
     "detail": "Expecting value",
-    "kind": "chat_completions",
-    "kinds": "responses, messages",
     "id": "sandbox/error-model-not-found",
 }
 
@@ -32,9 +30,10 @@ def _row(name: str) -> None:
     row = ERRORS[name]
 
     def refuse(call: Call) -> Page:
-        return page(*render(name, call.options, **_PLACES))
+        others = ", ".join(api for api in APIS if api != call.api)
+        return page(*render(name, call.options, **_PLACES, kind=call.api, kinds=others))
 
-    message = row.message
+    message = row.message.partition("<kind>")[0]  # the rest depends on the call's interface
     for place, content in _PLACES.items():
         message = message.replace(f"<{place}>", content)
     REGISTRY.add(

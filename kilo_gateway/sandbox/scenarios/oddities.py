@@ -8,14 +8,14 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Call
 from kilo_gateway.sandbox.model import prose
 from kilo_gateway.sandbox.model.conversation import read
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
-REGISTRY = Registry()
+REGISTRY = Registry("chat_completions")
 _add = REGISTRY.add
 
 
@@ -109,12 +109,23 @@ def _sparse(call: Call, chunks: list[Json]) -> list[Json]:
     return chunks
 
 
-_add("leading-whitespace", "text starts and ends with blank lines and spaces", reply=_text(lambda t: f"\n\n  {t} \n"))
-_add("think-tags", "reasoning inside the text, in tags: it stays text", reply=_text(lambda t: f"<think>Hm.</think>{t}"))
+_add(
+    "leading-whitespace",
+    "text starts and ends with blank lines and spaces",
+    reply=_text(lambda t: f"\n\n  {t} \n"),
+    apis=APIS,
+)
+_add(
+    "think-tags",
+    "reasoning inside the text, in tags: it stays text",
+    reply=_text(lambda t: f"<think>Hm.</think>{t}"),
+    apis=APIS,
+)
 _add(
     "leaked-call",
     "a tool call written into the text: it stays text",
     reply=_text(lambda t: f'{t} <tool_call>{{"name": "add", "arguments": {{}}}}</tool_call>'),
+    apis=APIS,
 )
 _add("sparse-deltas", "deltas without their empty fields", frames=_sparse)
 
@@ -164,7 +175,7 @@ _HIDDEN = {
 }
 _add("reasoning-hidden", "reasoning only as an encrypted entry", body=_hidden_body, frames=_hidden_frames)
 _add("reasoning-mixed", "reasoning and text in the same chunk", reply=_think, frames=_mixed)
-_add("reasoning-only", "the output limit ends the answer during the reasoning", reply=_only_reasoning)
+_add("reasoning-only", "the output limit ends the answer during the reasoning", reply=_only_reasoning, apis=APIS)
 
 
 # Annotations.

@@ -8,14 +8,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Call
 from kilo_gateway.sandbox.model import prose
 from kilo_gateway.sandbox.model.conversation import read
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, deltas
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
-REGISTRY = Registry()
+REGISTRY = Registry("chat_completions")
 _add = REGISTRY.add
 
 
@@ -24,18 +24,17 @@ def _think(call: Call, reply: Reply) -> None:
     reply.hidden_reasoning = False
 
 
-def _variant(name: str, description: str, change: Callable[[Json], Any] | None = None) -> None:
+def _variant(name: str, description: str, change: Callable[[Json], Any]) -> None:
     """Register a scenario that changes each message or delta with reasoning."""
 
     def body(call: Call, payload: Json) -> Json:
         for choice in payload["choices"]:
-            if change:
-                change(choice["message"])
+            change(choice["message"])
         return payload
 
     def frames(call: Call, chunks: list[Json]) -> list[Json]:
         for delta in deltas(chunks):
-            if change and "reasoning_details" in delta:
+            if "reasoning_details" in delta:
                 change(delta)
         return [chunk for chunk in chunks if _has_content(chunk)]
 
@@ -66,7 +65,7 @@ def _details_only(message: Json) -> None:
     message.pop("reasoning", None)
 
 
-_variant("reasoning", "reasoning string and details in the same chunk")
+_add("reasoning", "reasoning string and details in the same chunk", reply=_think, apis=APIS)
 _variant("reasoning-string", "reasoning as a string only", _string_only)
 _variant("reasoning-content", "reasoning in the field `reasoning_content`", _other_field)
 _variant("reasoning-details-only", "reasoning as details only", _details_only)
@@ -130,4 +129,5 @@ _add(
     "reasoning, which the next request gets refused because another key signed it",
     reply=_think,
     refuse=_refuse_reasoning,
+    apis=APIS,
 )

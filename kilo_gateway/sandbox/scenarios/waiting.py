@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.parts import HOLD, Pause
-from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
+from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, beginning
 from kilo_gateway.sandbox.wire import framing as sse
 from kilo_gateway.sandbox.wire.framing import Item
 
@@ -18,10 +18,10 @@ SLOW_SECONDS = 5.0
 _BEAT = Pause(0.05)
 
 
-def _slow(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    pause = Pause(SLOW_SECONDS / max(1, len(chunks)))
-    for chunk in chunks:
-        yield chunk
+def _slow(call: Call, frames: list[Json]) -> Iterator[Item]:
+    pause = Pause(SLOW_SECONDS / max(1, len(frames)))
+    for frame in frames:
+        yield frame
         yield pause
 
 
@@ -29,12 +29,12 @@ def _slow_body(call: Call, payload: Json) -> Page:
     return _held(payload, Pause(SLOW_SECONDS))
 
 
-def _stall(call: Call, chunks: list[Json]) -> Iterable[Item]:
-    return [*chunks[:2], HOLD]
+def _stall(call: Call, frames: list[Json]) -> Iterable[Item]:
+    return [*beginning(call, frames, 2), HOLD]
 
 
-def _stall_with_comments(call: Call, chunks: list[Json]) -> Iterator[Item]:
-    yield from chunks[:2]
+def _stall_with_comments(call: Call, frames: list[Json]) -> Iterator[Item]:
+    yield from beginning(call, frames, 2)
     beat = sse.comment(call.options.keepalive or "KILO PROCESSING")
     while True:
         yield _BEAT
@@ -59,10 +59,10 @@ REGISTRY.add(
     frames=_slow,
     body=_slow_body,
 )
-REGISTRY.add("stall", "two frames, then silence", kind="hang", frames=_stall, body=_stall_body)
+REGISTRY.add("stall", "two pieces of text, then silence", kind="hang", frames=_stall, body=_stall_body)
 REGISTRY.add(
     "stall-keepalive",
-    "two frames, then only keep-alive comments",
+    "two pieces of text, then only keep-alive comments",
     kind="hang",
     frames=_stall_with_comments,
     body=_stall_body,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway import model_list
 from kilo_gateway.sandbox.gateway.auto_models import is_free
@@ -13,24 +13,30 @@ from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model import conversation
 from kilo_gateway.sandbox.model.turn import Reply, ToolCall
 from kilo_gateway.sandbox.model.words import pieces
+from kilo_gateway.sandbox.wire.framing import Item
+from kilo_gateway.sandbox.wire.interface import Fault
 
 Json = dict[str, Any]
 
+ANSWER: Final = "choices"
+DONE: Final = True
+
 _EPOCH = 1_790_000_000
 _NATIVE = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+_USER = {"user_id": "user_sandbox"}
 SIGNATURE = "c2FuZGJveC1zaWduYXR1cmU="
 
 
-def completion(call: Call, replies: list[Reply]) -> Json:
+def body(call: Call, replies: list[Reply]) -> Json:
     """Return the body of an answer that is not streamed."""
-    body = envelope(call, "chat.completion")
-    body["system_fingerprint"] = None
-    body["choices"] = [_choice(call, reply, index) for index, reply in enumerate(replies)]
-    body["usage"] = usage(call, replies)
-    return body
+    answer = envelope(call, "chat.completion")
+    answer["system_fingerprint"] = None
+    answer["choices"] = [_choice(call, reply, index) for index, reply in enumerate(replies)]
+    answer["usage"] = usage(call, replies)
+    return answer
 
 
-def chunks(call: Call, replies: list[Reply]) -> list[Json]:
+def frames(call: Call, replies: list[Reply]) -> list[Json]:
     """Return the chunks of a stream; the last one contains the usage."""
     stream = []
     for index, reply in enumerate(replies):
@@ -50,6 +56,33 @@ def chunks(call: Call, replies: list[Reply]) -> list[Json]:
             for choice in later_chunk["choices"]:
                 choice["delta"].pop("role", None)
     return stream
+
+
+def sent(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield what the gateway sends of a stream: everything, because only the mark [DONE] ends it."""
+    yield from items
+
+
+def text_of(frame: Json) -> str:
+    """Return the text of the answer that a chunk adds."""
+    return "".join(choice["delta"].get("content") or "" for choice in frame["choices"])
+
+
+def with_text(frame: Json, text: str) -> Json:
+    """Return the smallest chunk that adds a text in the place of `frame`."""
+    return {"choices": [{"index": choice["index"], "delta": {"content": text}} for choice in frame["choices"]]}
+
+
+def fault_frame(call: Call, fault: Fault) -> Json:
+    """Return the chunk that reports an error, in the form of the gateway or of upstream."""
+    error = fault_body(call, fault)
+    return {"id": generation_id(call), **error} if fault.by_gateway else {**error, "choices": [], **_USER}
+
+
+def fault_body(call: Call, fault: Fault) -> Json:  # noqa: ARG001 - other interfaces need the call
+    """Return the body that reports an error with status 200."""
+    error = {"code": fault.status, "message": fault.message, **fault.more}
+    return {"error": {**error, "type": fault.error_type} if fault.by_gateway else error}
 
 
 def chunk(call: Call, delta: Json, *, finish: str | None = None, index: int = 0, logprobs: Json | None = None) -> Json:

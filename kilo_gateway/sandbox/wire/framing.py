@@ -34,6 +34,7 @@ class Framing:
 
 
 PLAIN = Framing()
+DONE = b"data: [DONE]\n\n"
 
 
 def comment(text: str, framing: Framing = PLAIN) -> bytes:
@@ -53,8 +54,9 @@ def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
 
 
 def body(items: Iterable[Item], framing: Framing, *, keepalive: str, done: bool) -> Iterator[Part]:
-    """Yield the parts of a stream: a keep-alive, the items, the end marker."""
-    grouped = _grouped(_parts(items, framing, keepalive, done), framing.group)
+    """Yield the parts of a stream: a keep-alive, the items, and the end mark if `done` or the framing says so."""
+    parts = _parts(items, framing, keepalive, done)
+    grouped = _grouped(_unterminated(parts) if framing.unterminated else parts, framing.group)
     return gzipped(grouped) if framing.gzip else grouped
 
 
@@ -75,8 +77,16 @@ def _parts(items: Iterable[Item], framing: Framing, keepalive: str, done: bool) 
     for item in items:
         yield event(item, framing) if isinstance(item, dict) else item
     if done if framing.done is None else framing.done:
-        end = b"data: [DONE]" if framing.space else b"data:[DONE]"
-        yield end if framing.unterminated else end + framing.newline.encode() * 2
+        yield DONE.replace(b": ", b": " if framing.space else b":").replace(b"\n", framing.newline.encode())
+
+
+def _unterminated(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts without the line ends of the last one."""
+    last: Part = b""
+    for part in parts:
+        yield last
+        last = part
+    yield last.rstrip(b"\r\n") if isinstance(last, bytes) else last
 
 
 def _grouped(parts: Iterator[Part], group: str) -> Iterator[Part]:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.wire import chat_completions
 from kilo_gateway.sandbox.wire.chat_completions import SIGNATURE
+from kilo_gateway.sandbox.wire.framing import Item
+from kilo_gateway.sandbox.wire.interface import Fault
 
 Json = dict[str, Any]
+
+ANSWER: Final = "content"
+DONE: Final = False
+_LAST: Final = ("message_stop", "error")
+_ERRORS: Final = {429: "rate_limit_error"}
 
 _REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
 
 
-def body(call: Call, reply: Reply) -> Json:
+def body(call: Call, replies: list[Reply]) -> Json:
     """Return the body of an answer that is not streamed."""
+    reply = replies[0]
     message = {**_message(call, reply), "content": list(_blocks(reply)), "stop_reason": _reason(reply)}
     message["usage"] = {**message["usage"], **_output(call, reply)}
     if call.upstream == "vercel":
@@ -26,8 +34,45 @@ def body(call: Call, reply: Reply) -> Json:
     return message
 
 
-def events(call: Call, reply: Reply) -> Iterator[Json]:
-    """Yield the events of a stream, in the order of the reference."""
+def frames(call: Call, replies: list[Reply]) -> list[Json]:
+    """Return the events of a stream, in the order of the reference."""
+    return list(_events(call, replies[0]))
+
+
+def sent(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the events of a stream, and nothing after the event that ends it."""
+    for item in items:
+        yield item
+        if isinstance(item, dict) and item.get("type") in _LAST:
+            return
+
+
+def text_of(frame: Json) -> str:
+    """Return the text of the answer that an event adds."""
+    delta = frame.get("delta", {})
+    return delta["text"] if delta.get("type") == "text_delta" else ""
+
+
+def with_text(frame: Json, text: str) -> Json:
+    """Return the event that adds a text in the place of `frame`."""
+    return {**frame, "delta": {**frame["delta"], "text": text}}
+
+
+def fault_frame(call: Call, fault: Fault) -> Json:
+    """Return the event that reports an error; upstream and the gateway give it the same form."""
+    return fault_body(call, fault)
+
+
+def fault_body(call: Call, fault: Fault) -> Json:
+    """Return the body that reports an error with status 200."""
+    error = {"message": fault.message, "error_type": fault.error_type}
+    if fault.by_gateway:
+        return {"type": "error", "error": {"type": "api_error", **error}}
+    kind = _ERRORS.get(fault.status, "api_error")
+    return {"type": "error", "error": {"type": kind, **error}, "request_id": f"req_{call.digest[:24]}"}
+
+
+def _events(call: Call, reply: Reply) -> Iterator[Json]:
     yield {"type": "message_start", "message": _message(call, reply)}
     yield {"type": "ping"}
     for index, block in enumerate(_blocks(reply)):

@@ -3,34 +3,78 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.wire import chat_completions
+from kilo_gateway.sandbox.wire.framing import Item
+from kilo_gateway.sandbox.wire.interface import Fault
 
 Json = dict[str, Any]
 
+ANSWER: Final = "output"
+DONE: Final = False
+_LAST: Final = ("response.completed", "response.incomplete", "response.failed", "error")
+_TEXT: Final = "response.output_text.delta"
+
 ENCRYPTED = "ZW5jcnlwdGVkLXNhbmRib3gtcmVhc29uaW5n"
 FORMAT = "openai-responses-v1"
+_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-def body(call: Call, reply: Reply) -> Json:
+def body(call: Call, replies: list[Reply]) -> Json:
     """Return the body of an answer that is not streamed."""
-    return _response(call, reply, list(_items(call, reply)))
+    return _response(call, replies[0], list(_items(call, replies[0])))
 
 
-def events(call: Call, reply: Reply) -> Iterator[Json]:
-    """Yield the events of a stream, in the order of the reference."""
+def frames(call: Call, replies: list[Reply]) -> list[Json]:
+    """Return the events of a stream, in the order of the reference, without their numbers."""
+    return list(_events(call, replies[0]))
+
+
+def sent(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the events of a stream with their numbers, and nothing after the event that ends it."""
     numbers = itertools.count()
+    for item in items:
+        if not isinstance(item, dict):
+            yield item
+            continue
+        yield {**item, "sequence_number": next(numbers)}
+        if item.get("type") in _LAST:
+            return
+
+
+def text_of(frame: Json) -> str:
+    """Return the text of the answer that an event adds."""
+    return frame["delta"] if frame.get("type") == _TEXT else ""
+
+
+def with_text(frame: Json, text: str) -> Json:
+    """Return the event that adds a text in the place of `frame`."""
+    return {**frame, "delta": text}
+
+
+def fault_frame(call: Call, fault: Fault) -> Json:
+    """Return the event that reports an error, in the form of the gateway or of upstream."""
+    if not fault.by_gateway:
+        return {"type": "response.failed", "response": fault_body(call, fault)}
+    return {"type": "error", "error": {"type": fault.error_type, "code": str(fault.status), "message": fault.message}}
+
+
+def fault_body(call: Call, fault: Fault) -> Json:
+    """Return the body that reports an error with status 200."""
+    if fault.by_gateway:
+        return {"error": {"code": fault.error_type, "message": fault.message, "param": None, "type": fault.error_type}}
+    failed = {"status": "failed", "usage": None, "error_type": fault.error_type}
+    error = {"code": fault.error_type, "message": fault.message}
+    return {**_response(call, Reply(), []), **failed, "error": error}
+
+
+def _events(call: Call, reply: Reply) -> Iterator[Json]:
     started = {**_response(call, reply, []), "status": "in_progress", "usage": None}
-    for event in _events(call, reply, started):
-        yield {**event, "sequence_number": next(numbers)}
-
-
-def _events(call: Call, reply: Reply, started: Json) -> Iterator[Json]:
     yield {"type": "response.created", "response": started}
     yield {"type": "response.in_progress", "response": started}
     items = list(_items(call, reply))
@@ -95,16 +139,16 @@ def _items(call: Call, reply: Reply) -> Iterator[Json]:
 
 
 def _response(call: Call, reply: Reply, items: list[Json]) -> Json:
-    cut = reply.finish == "length"
+    reason = _REASONS.get(reply.finish)
     response: Json = {
         "id": f"resp_{call.digest[:24]}",
         "object": "response",
         "created_at": 1_790_000_000 + call.number,
-        "status": "incomplete" if cut else "completed",
+        "status": "incomplete" if reason else "completed",
         "model": call.served,
         "output": items,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "incomplete_details": {"reason": reason} if reason else None,
         "usage": _usage(call, reply),
     }
     if call.upstream == "vercel":

@@ -25,6 +25,7 @@ from kilo_gateway.conversation import (
     ToolResult,
 )
 from kilo_gateway.interfaces import INTERFACES
+from kilo_gateway.sandbox.gateway.call import Api
 from kilo_gateway.sandbox.gateway.call import Call as SandboxCall
 from kilo_gateway.sandbox.gateway.history_checks import check
 from tests.support.in_process import InProcess
@@ -84,7 +85,7 @@ SETTINGS = GatewaySettings(model="vendor/model")
 OPTIONS = InProcess()._gateway.options
 ITEMS: TypeAdapter[list[Any]] = TypeAdapter(ResponseInputParam)
 """Built once, because that takes a tenth of a second."""
-KINDS = {"completions": "chat_completions", "responses": "responses", "messages": "messages"}
+KINDS: dict[str, Api] = {"completions": "chat_completions", "responses": "responses", "messages": "messages"}
 
 
 def body(conversation: list[Message], api: str) -> dict[str, Any]:

@@ -79,5 +79,5 @@ def test_any_body_is_refused_or_answered(body: Any) -> None:
                 scenario.reply(call, reply)
     except (Refusal, UpstreamRefusal):
         return
-    assert wire.completion(call, replies)["choices"]
-    assert wire.chunks(call, replies)[-1]["usage"]
+    assert wire.body(call, replies)["choices"]
+    assert wire.frames(call, replies)[-1]["usage"]

@@ -33,7 +33,7 @@ def test_the_chunks_of_a_stream_hash_the_request_once(monkeypatch: pytest.Monkey
         return real(data)
 
     monkeypatch.setattr(hashlib, "sha256", counted)
-    assert len(wire.chunks(asked, replies)) > 5_000
+    assert len(wire.frames(asked, replies)) > 5_000
     assert hashed < 2 * len(asked.raw)
 
 
@@ -41,7 +41,7 @@ def test_the_chunks_of_a_stream_hash_the_request_once(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["\n", "{", " ", "a\n\n", "Context:\n", '{"'])
 def test_a_long_run_of_anything_is_answered(text: str) -> None:
     asked = call(text * (MOST_READ // len(text)), stream=True)
-    assert wire.chunks(asked, canned.answer(asked))
+    assert wire.frames(asked, canned.answer(asked))
 
 
 def test_many_results_of_tools_are_read_at_both_ends() -> None:

@@ -8,13 +8,13 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Call
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
-REGISTRY = Registry()
+REGISTRY = Registry("chat_completions")
 _add = REGISTRY.add
 
 Frames = Callable[[Call, list[Json]], list[Json]]
@@ -38,8 +38,8 @@ def _each_frame(change: Callable[[Json], Any]) -> Frames:
     return frames
 
 
-_add("echo", "the usual answer")
-_add("vercel", "the Vercel route: its ids, and provider_metadata instead of usage.cost", upstream="vercel")
+_add("echo", "the usual answer", apis=APIS)
+_add("vercel", "the Vercel route: its ids, and provider_metadata instead of usage.cost", upstream="vercel", apis=APIS)
 
 # Roles.
 _add(
@@ -185,8 +185,8 @@ def _halved(finish: str) -> Callable[[Call, Reply], None]:
 _add("finish-twice", "two chunks contain the finish reason", frames=_finish_twice)
 _add("finish-reset", "later chunks have finish_reason null", frames=_finish_reset)
 _add("null-finish", "finish_reason null in an answer that is not streamed", body=_null_finish)
-_add("length", "half an answer, finish reason length", reply=_halved("length"))
-_add("content-filter", "half an answer, finish reason content_filter", reply=_halved("content_filter"))
+_add("length", "half an answer, finish reason length", reply=_halved("length"), apis=APIS)
+_add("content-filter", "half an answer, finish reason content_filter", reply=_halved("content_filter"), apis=APIS)
 
 
 # Holes in chunks.
@@ -229,7 +229,7 @@ _add(
     "some choices have no `delta`",
     frames=lambda call, chunks: _hole(call, chunks, lambda choice: choice.pop("delta")),
 )
-_add("empty-answer", "an answer without any content", reply=_empty)
+_add("empty-answer", "an answer without any content", reply=_empty, apis=APIS)
 _add(
     "error-null",
     "`error: null` beside a valid answer",
@@ -303,8 +303,8 @@ _add(
     body=_list_body,
     frames=_each_delta(lambda delta, _: _as_parts(delta)),
 )
-_add("unicode", "emoji, combining marks, line separators, right-to-left and CJK text", reply=_unicode)
-_add("refusal", "the model refuses in `refusal`, content is null", reply=_refuse)
+_add("unicode", "emoji, combining marks, line separators, right-to-left and CJK text", reply=_unicode, apis=APIS)
+_add("refusal", "the model refuses in `refusal`, content is null", reply=_refuse, apis=APIS)
 _add("images", "the message contains an image", reply=_extra(images=[_IMAGE]))
 _add("annotations", "the message contains a citation", reply=_extra(annotations=[_CITATION]))
 _add("audio", "the message contains speech", reply=_extra(audio=_AUDIO))

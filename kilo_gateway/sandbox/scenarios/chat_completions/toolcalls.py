@@ -13,13 +13,13 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.call import APIS, Api, Call
 from kilo_gateway.sandbox.model import conversation, tools
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
-REGISTRY = Registry()
+REGISTRY = Registry("chat_completions")
 
 _CANNED = [
     {
@@ -58,6 +58,7 @@ def _add(
     fragment: Callable[[Json, Json, int], Any] | None = None,
     whole: Change | None = None,
     arrange: Arrange | None = None,
+    apis: tuple[Api, ...] = APIS,
 ) -> None:
     """Register a scenario of tool calls.
 
@@ -99,7 +100,8 @@ def _add(
         rest = [chunk for chunk in chunks if chunk not in calling]
         return [*rest[:at], *replaced, *rest[at:]]
 
-    REGISTRY.add(name, description, reply=reply, body=body, frames=frames)
+    edits: dict[str, Any] = {"body": body, "frames": frames} if fragment or whole or arrange else {"apis": apis}
+    REGISTRY.add(name, description, reply=reply, **edits)
 
 
 def _joined(group: list[Json], change: Change) -> list[Json]:
@@ -187,5 +189,5 @@ _add(
     whole=_broken_arguments,
     finish="length",
 )
-_add("tool-finish-stop", "tool calls with finish reason stop", finish="stop")
+_add("tool-finish-stop", "tool calls with finish reason stop", finish="stop", apis=("chat_completions", "messages"))
 _add("tool-text-before", "text comes before the call", text="Let me look that up.")
