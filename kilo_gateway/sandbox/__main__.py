@@ -9,7 +9,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from kilo_gateway.sandbox.gateway.call import APIS
+from kilo_gateway.sandbox.gateway.options import APIS
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 
 from kilo_gateway.sandbox.admission import admit, parse
 from kilo_gateway.sandbox.gateway import model_list, odd_model_lists
-from kilo_gateway.sandbox.gateway.call import Api, Call
+from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.credentials import identify
 from kilo_gateway.sandbox.gateway.delivery import Answer, deliver, json_answer
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal, render, upstream_body
-from kilo_gateway.sandbox.gateway.options import Options
+from kilo_gateway.sandbox.gateway.options import Api, Options
 from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
 from kilo_gateway.sandbox.gateway.records import KEPT, Log, Record
 from kilo_gateway.sandbox.model import canned, odd_vectors, vectors
@@ -102,8 +102,6 @@ class Gateway:
         except Refusal as refusal:
             status, content, extra = render(refusal.name, self.options, **refusal.places)
             answer = json_answer(content, status, extra)
-        except UpstreamRefusal as refusal:
-            answer = json_answer(upstream_body(400, refusal.raw), 400)
         except RecursionError:
             status, content, extra = render("malformed-json", self.options, detail="it is nested too deeply")
             answer = json_answer(content, status, extra)
@@ -169,6 +167,8 @@ class Gateway:
     async def _chat(self, record: Record, call: Call) -> Answer:
         try:
             admit(call)
+        except UpstreamRefusal as refusal:
+            return json_answer(upstream_body(400, refusal.raw, call.api), 400)
         finally:
             served = call.served if call.served != call.requested or call.effective else None
             record.update(

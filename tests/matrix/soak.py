@@ -26,17 +26,16 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from kilo_gateway import KiloError
 from kilo_gateway.data_policy import KiloDataPolicyWarning
-from kilo_gateway.sandbox import SCENARIOS
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
+from tests.support.outcomes import ERRORS, SUCCESSES
 
 STREAMS = 50
 WARM_UP_SECONDS = 5
 SEED = 1
 HASTY: dict[str, Any] = {"stream_idle_timeout": 0.3, "timeout": 5.0}
 
-GOOD = [s.id for s in SCENARIOS.values() if s.kind == "success" and not s.transient]
-BAD = [s.id for s in SCENARIOS.values() if s.kind == "error"]
+GOOD, BAD = SUCCESSES, ERRORS
 SILENT = ["sandbox/stall", "sandbox/stall-keepalive"]
 LOADS: list[tuple[str, dict[str, Any]]] = [("sandbox/slow-drip", {}), ("sandbox/many-frames", {"max_tokens": 500})]
 

@@ -36,6 +36,8 @@ CLASSES: dict[str, type[KiloError]] = {
     "error-502": KiloServerError,
     "error-503": KiloServerError,
     "error-504": KiloProviderTimeoutError,
+    "error-524": KiloServerError,
+    "error-529": KiloServerError,
     "error-invalid-path": KiloInvalidRequestError,
     "error-malformed-json": KiloInvalidRequestError,
     "error-invalid-request": KiloInvalidRequestError,
@@ -80,6 +82,7 @@ CLASSES: dict[str, type[KiloError]] = {
     "error-upstream-error": KiloServerError,
     "error-upstream-disconnect": KiloServerError,
     "error-upstream-timeout": KiloProviderTimeoutError,
+    "error-upstream-disconnect-nested": KiloServerError,
     "error-200-credits": KiloCreditsError,
     "error-200-string": KiloServerError,
     "error-empty-405": KiloStatusError,
@@ -104,11 +107,23 @@ CLASSES: dict[str, type[KiloError]] = {
     "empty-stream": KiloResponseError,
     "bad-json-frame": KiloResponseError,
     "cut-character": KiloStreamInterruptedError,
+    "stream-error-chat-chunk": KiloServerError,
+    "tool-unconfirmed": KiloResponseError,
+    "response-failed": KiloServerError,
+    "response-failed-without-code": KiloRateLimitError,
+    "response-failed-error-type": KiloRateLimitError,
+    "response-failed-without-error": KiloServerError,
+    "response-cancelled": KiloServerError,
+    "stream-error-flat": KiloProviderTimeoutError,
+    "cut-at-limit": KiloStreamInterruptedError,
+    "stream-error-overloaded": KiloServerError,
+    "stream-error-invalid": KiloInvalidRequestError,
 }
 
 NOT_STREAMED: dict[str, type[KiloError]] = {
     "cut-stream": KiloResponseError,
     "cut-character": KiloResponseError,
+    "cut-at-limit": KiloResponseError,
     "drop-connection": KiloConnectionError,
 }
 """The exceptions of scenarios that fail differently when the answer is not streamed."""

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.base.llms.types import ChatResponse
 
 from kilo_gateway.sandbox import SCENARIOS, Sandbox, Scenario
-from kilo_gateway.sandbox.gateway.call import Api
+from kilo_gateway.sandbox.gateway.options import Api
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.in_process import InProcess

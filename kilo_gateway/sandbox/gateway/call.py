@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 from kilo_gateway.sandbox.gateway.credentials import ANONYMOUS, Identity
-from kilo_gateway.sandbox.gateway.options import Options, Upstream
+from kilo_gateway.sandbox.gateway.options import Api, Options, Upstream
 
 Json = dict[str, Any]
-Api = Literal["chat_completions", "responses", "messages"]
-APIS: tuple[Api, ...] = get_args(Api)
 
 
 @dataclass

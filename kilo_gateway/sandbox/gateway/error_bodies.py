@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.error_shapes import ErrorRow, Json, coded, no_credits, plain
-from kilo_gateway.sandbox.gateway.options import Options
+from kilo_gateway.sandbox.gateway.options import Api, Options
 
 
 class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure of the sandbox
@@ -18,6 +18,7 @@ class Refusal(Exception):  # noqa: N818 - an answer to the client, not a failure
         self.places = places
 
 
+PROVIDER_FAILED = "Provider returned error"
 _LIMIT = "Rate limit exceeded"
 _BUSY = "Too many requests. Please try again later."
 _NO_PROVIDER = "No eligible provider can serve the selected model."
@@ -278,9 +279,29 @@ ERRORS: dict[str, ErrorRow] = {
 }
 
 
-def upstream_body(status: int, raw: str, message: str = "Provider returned error") -> Json:
-    """Return an error body in the shape that upstream uses (S4 in docs/gateway.md, "Errors")."""
-    error = {"code": status, "message": message, "metadata": {"provider_name": "Sandbox", "raw": raw}}
+ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    524: "timeout_error",
+    529: "overloaded_error",
+}
+"""The type of an error on Messages, by its status; others are `api_error`."""
+
+
+def upstream_body(status: int, raw: str, api: Api = "chat_completions") -> Json:
+    """Return an error body in the shape that upstream uses on an interface (S4 in docs/gateway.md, "Errors")."""
+    if api == "messages":
+        kind = ANTHROPIC_TYPES.get(status, "api_error")
+        return {"type": "error", "error": {"type": kind, "message": raw}, "request_id": "req_upstream"}
+    error = {"code": status, "message": PROVIDER_FAILED, "metadata": {"provider_name": "Sandbox", "raw": raw}}
     return {"error": error, "user_id": "user_sandbox"}
 
 

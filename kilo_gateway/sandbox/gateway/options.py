@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Era = Literal["E1", "E2", "E3"]
 CatalogIds = Literal["mid-2026", "E3"]
 Upstream = Literal["openrouter", "vercel"]
+Api = Literal["chat_completions", "responses", "messages"]
+APIS: tuple[Api, ...] = get_args(Api)
 
 
 @dataclass(frozen=True)

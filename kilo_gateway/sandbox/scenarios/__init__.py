@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kilo_gateway.sandbox.scenarios import broken, failures, framing, oddities, reasoning, waiting
+from kilo_gateway.sandbox.scenarios import (
+    broken,
+    counts,
+    events,
+    failures,
+    framing,
+    messages,
+    oddities,
+    reasoning,
+    responses,
+    waiting,
+)
 from kilo_gateway.sandbox.scenarios.base import Scenario
 from kilo_gateway.sandbox.scenarios.chat_completions import chunks, toolcalls
 
+_MODULES = (
+    *(chunks, counts, reasoning, framing, toolcalls, oddities, events, responses, messages),
+    *(failures, broken, waiting),
+)
+
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
-    {
-        scenario.id: scenario
-        for module in (chunks, reasoning, framing, toolcalls, oddities, failures, broken, waiting)
-        for scenario in module.REGISTRY.scenarios.values()
-    }
+    {scenario.id: scenario for module in _MODULES for scenario in module.REGISTRY.scenarios.values()}
 )
 
 __all__ = ["SCENARIOS", "Scenario"]

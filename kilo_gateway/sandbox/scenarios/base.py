@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kilo_gateway.sandbox.gateway.call import APIS, Api, Call
-from kilo_gateway.sandbox.gateway.options import Upstream
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import APIS, Api, Upstream
 from kilo_gateway.sandbox.gateway.parts import Part
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.wire.framing import PLAIN, Framing, Item
@@ -86,6 +86,13 @@ def is_text(chunk: Json) -> bool:
 def is_finish(chunk: Json) -> bool:
     """Return True if a chunk ends a choice."""
     return any(choice["finish_reason"] for choice in chunk["choices"])
+
+
+def usages(payload: Json) -> list[Json]:
+    """Return the token counts in a frame or a body of any interface."""
+    holders = (payload, payload.get("response"), payload.get("message"))
+    found = (holder.get("usage") for holder in holders if isinstance(holder, dict))
+    return [usage for usage in found if usage]
 
 
 def beginning(call: Call, frames: list[Json], texts: int) -> list[Json]:

@@ -69,7 +69,8 @@ _page(
 )
 
 
-def _without_answer(call: Call) -> Page:
+def without_answer(call: Call) -> Page:
+    """Return a page with status 200 that has no field for the answer."""
     wire = wire_of(call)
     payload = wire.body(call, [Reply()])
     del payload[wire.ANSWER]
@@ -80,7 +81,7 @@ def _answers(value: list[Any] | None) -> Callable[[Call], Page]:
     return lambda call: page(200, {**wire_of(call).body(call, [Reply()]), wire_of(call).ANSWER: value})
 
 
-_page("error-no-choices-200", "200 with an answer that has no `choices` (`output`, `content`)", _without_answer)
+_page("error-no-choices-200", "200 with an answer that has no `choices` (`output`, `content`)", without_answer)
 _page(
     "error-null-choices-200",
     "200 with `choices: null` (`output`, `content`)",
@@ -102,7 +103,7 @@ def _breaks(
     body: Callable[[Call, Json], Json | Page] | None = None,
     **fields: Any,
 ) -> None:
-    fields = {"stream_only": body is None, "body": body or (lambda call, payload: _without_answer(call)), **fields}
+    fields = {"stream_only": body is None, "body": body or (lambda call, payload: without_answer(call)), **fields}
     REGISTRY.add(name, description, kind="error", frames=frames, framing=Framing(done=False), **fields)
 
 
@@ -148,6 +149,15 @@ _fails("stream-error-first", "the first frame is an error", _PROVIDER, first=Tru
 _fails("stream-error-disconnect", "the gateway's frame for a lost upstream", _GONE)
 _fails("stream-error-timeout", "the gateway's frame for a timeout", _LATE)
 _fails("stream-error-invalid-response", "the gateway's frame for an upstream response that it cannot read", _ODD)
+
+_page(
+    "error-upstream-disconnect-nested",
+    "503 for a lost upstream, in the form of the interface",
+    lambda call: page(503, wire_of(call).fault_body(call, _GONE)),
+    status=503,
+    error_type=_GONE.error_type,
+    message=_GONE.message,
+)
 
 _STRING_ERROR = {"error": "Upstream error", "message": "The sandbox cut you off.", "error_type": "upstream_error"}
 _breaks(

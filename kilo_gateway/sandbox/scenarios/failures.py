@@ -1,20 +1,20 @@
 """Register HTTP errors: each row of the gateway's table, errors of upstream, and calls that fail once."""
 
-# ruff: noqa: ARG005 - the callables have the signatures that `Scenario` requires
-
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 
-from kilo_gateway.sandbox.gateway.call import APIS, Call
+from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.error_bodies import ERRORS, render, upstream_body
+from kilo_gateway.sandbox.gateway.options import APIS
 from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry
 
 REGISTRY = Registry()
 _JSON = {"content-type": "application/json"}
 
-UPSTREAM_STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504)
+UPSTREAM_STATUSES = (400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 524, 529)
+_PHRASES = {524: "A Timeout Occurred", 529: "Overloaded"}  # of proxies and of Anthropic, not of HTTP
 _PLACES = {
     "detail": "Expecting value",
     "id": "sandbox/error-model-not-found",
@@ -30,6 +30,9 @@ def _row(name: str) -> None:
     row = ERRORS[name]
 
     def refuse(call: Call) -> Page:
+        if name == "context-length" and call.api == "messages":
+            # The provider reports it; the gateway adds its own type beside the error.
+            return page(400, {**upstream_body(400, row.message, call.api), "error_type": row.error_type})
         others = ", ".join(api for api in APIS if api != call.api)
         return page(*render(name, call.options, **_PLACES, kind=call.api, kinds=others))
 
@@ -49,27 +52,26 @@ def _row(name: str) -> None:
 
 
 def _upstream(status: int) -> None:
-    phrase = HTTPStatus(status).phrase
-    body = upstream_body(status, f"{phrase.lower()}, says the sandbox provider")
+    phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
+    raw = f"{phrase.lower()}, says the sandbox provider"
     REGISTRY.add(
         f"error-{status}",
         f"upstream answers {status} {phrase}",
         kind="error",
         status=status,
         code=status,
-        message=body["error"]["message"],
-        detail=body["error"]["metadata"]["raw"],
-        refuse=lambda call: page(status, body),
+        detail=raw,
+        refuse=lambda call: page(status, upstream_body(status, raw, call.api)),
     )
 
 
 def _flaky(status: int) -> None:
-    body = upstream_body(status, "only the first call fails")
+    raw = "only the first call fails"
     REGISTRY.add(
         f"flaky-{status}",
         f"the first call since the sandbox was reset fails with {status}, the others succeed",
         transient=True,
-        refuse=lambda call: page(status, body) if call.repetition == 1 else None,
+        refuse=lambda call: page(status, upstream_body(status, raw, call.api)) if call.repetition == 1 else None,
     )
 
 

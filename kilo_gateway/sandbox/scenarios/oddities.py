@@ -8,11 +8,11 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import APIS, Call
-from kilo_gateway.sandbox.model import prose
-from kilo_gateway.sandbox.model.conversation import read
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import APIS
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
+from kilo_gateway.sandbox.scenarios.replies import think
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -53,7 +53,6 @@ _NO_DETAILS: Json = {"prompt_tokens_details": None, "completion_tokens_details":
 _usage("usage-details-null", "the details of the token counts are null", lambda u: u.update(_NO_DETAILS))
 _usage("usage-details-missing", "token counts without details", lambda u: [u.pop(key) for key in _NO_DETAILS])
 _usage("usage-total-off", "the total is not the sum", lambda u: u.update(total_tokens=u["total_tokens"] + 7))
-_usage("cost-zero", "a paid model costs 0", lambda u: "cost" in u and u.update(cost=0))
 _usage(
     "reasoning-tokens-exceed",
     "more reasoning tokens than output tokens",
@@ -84,7 +83,7 @@ def _finished(reason: str) -> Callable[[Call, Reply], None]:
 
 
 def _only_reasoning(call: Call, reply: Reply) -> None:
-    _think(call, reply)
+    think(call, reply)
     reply.text, reply.calls, reply.finish = "", [], "length"
 
 
@@ -131,11 +130,6 @@ _add("sparse-deltas", "deltas without their empty fields", frames=_sparse)
 
 
 # Reasoning.
-def _think(call: Call, reply: Reply) -> None:
-    reply.reasoning = prose.reasoning(read(call.messages), reply)
-    reply.hidden_reasoning = False
-
-
 def _mixed(call: Call, chunks: list[Json]) -> list[Json]:
     """Move each chunk of reasoning into a chunk of text, so that both come together."""
     thoughts = [chunk for chunk in chunks if any(delta.get("reasoning") for delta in deltas([chunk]))]
@@ -174,7 +168,7 @@ _HIDDEN = {
     "index": 0,
 }
 _add("reasoning-hidden", "reasoning only as an encrypted entry", body=_hidden_body, frames=_hidden_frames)
-_add("reasoning-mixed", "reasoning and text in the same chunk", reply=_think, frames=_mixed)
+_add("reasoning-mixed", "reasoning and text in the same chunk", reply=think, frames=_mixed)
 _add("reasoning-only", "the output limit ends the answer during the reasoning", reply=_only_reasoning, apis=APIS)
 
 

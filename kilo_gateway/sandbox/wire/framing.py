@@ -16,12 +16,16 @@ Item = dict[str, Any] | bytes | Pause | Drop
 
 @dataclass(frozen=True)
 class Framing:
-    """The byte format of a stream; `group` is the content of one write, `gzip` is True if each write is compressed."""
+    """The byte format of a stream; `group` is the content of one write, `gzip` is True if each write is compressed.
+
+    `named` is True if events have a line `event:` where their interface has it.
+    """
 
     newline: str = "\n"
     space: bool = True
     bom: bool = False
     indented: bool = False
+    named: bool = True
     done: bool | None = None
     unterminated: bool = False
     group: Literal["event", "all", "byte"] = "event"
@@ -49,7 +53,7 @@ def event(chunk: dict[str, Any], framing: Framing = PLAIN) -> bytes:
     field = "data: " if framing.space else "data:"
     lines = text.split("\n") if framing.indented else [text]
     # Responses and Messages name the type of an event twice.
-    named = [f"event: {chunk['type']}"] if "type" in chunk else []
+    named = [f"event: {chunk['type']}"] if framing.named and "type" in chunk else []
     return (framing.newline.join([*named, *(field + line for line in lines)]) + framing.newline * 2).encode()
 
 

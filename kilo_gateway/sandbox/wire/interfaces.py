@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kilo_gateway.sandbox.gateway.call import Api, Call
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import Api
 from kilo_gateway.sandbox.wire import chat_completions, messages, responses
 from kilo_gateway.sandbox.wire.interface import Wire
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.error_bodies import ANTHROPIC_TYPES
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.wire import chat_completions
@@ -19,7 +20,6 @@ Json = dict[str, Any]
 ANSWER: Final = "content"
 DONE: Final = False
 _LAST: Final = ("message_stop", "error")
-_ERRORS: Final = {429: "rate_limit_error"}
 
 _REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
 
@@ -68,7 +68,7 @@ def fault_body(call: Call, fault: Fault) -> Json:
     error = {"message": fault.message, "error_type": fault.error_type}
     if fault.by_gateway:
         return {"type": "error", "error": {"type": "api_error", **error}}
-    kind = _ERRORS.get(fault.status, "api_error")
+    kind = ANTHROPIC_TYPES.get(fault.status, "api_error")
     return {"type": "error", "error": {"type": kind, **error}, "request_id": f"req_{call.digest[:24]}"}
 
 

@@ -25,9 +25,9 @@ from kilo_gateway.conversation import (
     ToolResult,
 )
 from kilo_gateway.interfaces import INTERFACES
-from kilo_gateway.sandbox.gateway.call import Api
 from kilo_gateway.sandbox.gateway.call import Call as SandboxCall
 from kilo_gateway.sandbox.gateway.history_checks import check
+from kilo_gateway.sandbox.gateway.options import Api
 from tests.support.in_process import InProcess
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

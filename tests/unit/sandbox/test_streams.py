@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kilo_gateway.sandbox import SCENARIOS, Sandbox
+from kilo_gateway.sandbox import Sandbox
 from tests.support.in_process import InProcess
+from tests.support.outcomes import SUCCESSES
 from tests.support.plain_client import Response, calls, chat, deltas, finishes, joined, tool
 
-SUCCESSES = [s.id for s in SCENARIOS.values() if s.kind == "success" and not s.transient]
 TEXT = "Compare Paris with Rome"
 WEATHER = tool("get_weather", "Weather of a city", city={"type": "string"})
 

@@ -8,10 +8,11 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import APIS, Call
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import APIS
 from kilo_gateway.sandbox.model.turn import Reply
-from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
+from kilo_gateway.sandbox.scenarios.replies import halved
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -39,7 +40,6 @@ def _each_frame(change: Callable[[Json], Any]) -> Frames:
 
 
 _add("echo", "the usual answer", apis=APIS)
-_add("vercel", "the Vercel route: its ids, and provider_metadata instead of usage.cost", upstream="vercel", apis=APIS)
 
 # Roles.
 _add(
@@ -57,22 +57,6 @@ _add("role-null", "role null after the first delta", frames=_each_delta(lambda d
 
 
 # Usage.
-def _usage_body(change: Callable[[Json], Any]) -> Callable[[Call, Json], Json]:
-    def body(call: Call, payload: Json) -> Json:
-        change(payload["usage"])
-        return payload
-
-    return body
-
-
-def _usage_frames(change: Callable[[Json], Any]) -> Frames:
-    return _each_frame(lambda chunk: "usage" in chunk and change(chunk["usage"]))
-
-
-def _usage_everywhere(name: str, description: str, change: Callable[[Json], Any]) -> None:
-    _add(name, description, body=_usage_body(change), frames=_usage_frames(change))
-
-
 def _usage_on_finish(call: Call, chunks: list[Json]) -> list[Json]:
     *rest, last = chunks
     next(chunk for chunk in reversed(rest) if is_finish(chunk))["usage"] = last["usage"]
@@ -104,27 +88,6 @@ _add(
 _add("usage-on-finish", "usage on the chunk with the finish reason", frames=_usage_on_finish)
 _add("usage-missing", "no usage", body=_drop_usage_body, frames=lambda call, chunks: chunks[:-1])
 _add("usage-twice", "two usage chunks, the later one cumulative", frames=_usage_twice)
-_usage_everywhere(
-    "cached-tokens",
-    "half the prompt was read from a cache, a quarter written to it",
-    lambda usage: usage["prompt_tokens_details"].update(
-        cached_tokens=usage["prompt_tokens"] // 2, cache_write_tokens=usage["prompt_tokens"] // 4
-    ),
-)
-_usage_everywhere(
-    "cost-string",
-    "the cost is a string",
-    lambda usage: "cost" in usage and usage.update(cost=f"{usage['cost']:.10f}"),
-)
-
-
-def _byok(usage: Json) -> None:
-    if "cost" in usage:
-        usage["cost_details"]["upstream_inference_cost"] = usage["cost"]
-        usage.update(cost=0, is_byok=True)
-
-
-_usage_everywhere("byok", "the caller's own key: cost 0, the real amount in cost_details", _byok)
 
 
 def _top_level_body(call: Call, payload: Json) -> Json:
@@ -172,21 +135,11 @@ def _null_finish(call: Call, payload: Json) -> Json:
     return payload
 
 
-def _halved(finish: str) -> Callable[[Call, Reply], None]:
-    def reply(call: Call, reply: Reply) -> None:
-        parts = pieces(reply.text)
-        reply.text = "".join(parts[: max(1, len(parts) // 2)])
-        reply.finish = finish
-        reply.calls = []
-
-    return reply
-
-
 _add("finish-twice", "two chunks contain the finish reason", frames=_finish_twice)
 _add("finish-reset", "later chunks have finish_reason null", frames=_finish_reset)
 _add("null-finish", "finish_reason null in an answer that is not streamed", body=_null_finish)
-_add("length", "half an answer, finish reason length", reply=_halved("length"), apis=APIS)
-_add("content-filter", "half an answer, finish reason content_filter", reply=_halved("content_filter"), apis=APIS)
+_add("length", "half an answer, finish reason length", reply=halved("length"), apis=APIS)
+_add("content-filter", "half an answer, finish reason content_filter", reply=halved("content_filter"), apis=APIS)
 
 
 # Holes in chunks.

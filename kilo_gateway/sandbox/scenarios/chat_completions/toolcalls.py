@@ -13,39 +13,17 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
-from kilo_gateway.sandbox.gateway.call import APIS, Api, Call
-from kilo_gateway.sandbox.model import conversation, tools
+from kilo_gateway.sandbox.gateway.call import Call
+from kilo_gateway.sandbox.gateway.options import APIS, Api
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
+from kilo_gateway.sandbox.scenarios.replies import call_tools
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
 
-_CANNED = [
-    {
-        "name": "get_weather",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-        },
-    },
-    {"name": "get_time", "parameters": {"type": "object", "properties": {}}},
-]
-
 Change = Callable[[Json], Any]
 Arrange = Callable[[Call, list[list[Json]]], list[list[Json]]]
-
-
-def _call_tools(call: Call, reply: Reply, *, several: bool, text: str = "") -> None:
-    turn = conversation.read(call.messages)
-    if turn.results or call.body.get("tool_choice") == "none":
-        return
-    offered = call.tools or _CANNED
-    if several and len(offered) == 1:
-        offered = offered * 2
-    reply.calls = tools.make_calls(call, turn, offered)
-    reply.text, reply.finish = text, "tool_calls"
 
 
 def _add(
@@ -68,7 +46,7 @@ def _add(
     """
 
     def reply(call: Call, reply: Reply) -> None:
-        _call_tools(call, reply, several=several, text=text)
+        call_tools(call, reply, several=several, text=text)
         if reply.calls and finish:
             reply.finish = finish
 
