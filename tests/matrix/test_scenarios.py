@@ -11,11 +11,21 @@ from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage
 
 from kilo_gateway import KiloError
-from kilo_gateway.sandbox import SCENARIOS
 from tests.support.errors import CLASSES, check
+from tests.support.expected import expected
 from tests.support.in_process import InProcess
-from tests.support.outcomes import ERRORS, SUCCESSES, langchain, llama_index, of_message, of_response, outcome
-from tests.support.ways import LANGCHAIN, LLAMA_INDEX, STREAMED, TOOLS_TEXT, WAYS, every_stream, said
+from tests.support.outcomes import (
+    BREAKING,
+    ERRORS,
+    SUCCESSES,
+    SUCCESSES_BY_API,
+    langchain,
+    llama_index,
+    of_message,
+    of_response,
+    outcome,
+)
+from tests.support.ways import LANGCHAIN, LLAMA_INDEX, STREAMED, TOOLS_TEXT, WAYS, said
 
 WITHOUT_TEXT = ("empty-answer", "refusal", "audio", "reasoning-only")
 
@@ -89,6 +99,14 @@ def test_one_outcome_for_all(gateway: InProcess, model: str, tools: bool) -> Non
     assert {way for way, result in blocks.items() if result != blocks["langchain invoke"]} == set(), blocks
 
 
+@pytest.mark.parametrize(("api", "model"), [(api, model) for api, model in SUCCESSES_BY_API if api != "completions"])
+def test_the_outcome_on_the_other_interfaces(gateway: InProcess, api: str, model: str) -> None:
+    """All eight ways return what the scenario sends: text, reasoning, calls, tokens, cost, finish reason."""
+    outcomes = {way: outcome(way, gateway, model, False, api=api) for way in WAYS}
+    wanted = expected(api, model)
+    assert {way: result for way, result in outcomes.items() if result != wanted} == {}, wanted
+
+
 @pytest.mark.parametrize("model", ["parallel-same-index", "parallel-interleaved", "tool-no-index", "tool-id-repeated"])
 def test_parallel_calls_stay_apart(gateway: InProcess, model: str) -> None:
     for way in WAYS:
@@ -106,24 +124,19 @@ def test_broken_arguments_are_never_accepted(gateway: InProcess) -> None:
 
 # One scenario for each exception, and all that break off, because each driver detects those itself. All other errors
 # take the same way from their row to the caller; tests/unit/kilo_gateway/test_scenarios.py classifies each of them.
-KINDS = {error: f"sandbox/{name}" for name, error in CLASSES.items()}
-BREAKING = [model for model in ERRORS if SCENARIOS[model].refuse is None]
+KINDS = {error: f"sandbox/{name}" for name, error in CLASSES.items() if f"sandbox/{name}" in ERRORS}
+EMPTY = {f"sandbox/{name}" for name in ("empty-stream", "stream-error-first", "tool-unconfirmed")}
+"""Errors that come before any text."""
 
 
-@pytest.mark.parametrize("model", sorted({*KINDS.values(), *BREAKING}))
-def test_one_error_for_all(gateway: InProcess, model: str) -> None:
+@pytest.mark.parametrize(("api", "model"), sorted({*(("completions", model) for model in KINDS.values()), *BREAKING}))
+def test_one_error_for_all(gateway: InProcess, api: str, model: str) -> None:
     for number, way in enumerate(WAYS, 1):
         with pytest.raises(KiloError) as caught:
-            outcome(way, gateway, model, False)
+            outcome(way, gateway, model, False, api=api)
         check(model, caught.value, streamed=way in STREAMED)
+        if way in STREAMED and (api, model) in BREAKING:
+            assert caught.value.partial_text.startswith(model) != (model in EMPTY)
         assert isinstance(caught.value, ModelError) == way.startswith("langchain")
         assert gateway.api_key not in str(caught.value)
         assert len(gateway.requests) == number
-
-
-@every_stream
-@pytest.mark.parametrize("name", ["cut-stream", "drop-connection", "finish-error", "stream-error-string"])
-def test_a_failed_stream_reports_the_partial_text(gateway: InProcess, name: str, way: str) -> None:
-    with pytest.raises(KiloError) as caught:
-        outcome(way, gateway, f"sandbox/{name}", False)
-    assert caught.value.partial_text.startswith(f"sandbox/{name}")

@@ -35,6 +35,8 @@ def _fails(scenario: Scenario) -> bool:
 SUCCESSES, ERRORS = _named(_answers, "completions"), _named(_fails, "completions")
 SUCCESSES_BY_API = [(api, model) for api in KINDS for model in _named(_answers, api)]
 ERRORS_BY_API = [(api, model) for api in KINDS for model in _named(_fails, api)]
+BREAKING = [(api, model) for api, model in ERRORS_BY_API if SCENARIOS[model].refuse is None]
+"""Those that break off; all other errors come instead of an answer."""
 BROKEN = "not a JSON object"
 """Stands for the arguments of a call that cannot be run."""
 
@@ -94,9 +96,9 @@ def langchain(gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Any:
     return llm.bind_tools([add, greet]) if tools else llm
 
 
-def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatResponse:
+def llama_index(gateway: Sandbox, model: str, tools: bool, method: str, **fields: Any) -> ChatResponse:
     """Return the last response of a KiloLLM that is called with two tools or none."""
-    llm = KiloLLM(model=model, **_account(gateway))
+    llm = KiloLLM(model=model, **_account(gateway), **fields)
     if tools:
         ask = getattr(llm, f"{method}_with_tools")
         responses = collect(ask(FUNCTION_TOOLS, TOOLS_TEXT, allow_parallel_tool_calls=True))
@@ -106,12 +108,12 @@ def llama_index(gateway: Sandbox, model: str, tools: bool, method: str) -> ChatR
     return last
 
 
-def outcome(way: str, gateway: Sandbox, model: str, tools: bool) -> Outcome:
+def outcome(way: str, gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Outcome:
     """Call a model in one of the eight ways and return the outcome."""
     framework, method = way.split()
     if framework == "langchain":
-        return of_message(said(method, langchain(gateway, model, tools), TOOLS_TEXT))
-    return of_response(llama_index(gateway, model, tools, method))
+        return of_message(said(method, langchain(gateway, model, tools, **fields), TOOLS_TEXT))
+    return of_response(llama_index(gateway, model, tools, method, **fields))
 
 
 def _account(gateway: Sandbox) -> dict[str, Any]:

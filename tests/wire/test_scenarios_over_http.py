@@ -8,8 +8,9 @@ import pytest
 from kilo_gateway import GatewaySettings, KiloError, chat
 from kilo_gateway.sandbox import Sandbox
 from tests.support.errors import check
+from tests.support.expected import expected
 from tests.support.in_process import InProcess
-from tests.support.outcomes import ERRORS, SUCCESSES, outcome
+from tests.support.outcomes import BREAKING, ERRORS, SUCCESSES, SUCCESSES_BY_API, outcome
 
 IN_PROCESS = InProcess()
 
@@ -21,9 +22,16 @@ def test_an_answer_over_http(kilo_sandbox: Sandbox, model: str, way: str) -> Non
     assert outcome(way, kilo_sandbox, model, tools) == outcome(way, IN_PROCESS, model, tools)
 
 
-@pytest.mark.parametrize("model", ERRORS)
-def test_an_error_over_http(kilo_sandbox: Sandbox, model: str) -> None:
-    settings = GatewaySettings(model=model, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key, max_retries=0)
+@pytest.mark.parametrize(("api", "model"), [(api, model) for api, model in SUCCESSES_BY_API if api != "completions"])
+def test_an_answer_of_the_other_interfaces_over_http(kilo_sandbox: Sandbox, api: str, model: str) -> None:
+    assert outcome("langchain astream", kilo_sandbox, model, False, api=api) == expected(api, model)
+
+
+# Errors that come instead of an answer take the same way on each interface.
+@pytest.mark.parametrize(("api", "model"), sorted({*(("completions", model) for model in ERRORS), *BREAKING}))
+def test_an_error_over_http(kilo_sandbox: Sandbox, api: str, model: str) -> None:
+    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    settings = GatewaySettings(model=model, api=api, max_retries=0, **account)
     with pytest.raises(KiloError) as caught:
         list(chat.stream(settings, settings.prepare("hi", stream=True)))
     check(model, caught.value, streamed=True)
