@@ -62,7 +62,11 @@ BY_TYPE: Final[dict[str, Row]] = {
     "invalid_request": Row(KiloInvalidRequestError, "Check the messages and the extra_body fields."),
     "unsupported_field": Row(KiloInvalidRequestError, "Remove the field from extra_body."),
     "missing_client_ip": Row(KiloInvalidRequestError, "A proxy in between hides your address: call without it."),
-    "api_kind_not_supported": _different_model(KiloInvalidRequestError),
+    "api_kind_not_supported": Row(
+        KiloInvalidRequestError,
+        'Choose an interface that it names: api="completions" (chat_completions), "responses" or "messages".',
+        without_tiers="Choose a model from GET /embedding-models.",
+    ),
     "data_collection_required": Row(
         KiloDataCollectionError,
         'Choose a model that does not train on prompts, or drop data_collection="deny".',
