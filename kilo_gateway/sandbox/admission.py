@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +10,18 @@ from kilo_gateway.sandbox.gateway import auto_models, history_checks, model_list
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.credentials import identify
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal
+from kilo_gateway.sandbox.gateway.forwarding import forward
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.wire.reading import as_chat
 
 _MOST_TOKENS = 99_999_999_999
-_DROPPED = ("models", "description", "usage", "reasoningEffort")
 
 
 def admit(call: Call) -> Call:
     """Run all checks and complete the call; raise Refusal or UpstreamRefusal at the first check that fails."""
     for check in _CHECKS:
         check(call)
-    _forward(call)
+    forward(call)
     call.forwarded = as_chat(call.api, call.effective)
     if call.api == "chat_completions":
         provider_checks.check(call)
@@ -210,27 +209,3 @@ _CHECKS: tuple[Callable[[Call], None], ...] = (
     _for_models(_data_collection),
     _for_models(_known),
 )
-
-
-def _forward(call: Call) -> None:
-    """Change the body as the gateway does before it sends it upstream. See docs/gateway.md, "Requests"."""
-    body = call.effective
-    for field in _DROPPED:
-        body.pop(field, None)
-    account = call.identity.account.name if not call.identity.anonymous else f"anon:{call.ip}"
-    digest = hashlib.sha256(account.encode()).hexdigest()[:24]
-    if call.api == "messages":
-        body["metadata"] = {"user_id": digest}
-        if (thinking := body.get("thinking")) and thinking.get("type") in ("enabled", "adaptive"):
-            body["thinking"] = {"display": "summarized", **thinking}
-        return
-    if call.api == "responses" and isinstance(body.get("reasoning"), dict):
-        body["reasoning"] = {"summary": "auto", **body["reasoning"]}
-    if call.api == "chat_completions" and (call.streaming or call.options.era == "E1"):
-        stream_options = body.get("stream_options") or {}
-        body["stream_options"] = (
-            {**stream_options, "include_usage": True} if isinstance(stream_options, dict) else stream_options
-        )
-    body["user"] = body["safety_identifier"] = digest
-    if task := call.header("x-kilocode-taskid"):
-        body["prompt_cache_key"] = hashlib.sha256(f"{account}/{task}".encode()).hexdigest()[:24]

@@ -44,6 +44,8 @@ def _responses(body: Json) -> Iterator[str]:
                     yield f"No tool call found for function call output with call_id {item.get('call_id')}."
                 open_calls.discard(str(item.get("call_id")))
             case "reasoning":
+                if item.get("encrypted_content") and item.get("content"):
+                    yield f"{place}.content: array too long. Expected an array with maximum length 0"
                 following = items[number + 1] if number + 1 < len(items) else {}
                 if following.get("role", "assistant") != "assistant" or following.get("type") in _NOT_AN_ANSWER:
                     yield f"{place}: a reasoning item was provided without its required following item"

@@ -148,6 +148,7 @@ SAID = {"type": "message", "role": "assistant", "status": "completed", "content"
         ([CALL], "No tool output found"),
         ([{"type": "function_call_output", "call_id": "1", "output": "5"}], "No tool call found"),
         ([{"type": "reasoning", "summary": []}], "required following item"),
+        ([{"type": "reasoning", "encrypted_content": "e", "content": [{}]}, SAID], "array too long"),
     ],
 )
 def test_histories_that_responses_refuses(gw: Sandbox, items: list[Any], fault: str) -> None:
