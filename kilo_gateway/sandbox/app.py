@@ -188,8 +188,6 @@ class Gateway:
             if scenario.refuse and (page := scenario.refuse(call)):
                 return _page_answer(page)
         elif self._relay:
-            if call.api != "chat_completions":
-                raise Refusal("api-kind-not-supported", kind=call.api, kinds="chat_completions")
             return await self._relay.answer(call)
         replies = canned.answer(call)
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)

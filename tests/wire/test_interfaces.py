@@ -150,9 +150,15 @@ def test_a_memory_of_llama_index_goes_on_on_another_interface(kilo_sandbox: Sand
         assert response.additional_kwargs["api"] == other
 
 
-@pytest.mark.parametrize("api", APIS)
-def test_refused_reasoning_is_left_out_once(kilo_sandbox: Sandbox, api: str) -> None:
-    model = account(kilo_sandbox, api, model="sandbox/reasoning-refused-later")
+@pytest.mark.parametrize(
+    ("api", "refused"),
+    [
+        *((api, "reasoning-refused-later") for api in APIS),
+        *((api, "reasoning-undecryptable-later") for api in ("completions", "responses")),
+    ],
+)
+def test_refused_reasoning_is_left_out_once(kilo_sandbox: Sandbox, api: str, refused: str) -> None:
+    model = account(kilo_sandbox, api, model=f"sandbox/{refused}")
     llm, index = ChatKilo(**model), KiloLLM(**model)
     question = HumanMessage("Hello there")
     first = llm.invoke([question])

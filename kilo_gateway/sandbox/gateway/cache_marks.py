@@ -9,6 +9,7 @@ from kilo_gateway.sandbox.gateway.options import Api, Era
 
 Json = dict[str, Any]
 
+_MARKS = ("cache_control", "prompt_cache_breakpoint")
 _EPHEMERAL: Json = {"type": "ephemeral"}
 _CLAUDE = ("anthropic/", "stealth/claude")
 _SYSTEM = ("system", "developer")
@@ -29,9 +30,16 @@ def add(body: Json, api: Api, era: Era) -> None:
         _on_chat(body)
 
 
+def removed(value: Any) -> Any:
+    """Return a part of a body without marks, for servers that do not know them."""
+    if isinstance(value, dict):
+        return {name: removed(content) for name, content in value.items() if name not in _MARKS}
+    return [removed(content) for content in value] if isinstance(value, list) else value
+
+
 def _is_marked(*parts: Any) -> bool:
     text = json.dumps(parts)
-    return '"cache_control"' in text or '"prompt_cache_breakpoint"' in text
+    return any(f'"{name}"' in text for name in _MARKS)
 
 
 def _on_chat(body: Json) -> None:

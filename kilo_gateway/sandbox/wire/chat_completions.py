@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 ANSWER: Final = "choices"
 DONE: Final = True
+LAST: Final = ()
 
 _EPOCH = 1_790_000_000
 _NATIVE = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}

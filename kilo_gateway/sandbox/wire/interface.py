@@ -38,6 +38,10 @@ class Wire(Protocol):
     def DONE(self) -> bool:  # noqa: N802 - a constant of a module
         """True if the mark [DONE] follows the last frame."""
 
+    @property
+    def LAST(self) -> tuple[str, ...]:  # noqa: N802 - a constant of a module
+        """The types of the events that end a stream."""
+
     def body(self, call: Call, replies: list[Reply], /) -> Json:
         """Return the body of an answer that is not streamed."""
 

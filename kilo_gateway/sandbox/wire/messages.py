@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 ANSWER: Final = "content"
 DONE: Final = False
-_LAST: Final = ("message_stop", "error")
+LAST: Final = ("message_stop", "error")
 
 _REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}
 
@@ -43,7 +43,7 @@ def sent(items: Iterable[Item]) -> Iterator[Item]:
     """Yield the events of a stream, and nothing after the event that ends it."""
     for item in items:
         yield item
-        if isinstance(item, dict) and item.get("type") in _LAST:
+        if isinstance(item, dict) and item.get("type") in LAST:
             return
 
 

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 ANSWER: Final = "output"
 DONE: Final = False
-_LAST: Final = ("response.completed", "response.incomplete", "response.failed", "error")
+LAST: Final = ("response.completed", "response.incomplete", "response.failed", "error")
 _TEXT: Final = "response.output_text.delta"
 
 ENCRYPTED = "ZW5jcnlwdGVkLXNhbmRib3gtcmVhc29uaW5n"
@@ -43,7 +43,7 @@ def sent(items: Iterable[Item]) -> Iterator[Item]:
             yield item
             continue
         yield {**item, "sequence_number": next(numbers)}
-        if item.get("type") in _LAST:
+        if item.get("type") in LAST:
             return
 
 

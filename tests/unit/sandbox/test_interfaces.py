@@ -9,7 +9,7 @@ import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from tests.support.in_process import InProcess
-from tests.support.plain_client import Response, post
+from tests.support.plain_client import Response, post, request
 
 RESPONSES, MESSAGES = "/api/gateway/responses", "/api/gateway/v1/messages"
 GPT, CLAUDE = "openai/gpt-5.4", "anthropic/claude-sonnet-4.6"
@@ -94,6 +94,20 @@ def test_a_stored_answer_is_refused_after_the_credentials(gw: Sandbox) -> None:
 @pytest.mark.parametrize("fields", [{"input": 5}, {"input": {}}, {"input": True}])
 def test_inputs_of_a_wrong_type(gw: Sandbox, fields: dict[str, Any]) -> None:
     assert post(gw, RESPONSES, {"model": GPT, **fields}, gw.api_key).json["error_type"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "path", ["messages/count_tokens", "v1/messages/count_tokens", "responses/resp_1/cancel", "messages/", "typesafe/v1"]
+)
+def test_other_paths_are_not_served(gw: Sandbox, path: str) -> None:
+    answer = post(gw, f"/api/gateway/{path}", {"model": CLAUDE, "messages": []}, gw.api_key)
+    assert (answer.status, answer.json["error_type"]) == (400, "invalid_path")
+
+
+@pytest.mark.parametrize("path", [f"{RESPONSES}?beta=true", "/api/openrouter/v1/responses"])
+def test_aliases_and_queries(gw: Sandbox, path: str) -> None:
+    assert post(gw, path, {"model": GPT, "input": "Hello"}, gw.api_key).json["object"] == "response"
+    assert request(gw, "GET", f"{RESPONSES}/resp_1").status == 405
 
 
 def test_a_key_in_another_header_is_anonymous(gw: Sandbox) -> None:

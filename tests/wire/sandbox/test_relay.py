@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from pydantic import BaseModel
 
-from kilo_gateway import KiloRateLimitError, KiloServerError, KiloSignInRequiredError
+from kilo_gateway import KiloInvalidRequestError, KiloRateLimitError, KiloServerError, KiloSignInRequiredError
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 
@@ -23,6 +24,12 @@ def backend() -> Iterator[Sandbox]:
 def gateway(backend: Sandbox) -> Iterator[Sandbox]:
     with Sandbox(upstream=backend.base_url, upstream_model=FREE) as server:
         yield server
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
 
 
 def added_up(llm: ChatKilo, text: str, **call: Any) -> AIMessage:
@@ -48,6 +55,39 @@ def test_the_sandbox_sets_tier_and_mode_and_the_server_answers(gateway: Sandbox,
         # The gateway adds these fields for the tier; the sandbox drops them, because a strict server refuses them.
         assert not {"reasoning", "verbosity", "provider"} & set(sent)
         assert "sandbox-key" not in str(backend.last.headers)
+
+
+@pytest.mark.parametrize("api", ["responses", "messages"])
+def test_each_interface_has_its_own_path(gateway: Sandbox, backend: Sandbox, api: str) -> None:
+    account = {"base_url": gateway.base_url, "api_key": gateway.api_key}
+    llm = ChatKilo(model="anthropic/claude-sonnet-4.6", api=api, reasoning="low", **account)
+    for answer in (llm.invoke("Say 'Oslo'", temperature=0.5), added_up(llm, "Say 'Oslo'", temperature=0.5)):
+        assert "Oslo" in answer.text
+        assert answer.response_metadata["model_name"] == "anthropic/claude-sonnet-4.6"
+        assert answer.usage_metadata
+        sent = backend.last.json
+        assert backend.last.path.endswith(f"/{api}")
+        assert (sent["model"], sent["temperature"]) == (FREE, 0.5)
+        assert not {"reasoning", "thinking", "user", "metadata", "include"} & set(sent)
+        assert "cache" not in str(sent)
+        assert "cache" in str(gateway.last.effective) or isinstance(sent.get("input"), str)
+    city: Any = llm.with_structured_output(City, method="json_schema").invoke("Oslo")
+    assert "Oslo" in city.name
+
+
+@pytest.mark.parametrize("api", ["responses", "messages"])
+def test_a_server_without_the_path_says_so(api: str) -> None:
+    with Sandbox(era="E1") as old, Sandbox(upstream=old.base_url, upstream_model=FREE) as gateway:
+        with pytest.raises(KiloInvalidRequestError, match="only accepts the path"):
+            ChatKilo(base_url=gateway.base_url, api=api).invoke("hi")
+
+
+@pytest.mark.parametrize("api", ["completions", "responses", "messages"])
+def test_a_stream_that_fails_at_the_server_fails(backend: Sandbox, api: str) -> None:
+    with Sandbox(upstream=backend.base_url, upstream_model="sandbox/stream-error-timeout") as gateway:
+        with pytest.raises(KiloServerError, match="did not answer in time") as caught:
+            list(ChatKilo(base_url=gateway.base_url, api=api).stream("hi"))
+    assert caught.value.partial_text.startswith("sandbox/stream-error")
 
 
 def test_credentials_are_checked_before_the_server_is_called(gateway: Sandbox, backend: Sandbox) -> None:
