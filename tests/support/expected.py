@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from kilo_gateway.sandbox.scenarios.chat_completions.chunks import UNICODE
-from tests.support.outcomes import Outcome
+from tests.support.outcomes import BROKEN, Outcome
 from tests.support.ways import TOOLS_TEXT
 
 THOUGHT = "The user wrote: Add 2 and 3 with add(2, 3), and. I can answer that directly."
@@ -61,6 +61,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
     "thinking-unsigned": {**_THINKING, "details": [{**_TEXT, "format": "unknown", "index": 0}]},
     "tool-args-at-done": _CALLING,
+    "tool-args-empty": {**_CALLING, "calls": [("get_time", {}), _CALLS[1]]},
+    "tool-args-invalid": {**_CALLING, "calls": [("get_time", BROKEN), _CALLS[1]]},
+    "tool-args-truncated": {**_CALLING, "calls": [("get_time", BROKEN), _CALLS[1]], "finish_reason": "length"},
     "tool-args-at-item-done": _CALLING,
     "tool-finish-stop": {**_CALLING, "finish_reason": "stop"},
     "tool-ids-repeated": _CALLING,

@@ -30,6 +30,11 @@ class Reply:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def citations(self) -> list[dict[str, Any]]:
+        """The web pages that the text cites: `url`, `title` and others."""
+        return [note["url_citation"] for note in self.extra.get("annotations", ()) if "url_citation" in note]
+
+    @property
     def reasoning_tokens(self) -> int:
         return count_tokens(self.reasoning)
 

@@ -27,7 +27,11 @@ _REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"
 def body(call: Call, replies: list[Reply]) -> Json:
     """Return the body of an answer that is not streamed."""
     reply = replies[0]
-    message = {**_message(call, reply), "content": list(_blocks(reply)), "stop_reason": _reason(reply)}
+    message = {
+        **_message(call, reply),
+        "content": [block for block, _ in _blocks(reply)],
+        "stop_reason": _reason(reply),
+    }
     message["usage"] = {**message["usage"], **_output(call, reply)}
     if call.upstream == "vercel":
         message["provider_metadata"] = {"gateway": chat_completions.gateway_metadata(call, [reply])}
@@ -75,8 +79,8 @@ def fault_body(call: Call, fault: Fault) -> Json:
 def _events(call: Call, reply: Reply) -> Iterator[Json]:
     yield {"type": "message_start", "message": _message(call, reply)}
     yield {"type": "ping"}
-    for index, block in enumerate(_blocks(reply)):
-        start, deltas = _parts(block)
+    for index, (block, text) in enumerate(_blocks(reply)):
+        start, deltas = _parts(block, text)
         yield {"type": "content_block_start", "index": index, "content_block": start}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -89,37 +93,51 @@ def _events(call: Call, reply: Reply) -> Iterator[Json]:
     yield {"type": "message_stop"}
 
 
-def _parts(block: Json) -> tuple[Json, list[Json]]:
-    """Return a content block as it starts, and the deltas that complete it."""
+def _parts(block: Json, text: str) -> tuple[Json, list[Json]]:
+    """Return a content block as it starts, and the deltas that complete it with its text."""
     match block["type"]:
         case "thinking":
-            texts = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"])]
+            texts = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(text)]
             signed = {"type": "signature_delta", "signature": block["signature"]}
             return {**block, "thinking": "", "signature": ""}, [*texts, signed]
         case "tool_use":
-            text = json.dumps(block["input"], ensure_ascii=False)
             steps = range(0, len(text), 8)
             return {**block, "input": {}}, [
                 {"type": "input_json_delta", "partial_json": text[start : start + 8]} for start in steps
             ]
         case _:
-            return {**block, "text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces(block["text"])]
+            cited = [{"type": "citations_delta", "citation": citation} for citation in block.get("citations", ())]
+            return {"type": "text", "text": ""}, [
+                *({"type": "text_delta", "text": piece} for piece in pieces(text)),
+                *cited,
+            ]
 
 
-def _blocks(reply: Reply) -> Iterator[Json]:
+def _blocks(reply: Reply) -> Iterator[tuple[Json, str]]:
+    """Yield each content block, and its text, which a stream sends in pieces."""
     if reply.reasoning:
         thinking = "" if reply.hidden_reasoning else reply.reasoning
-        yield {"type": "thinking", "thinking": thinking, "signature": SIGNATURE}
+        yield {"type": "thinking", "thinking": thinking, "signature": SIGNATURE}, thinking
     text = reply.text if reply.refusal is None else reply.refusal
     if text or not reply.calls:
-        yield {"type": "text", "text": text}
+        cited = {"citations": [_citation(cited) for cited in reply.citations]} if reply.citations else {}
+        yield {"type": "text", "text": text, **cited}, text
     for invocation in reply.calls:
-        yield {
-            "type": "tool_use",
-            "id": invocation.id,
-            "name": invocation.name,
-            "input": json.loads(invocation.arguments),
-        }
+        call: Json = {"type": "tool_use", "id": invocation.id, "name": invocation.name}
+        yield {**call, "input": _input(invocation.arguments)}, invocation.arguments
+
+
+def _input(arguments: str) -> Json:
+    """Return the input of a tool call; {} for arguments that are cut, which a body cannot contain."""
+    try:
+        return dict(json.loads(arguments))
+    except ValueError:
+        return {}
+
+
+def _citation(cited: Json) -> Json:
+    location = {"type": "web_search_result_location", "url": cited["url"], "title": cited["title"]}
+    return {**location, "cited_text": cited.get("content", ""), "encrypted_index": "c2FuZGJveA=="}
 
 
 def _message(call: Call, reply: Reply) -> Json:

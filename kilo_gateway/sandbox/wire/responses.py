@@ -21,6 +21,12 @@ LAST: Final = ("response.completed", "response.incomplete", "response.failed", "
 _TEXT: Final = "response.output_text.delta"
 
 ENCRYPTED = "ZW5jcnlwdGVkLXNhbmRib3gtcmVhc29uaW5n"
+_EMPTY: Final[Json] = {
+    "reasoning": {"summary": []},
+    "message": {"content": []},
+    "function_call": {"arguments": ""},
+    "image_generation_call": {"result": None},
+}
 FORMAT = "openai-responses-v1"
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -80,8 +86,7 @@ def _events(call: Call, reply: Reply) -> Iterator[Json]:
     items = list(_items(call, reply))
     for index, item in enumerate(items):
         place = {"output_index": index, "item_id": item["id"]}
-        empty: Json = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
-        added = {**item, **empty[item["type"]], "status": "in_progress"}
+        added = {**item, **_EMPTY[item["type"]], "status": "in_progress"}
         added.pop("encrypted_content", None)
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
         match item["type"]:
@@ -112,9 +117,13 @@ def _content(part: Json, place: Json) -> Iterator[Json]:
     place = {**place, "content_index": 0}
     field = "refusal" if part["type"] == "refusal" else "text"
     name = "refusal" if field == "refusal" else "output_text"
-    yield {"type": "response.content_part.added", **place, "part": {**part, field: ""}}
+    empty = {**part, field: ""} if name == "refusal" else {**part, field: "", "annotations": []}
+    yield {"type": "response.content_part.added", **place, "part": empty}
     for piece in pieces(part[field]):
         yield {"type": f"response.{name}.delta", **place, "delta": piece}
+    for number, note in enumerate(part.get("annotations", ())):
+        added = {"type": "response.output_text.annotation.added", **place, "annotation_index": number}
+        yield {**added, "annotation": note}
     yield {"type": f"response.{name}.done", **place, field: part[field]}
     yield {"type": "response.content_part.done", **place, "part": part}
 
@@ -128,14 +137,20 @@ def _items(call: Call, reply: Reply) -> Iterator[Json]:
             reasoning["encrypted_content"] = ENCRYPTED
         yield reasoning
     if reply.refusal is not None or reply.text or not reply.calls:
-        part: Json = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
+        notes = [{"type": "url_citation", **cited} for cited in reply.citations]
+        part: Json = {"type": "output_text", "text": reply.text, "annotations": notes, "logprobs": []}
         if reply.refusal is not None:
             part = {"type": "refusal", "refusal": reply.refusal}
         message = {"id": f"msg_{digest}", "type": "message", "role": "assistant", "status": "completed"}
         yield {**message, "content": [part]}
     for position, invocation in enumerate(reply.calls):
         item = {"id": f"fc_{digest}_{position}", "type": "function_call", "call_id": invocation.id}
-        yield {**item, "name": invocation.name, "arguments": invocation.arguments, "status": "completed"}
+        cut = reply.finish == "length" and invocation is reply.calls[-1]
+        status = "incomplete" if cut else "completed"
+        yield {**item, "name": invocation.name, "arguments": invocation.arguments, "status": status}
+    for position, image in enumerate(reply.extra.get("images", ())):
+        item = {"id": f"ig_{digest}_{position}", "type": "image_generation_call", "status": "completed"}
+        yield {**item, "output_format": "png", "result": image["image_url"]["url"].partition(",")[2]}
 
 
 def _response(call: Call, reply: Reply, items: list[Json]) -> Json:

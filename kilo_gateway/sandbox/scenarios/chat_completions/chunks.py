@@ -258,6 +258,6 @@ _add(
 )
 _add("unicode", "emoji, combining marks, line separators, right-to-left and CJK text", reply=_unicode, apis=APIS)
 _add("refusal", "the model refuses in `refusal`, content is null", reply=_refuse, apis=APIS)
-_add("images", "the message contains an image", reply=_extra(images=[_IMAGE]))
-_add("annotations", "the message contains a citation", reply=_extra(annotations=[_CITATION]))
+_add("images", "the message contains an image", reply=_extra(images=[_IMAGE]), apis=("chat_completions", "responses"))
+_add("annotations", "the message contains a citation", reply=_extra(annotations=[_CITATION]), apis=APIS)
 _add("audio", "the message contains speech", reply=_extra(audio=_AUDIO))

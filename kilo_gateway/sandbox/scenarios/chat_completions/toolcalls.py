@@ -33,6 +33,7 @@ def _add(
     several: bool = False,
     text: str = "",
     finish: str | None = None,
+    arguments: Callable[[str], str] | None = None,
     fragment: Callable[[Json, Json, int], Any] | None = None,
     whole: Change | None = None,
     arrange: Arrange | None = None,
@@ -40,6 +41,7 @@ def _add(
 ) -> None:
     """Register a scenario of tool calls.
 
+    `arguments` changes the JSON text of the last call, on any interface. The others are changes of Chat Completions:
     `fragment` changes one fragment; its arguments are the fragment, the first fragment of the same call, and the
     call's position. `whole` changes a complete call, which is then sent in one fragment. `arrange` turns the
     fragments, in one list for each call, into lists of the fragments in each chunk.
@@ -49,6 +51,8 @@ def _add(
         call_tools(call, reply, several=several, text=text)
         if reply.calls and finish:
             reply.finish = finish
+        if reply.calls and arguments:
+            reply.calls[-1].arguments = arguments(reply.calls[-1].arguments)
 
     def body(call: Call, payload: Json) -> Json:
         for choice in payload["choices"]:
@@ -105,9 +109,8 @@ def _arguments(value: Any) -> Change:
     return lambda tool_call: tool_call["function"].update(arguments=value)
 
 
-def _broken_arguments(tool_call: Json) -> None:
-    arguments = tool_call["function"]["arguments"]
-    tool_call["function"]["arguments"] = arguments[: max(1, len(arguments) * 2 // 3)]
+def _cut(arguments: str) -> str:
+    return arguments[: max(1, len(arguments) * 2 // 3)]
 
 
 def _as_object(tool_call: Json) -> None:
@@ -159,12 +162,17 @@ _add(
 _add("tool-args-whole", "a call in one fragment", whole=lambda tool_call: None)
 _add("tool-args-object", "arguments are an object instead of JSON text", whole=_as_object)
 _add("tool-args-null", "arguments are null", whole=_arguments(None))
-_add("tool-args-empty", "arguments are an empty string", whole=_arguments(""))
-_add("tool-args-invalid", "arguments are not JSON, although the finish reason is tool_calls", whole=_broken_arguments)
+_add("tool-args-empty", "the arguments of the last call are an empty string", arguments=lambda arguments: "")
+_add(
+    "tool-args-invalid",
+    "the arguments of the last call are not JSON, although the finish reason is tool_calls",
+    arguments=_cut,
+    apis=("chat_completions", "responses"),  # Messages has no place for them in a body
+)
 _add(
     "tool-args-truncated",
-    "the output limit cuts the arguments, finish reason length",
-    whole=_broken_arguments,
+    "the output limit cuts the arguments of the last call, finish reason length",
+    arguments=_cut,
     finish="length",
 )
 _add("tool-finish-stop", "tool calls with finish reason stop", finish="stop", apis=("chat_completions", "messages"))
