@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import ModelError
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from kilo_gateway import KiloError
 from tests.support.errors import CLASSES, check
@@ -105,6 +105,24 @@ def test_the_outcome_on_the_other_interfaces(gateway: InProcess, api: str, model
     outcomes = {way: outcome(way, gateway, model, False, api=api) for way in WAYS}
     wanted = expected(api, model)
     assert {way: result for way, result in outcomes.items() if result != wanted} == {}, wanted
+
+
+SIGNED = {
+    "messages": ("reasoning", "signature-apart", "signature-late", "signature-at-start", "thinking-omitted"),
+    "responses": ("reasoning", "reasoning-late", "reasoning-text", "output-index-reused", "summary-strings"),
+}
+
+
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+@pytest.mark.parametrize(("api", "name"), [(api, name) for api, names in SIGNED.items() for name in names])
+def test_signed_reasoning_goes_back_as_it_came(gateway: InProcess, api: str, name: str, method: str) -> None:
+    """The sandbox refuses thinking that differs from its signature, and text beside encrypted reasoning."""
+    llm = langchain(gateway, f"sandbox/{name}", False, api=api)
+    first = said(method, llm, "Hello")
+    second = llm.invoke([HumanMessage("Hello"), first, HumanMessage("And now?")])
+    assert [record.status for record in gateway.requests] == [200, 200]
+    assert "reasoning_left_out" not in second.response_metadata
+    assert "signature" in str(gateway.last.json) or "encrypted_content" in str(gateway.last.json["input"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from kilo_gateway.sandbox.gateway.signatures import sign
 from kilo_gateway.sandbox.scenarios.chat_completions.chunks import UNICODE
 from tests.support.outcomes import BROKEN, Outcome
 from tests.support.ways import TOOLS_TEXT
@@ -13,7 +14,7 @@ _ENCRYPTED = {"type": "reasoning.encrypted", "data": "ZW5jcnlwdGVkLXNhbmRib3gtcm
 _SUMMARY = {"type": "reasoning.summary", "summary": THOUGHT, **_OPENAI}
 _TEXT = {"type": "reasoning.text", "text": THOUGHT}
 _ANTHROPIC = {"format": "anthropic-claude-v1", "index": 0}
-_SIGNED = {**_TEXT, "signature": "c2FuZGJveC1zaWduYXR1cmU=", **_ANTHROPIC}
+_SIGNED = {**_TEXT, "signature": sign(THOUGHT), **_ANTHROPIC}
 
 _CALLS = [("get_time", {}), ("get_weather", {"city": "Zoë"})]
 _REFUSAL = "I can't help with that request."
@@ -53,7 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "signature-late": _THINKING,
     "summary-strings": _THINKING,
     "think-tags": {"text": "<think>Hm.</think>{}"},
-    "thinking-omitted": {**_THINKING, "reasoning": "", "details": [{**_SIGNED, "text": ""}]},
+    "thinking-omitted": {**_THINKING, "reasoning": "", "details": [{**_SIGNED, "text": "", "signature": sign("")}]},
     "thinking-redacted": {
         **_THINKING,
         "reasoning": "",

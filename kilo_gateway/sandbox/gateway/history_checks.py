@@ -7,6 +7,7 @@ from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
+from kilo_gateway.sandbox.gateway.signatures import is_broken
 
 Json = dict[str, Any]
 
@@ -82,5 +83,7 @@ def _messages(body: Json) -> Iterator[str]:
         if any(calls) and any(thinking[len(calls) - calls[::-1].index(True) :]):
             yield f"{place}: thinking must come before tool_use"
         for block in blocks:
-            if block.get("type") == "thinking" and not block.get("signature"):
+            if block.get("type") != "thinking":
+                continue
+            if not block.get("signature") or is_broken(block.get("thinking"), block["signature"]):
                 yield f"{place}: Invalid `signature` in `thinking` block"

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.gateway.error_bodies import ANTHROPIC_TYPES
+from kilo_gateway.sandbox.gateway.signatures import sign
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import pieces
 from kilo_gateway.sandbox.wire import chat_completions
-from kilo_gateway.sandbox.wire.chat_completions import SIGNATURE
 from kilo_gateway.sandbox.wire.framing import Item
 from kilo_gateway.sandbox.wire.interface import Fault
 
@@ -117,7 +117,7 @@ def _blocks(reply: Reply) -> Iterator[tuple[Json, str]]:
     """Yield each content block, and its text, which a stream sends in pieces."""
     if reply.reasoning:
         thinking = "" if reply.hidden_reasoning else reply.reasoning
-        yield {"type": "thinking", "thinking": thinking, "signature": SIGNATURE}, thinking
+        yield {"type": "thinking", "thinking": thinking, "signature": sign(thinking)}, thinking
     text = reply.text if reply.refusal is None else reply.refusal
     if text or not reply.calls:
         cited = {"citations": [_citation(cited) for cited in reply.citations]} if reply.citations else {}

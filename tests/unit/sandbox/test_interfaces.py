@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox.gateway.signatures import sign
 from tests.support.in_process import InProcess
 from tests.support.plain_client import Response, post, request
 
@@ -175,6 +176,8 @@ USER = {"role": "user", "content": "Hi"}
 USE = {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "add", "input": {}}]}
 UNSIGNED = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""}]}
 
+CHANGED = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm ", "signature": sign("hm")}]}
+
 
 @pytest.mark.parametrize(
     ("turns", "fault"),
@@ -182,6 +185,7 @@ UNSIGNED = {"role": "assistant", "content": [{"type": "thinking", "thinking": "h
         ([USER, USER], "alternate"),
         ([USER, USE, USER], "do not match"),
         ([USER, UNSIGNED, USER], "Invalid `signature`"),
+        ([USER, CHANGED, USER], "Invalid `signature`"),
         ([{"role": "system", "content": "Hi"}], "expected user or assistant"),
         ([{"role": "user", "content": ""}], "non-empty"),
         ([{"role": "user", "content": [{"type": "text", "text": ""}]}], "non-empty"),
