@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pytest_recording.plugin import get_default_cassette_name
 
-from kilo_gateway.sandbox.scenarios.chat_completions.chunks import PNG
+from kilo_gateway.sandbox.scenarios.answers import PNG
 
 
 def _wav() -> bytes:

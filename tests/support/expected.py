@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.signatures import sign
-from kilo_gateway.sandbox.scenarios.chat_completions.chunks import UNICODE
+from kilo_gateway.sandbox.scenarios.answers import UNICODE
 from tests.support.outcomes import BROKEN, Outcome
 from tests.support.ways import TOOLS_TEXT
 

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from kilo_gateway.sandbox.scenarios import (
+    answers,
     broken,
     counts,
     events,
     failures,
     framing,
     messages,
-    oddities,
-    reasoning,
     responses,
     waiting,
 )
 from kilo_gateway.sandbox.scenarios.base import Scenario
-from kilo_gateway.sandbox.scenarios.chat_completions import chunks, toolcalls
+from kilo_gateway.sandbox.scenarios.chat_completions import chunks, oddities, reasoning, toolcalls
 
 _MODULES = (
-    *(chunks, counts, reasoning, framing, toolcalls, oddities, events, responses, messages),
+    *(answers, chunks, counts, reasoning, framing, toolcalls, oddities, events, responses, messages),
     *(failures, broken, waiting),
 )
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.answers import call_tools, halved, think
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, beginning
-from kilo_gateway.sandbox.scenarios.replies import call_tools, halved, think
 
 REGISTRY = Registry("messages")
 _add = REGISTRY.add

@@ -9,9 +9,9 @@ from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
 from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.answers import call_tools, think
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, beginning
 from kilo_gateway.sandbox.scenarios.broken import without_answer
-from kilo_gateway.sandbox.scenarios.replies import call_tools, think
 from kilo_gateway.sandbox.wire.responses import body as whole_body
 
 REGISTRY = Registry("responses")

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.options import APIS
-from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.answers import extra
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
-from kilo_gateway.sandbox.scenarios.replies import halved
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -38,8 +36,6 @@ def _each_frame(change: Callable[[Json], Any]) -> Frames:
 
     return frames
 
-
-_add("echo", "the usual answer", apis=APIS)
 
 # Roles.
 _add(
@@ -138,8 +134,6 @@ def _null_finish(call: Call, payload: Json) -> Json:
 _add("finish-twice", "two chunks contain the finish reason", frames=_finish_twice)
 _add("finish-reset", "later chunks have finish_reason null", frames=_finish_reset)
 _add("null-finish", "finish_reason null in an answer that is not streamed", body=_null_finish)
-_add("length", "half an answer, finish reason length", reply=halved("length"), apis=APIS)
-_add("content-filter", "half an answer, finish reason content_filter", reply=halved("content_filter"), apis=APIS)
 
 
 # Holes in chunks.
@@ -162,10 +156,6 @@ def _hole(call: Call, chunks: list[Json], change: Callable[[Json], Any]) -> list
     return result
 
 
-def _empty(call: Call, reply: Reply) -> None:
-    reply.text, reply.calls, reply.reasoning, reply.finish = "", [], "", "stop"
-
-
 _add(
     "no-choices-chunk",
     "the usage chunk has no `choices`",
@@ -182,7 +172,6 @@ _add(
     "some choices have no `delta`",
     frames=lambda call, chunks: _hole(call, chunks, lambda choice: choice.pop("delta")),
 )
-_add("empty-answer", "an answer without any content", reply=_empty, apis=APIS)
 _add(
     "error-null",
     "`error: null` beside a valid answer",
@@ -203,46 +192,6 @@ def _list_body(call: Call, payload: Json) -> Json:
     return payload
 
 
-# A family of joined emoji, combining marks, CJK, three line separators, right-to-left, a flag, beyond the BMP.
-UNICODE = (
-    " \U0001f469\u200d\U0001f469\u200d\U0001f467"
-    " nai\u0308ve"
-    " e\u0301"
-    " \u65e5\u672c\u8a9e"
-    " \u2028"
-    " \u2029"
-    " \x85"
-    " \u05e2\u05d1\u05e8\u05d9\u05ea"
-    " \U0001f3f3\ufe0f\u200d\U0001f308"
-    " \U0001d518\U0001d52b\U0001d526"
-)
-
-
-def _unicode(call: Call, reply: Reply) -> None:
-    if reply.text:
-        reply.text += UNICODE
-
-
-def _refuse(call: Call, reply: Reply) -> None:
-    reply.text, reply.calls, reply.refusal, reply.finish = "", [], "I can't help with that request.", "stop"
-
-
-def _extra(**fields: Any) -> Callable[[Call, Reply], None]:
-    return lambda call, reply: reply.extra.update(copy.deepcopy(fields))
-
-
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-_CITATION = {
-    "type": "url_citation",
-    "url_citation": {
-        "url": "https://example.com/sandbox",
-        "title": "Sandbox",
-        "content": "An example page.",
-        "start_index": 0,
-        "end_index": 7,
-    },
-}
-_IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}, "index": 0}
 _AUDIO = {
     "id": "audio_sandbox",
     "data": "c2FuZGJveA==",
@@ -256,8 +205,4 @@ _add(
     body=_list_body,
     frames=_each_delta(lambda delta, _: _as_parts(delta)),
 )
-_add("unicode", "emoji, combining marks, line separators, right-to-left and CJK text", reply=_unicode, apis=APIS)
-_add("refusal", "the model refuses in `refusal`, content is null", reply=_refuse, apis=APIS)
-_add("images", "the message contains an image", reply=_extra(images=[_IMAGE]), apis=("chat_completions", "responses"))
-_add("annotations", "the message contains a citation", reply=_extra(annotations=[_CITATION]), apis=APIS)
-_add("audio", "the message contains speech", reply=_extra(audio=_AUDIO))
+_add("audio", "the message contains speech", reply=extra(audio=_AUDIO))

@@ -1,8 +1,4 @@
-"""Register tool calls that providers number, split, repeat or break. See docs/gateway.md, "Tool calls".
-
-These scenarios call each offered tool. If they need several calls and the request offers one tool, they call it twice.
-If it offers no tool, they call two canned tools. After the tool results, they answer in text as usual.
-"""
+"""Register tool calls that providers number, split, repeat or break. See docs/gateway.md, "Tool calls"."""
 
 # ruff: noqa: ARG001, ARG005 - the callables have the signatures that `Scenario` requires
 
@@ -14,10 +10,9 @@ from itertools import zip_longest
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.options import APIS, Api
 from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.answers import call_tools
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
-from kilo_gateway.sandbox.scenarios.replies import call_tools
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -31,28 +26,19 @@ def _add(
     description: str,
     *,
     several: bool = False,
-    text: str = "",
-    finish: str | None = None,
-    arguments: Callable[[str], str] | None = None,
     fragment: Callable[[Json, Json, int], Any] | None = None,
     whole: Change | None = None,
     arrange: Arrange | None = None,
-    apis: tuple[Api, ...] = APIS,
 ) -> None:
     """Register a scenario of tool calls.
 
-    `arguments` changes the JSON text of the last call, on any interface. The others are changes of Chat Completions:
     `fragment` changes one fragment; its arguments are the fragment, the first fragment of the same call, and the
     call's position. `whole` changes a complete call, which is then sent in one fragment. `arrange` turns the
     fragments, in one list for each call, into lists of the fragments in each chunk.
     """
 
     def reply(call: Call, reply: Reply) -> None:
-        call_tools(call, reply, several=several, text=text)
-        if reply.calls and finish:
-            reply.finish = finish
-        if reply.calls and arguments:
-            reply.calls[-1].arguments = arguments(reply.calls[-1].arguments)
+        call_tools(call, reply, several=several)
 
     def body(call: Call, payload: Json) -> Json:
         for choice in payload["choices"]:
@@ -82,8 +68,7 @@ def _add(
         rest = [chunk for chunk in chunks if chunk not in calling]
         return [*rest[:at], *replaced, *rest[at:]]
 
-    edits: dict[str, Any] = {"body": body, "frames": frames} if fragment or whole or arrange else {"apis": apis}
-    REGISTRY.add(name, description, reply=reply, **edits)
+    REGISTRY.add(name, description, reply=reply, body=body, frames=frames)
 
 
 def _joined(group: list[Json], change: Change) -> list[Json]:
@@ -109,15 +94,10 @@ def _arguments(value: Any) -> Change:
     return lambda tool_call: tool_call["function"].update(arguments=value)
 
 
-def _cut(arguments: str) -> str:
-    return arguments[: max(1, len(arguments) * 2 // 3)]
-
-
 def _as_object(tool_call: Json) -> None:
     tool_call["function"]["arguments"] = json.loads(tool_call["function"]["arguments"])
 
 
-_add("parallel-tools", "several calls, one after the other", several=True)
 _add(
     "parallel-same-index",
     "several calls with different ids, all at index 0",
@@ -162,18 +142,3 @@ _add(
 _add("tool-args-whole", "a call in one fragment", whole=lambda tool_call: None)
 _add("tool-args-object", "arguments are an object instead of JSON text", whole=_as_object)
 _add("tool-args-null", "arguments are null", whole=_arguments(None))
-_add("tool-args-empty", "the arguments of the last call are an empty string", arguments=lambda arguments: "")
-_add(
-    "tool-args-invalid",
-    "the arguments of the last call are not JSON, although the finish reason is tool_calls",
-    arguments=_cut,
-    apis=("chat_completions", "responses"),  # Messages has no place for them in a body
-)
-_add(
-    "tool-args-truncated",
-    "the output limit cuts the arguments of the last call, finish reason length",
-    arguments=_cut,
-    finish="length",
-)
-_add("tool-finish-stop", "tool calls with finish reason stop", finish="stop", apis=("chat_completions", "messages"))
-_add("tool-text-before", "text comes before the call", text="Let me look that up.")

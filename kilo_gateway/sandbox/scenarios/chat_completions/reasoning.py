@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.error_bodies import upstream_body
-from kilo_gateway.sandbox.gateway.options import APIS
-from kilo_gateway.sandbox.scenarios.base import Json, Page, Registry, deltas
-from kilo_gateway.sandbox.scenarios.failures import page
-from kilo_gateway.sandbox.scenarios.replies import think
+from kilo_gateway.sandbox.scenarios.answers import think
+from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -61,7 +57,6 @@ def _details_only(message: Json) -> None:
     message.pop("reasoning", None)
 
 
-_add("reasoning", "reasoning string and details in the same chunk", reply=think, apis=APIS)
 _variant("reasoning-string", "reasoning as a string only", _string_only)
 _variant("reasoning-content", "reasoning in the field `reasoning_content`", _other_field)
 _variant("reasoning-details-only", "reasoning as details only", _details_only)
@@ -105,40 +100,4 @@ _add(
     reply=think,
     body=_encrypted_body,
     frames=_encrypted_frames,
-)
-
-
-_SIGNED = ("encrypted_content", "signature", "reasoning_details")
-
-
-def _refuse_reasoning(call: Call) -> Page | None:
-    """Refuse a history with signed reasoning, as a provider does whose key signed none of it."""
-    if not any(f'"{field}"' in json.dumps(call.received) for field in _SIGNED):
-        return None
-    if call.api == "messages":
-        return page(400, upstream_body(400, "messages.1.content.0: Invalid `signature` in `thinking` block", call.api))
-    text = "The encrypted content could not be verified."
-    error = {"message": text, "type": "invalid_request_error", "code": "invalid_encrypted_content"}
-    return page(400, {"error": error})
-
-
-def _refuse_in_words(call: Call) -> Page | None:
-    """Refuse it without a code, as OpenRouter does with a provider's text."""
-    text = "The encrypted content gAAA could not be decrypted or parsed."
-    return page(400, upstream_body(400, text, call.api)) if _refuse_reasoning(call) else None
-
-
-_add(
-    "reasoning-refused-later",
-    "reasoning, which the next request gets refused because another key signed it",
-    reply=think,
-    refuse=_refuse_reasoning,
-    apis=APIS,
-)
-_add(
-    "reasoning-undecryptable-later",
-    "reasoning, which the next request gets refused by the words of the provider alone",
-    reply=think,
-    refuse=_refuse_in_words,
-    apis=("chat_completions", "responses"),
 )

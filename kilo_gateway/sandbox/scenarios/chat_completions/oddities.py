@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.options import APIS
 from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.scenarios.answers import think
 from kilo_gateway.sandbox.scenarios.base import Json, Registry, deltas, is_finish, is_text
-from kilo_gateway.sandbox.scenarios.replies import think
 from kilo_gateway.sandbox.wire import chat_completions as wire
 
 REGISTRY = Registry("chat_completions")
@@ -82,23 +81,9 @@ def _finished(reason: str) -> Callable[[Call, Reply], None]:
     return lambda call, reply: setattr(reply, "finish", reason)
 
 
-def _only_reasoning(call: Call, reply: Reply) -> None:
-    think(call, reply)
-    reply.text, reply.calls, reply.finish = "", [], "length"
-
-
 _add("finish-with-text", "the last text and the finish reason in one chunk", frames=_finish_with_text)
 _add("finish-changes", "a second, different finish reason: the first one counts", frames=_finish_changes)
 _add("finish-unknown", "a finish reason in the provider's own words", reply=_finished("end_turn"))
-
-
-# Text.
-def _text(change: Callable[[str], str]) -> Callable[[Call, Reply], None]:
-    def reply(call: Call, reply: Reply) -> None:
-        if reply.text:
-            reply.text = change(reply.text)
-
-    return reply
 
 
 def _sparse(call: Call, chunks: list[Json]) -> list[Json]:
@@ -108,24 +93,6 @@ def _sparse(call: Call, chunks: list[Json]) -> list[Json]:
     return chunks
 
 
-_add(
-    "leading-whitespace",
-    "text starts and ends with blank lines and spaces",
-    reply=_text(lambda t: f"\n\n  {t} \n"),
-    apis=APIS,
-)
-_add(
-    "think-tags",
-    "reasoning inside the text, in tags: it stays text",
-    reply=_text(lambda t: f"<think>Hm.</think>{t}"),
-    apis=APIS,
-)
-_add(
-    "leaked-call",
-    "a tool call written into the text: it stays text",
-    reply=_text(lambda t: f'{t} <tool_call>{{"name": "add", "arguments": {{}}}}</tool_call>'),
-    apis=APIS,
-)
 _add("sparse-deltas", "deltas without their empty fields", frames=_sparse)
 
 
@@ -169,7 +136,6 @@ _HIDDEN = {
 }
 _add("reasoning-hidden", "reasoning only as an encrypted entry", body=_hidden_body, frames=_hidden_frames)
 _add("reasoning-mixed", "reasoning and text in the same chunk", reply=think, frames=_mixed)
-_add("reasoning-only", "the output limit ends the answer during the reasoning", reply=_only_reasoning, apis=APIS)
 
 
 # Annotations.
