@@ -3,11 +3,11 @@
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,7 +22,9 @@ from kilo_gateway import (
     KiloTimeoutError,
 )
 from kilo_gateway.sandbox import Sandbox
-from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, Say, chunked, listen, server
+from tests.support.frames import FRAMES, Frames, whole
+from tests.support.server import HEAD, Say, chunked, listen, server
+from tests.support.ways import STREAMED, WAYS
 
 PATIENT = {"timeout": 20.0, "stream_idle_timeout": 20.0}
 """Limits for the call after a fault, which must not fail because the machine is busy."""
@@ -33,6 +35,16 @@ class Stage:
     sandbox: Sandbox
     monkeypatch: pytest.MonkeyPatch
     folder: Path
+    api: str
+    way: str
+
+    @property
+    def frames(self) -> Frames:
+        return FRAMES[self.api]
+
+    @property
+    def streamed(self) -> bool:
+        return self.way in STREAMED
 
 
 @dataclass(frozen=True)
@@ -59,16 +71,35 @@ class Fault:
     text: str = ""
     """The beginning of a successful answer."""
     attributes: dict[str, Any] = field(default_factory=dict)
+    at: Literal["transport", "answer", "stream"] = "transport"
+    """Where it occurs: before the answer, where all interfaces share one code, in an answer, or only in a stream."""
 
     def expected(self, *, streamed: bool) -> type[KiloError] | None:
         return self.error if streamed else self.whole or self.error
 
 
 # A plain socket causes these faults.
-def _socket(*answers: bytes | Say, **fields: Any) -> Callable[[Stage], AbstractContextManager[Place]]:
+def _socket(
+    answer: bytes | Say | Callable[[Frames], bytes | Say], **fields: Any
+) -> Callable[[Stage], AbstractContextManager[Place]]:
     @contextmanager
     def play(stage: Stage) -> Iterator[Place]:
-        with server(*answers, GOOD) as (url, _):
+        said = answer(stage.frames) if callable(answer) else answer
+        with server(said, stage.frames.good) as (url, _):
+            yield Place(url, fields, lambda llm: PATIENT)
+
+    return play
+
+
+def _silence_after_text(*, keep_alive: bool = False) -> Callable[[Stage], AbstractContextManager[Place]]:
+    """Send headers and text at once: however slow the machine is, the client has both when the silence begins."""
+
+    @contextmanager
+    def play(stage: Stage) -> Iterator[Place]:
+        said = Say(HEAD + chunked(stage.frames.text), "hold", drip=chunked(stage.frames.keep_alive) * keep_alive)
+        # A call that is not streamed has no limit but `timeout`; a stream's first byte may be late.
+        fields = {**_AT_ONCE, "timeout": PATIENT["timeout"]} if stage.streamed else _AT_ONCE
+        with server(said, stage.frames.good) as (url, _):
             yield Place(url, fields, lambda llm: PATIENT)
 
     return play
@@ -80,7 +111,7 @@ def _refused(stage: Stage) -> Iterator[Place]:
         listen(url)
         return {}
 
-    with server(GOOD, listening=False) as (url, _):
+    with server(stage.frames.good, listening=False) as (url, _):
         yield Place(url, heal=heal)
 
 
@@ -91,7 +122,7 @@ def _no_such_host(stage: Stage) -> Iterator[Place]:
         return {}
 
     # A host name has at most 255 characters: the resolver rejects a longer one without a request to the network.
-    with server(GOOD) as (url, _):
+    with server(stage.frames.good) as (url, _):
         yield Place(f"http://{'nowhere.' * 40}invalid/api/gateway", heal=heal)
 
 
@@ -101,7 +132,7 @@ def _no_tls(stage: Stage) -> Iterator[Place]:
         llm.base_url = url
         return {}
 
-    with server(Say(b"HTTP/1.1 400 Bad Request\r\n\r\n", early=True), GOOD) as (url, _):
+    with server(Say(b"HTTP/1.1 400 Bad Request\r\n\r\n", early=True), stage.frames.good) as (url, _):
         yield Place(url.replace("http:", "https:"), heal=heal)
 
 
@@ -115,7 +146,7 @@ def _untrusted(stage: Stage) -> Iterator[Place]:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with server(GOOD, tls=context) as (url, _):
+    with server(stage.frames.good, tls=context) as (url, _):
         yield Place(url, heal=heal)
 
 
@@ -134,11 +165,11 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 def _redirect(status: int) -> Callable[[Stage], AbstractContextManager[Place]]:
     @contextmanager
     def play(stage: Stage) -> Iterator[Place]:
-        with server(GOOD) as (elsewhere, strangers):
+        with server(stage.frames.good) as (elsewhere, strangers):
             answer = (
                 f"HTTP/1.1 {status} Moved\r\nlocation: {elsewhere}/x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )
-            with server(answer.encode(), GOOD) as (url, _):
+            with server(answer.encode(), stage.frames.good) as (url, _):
                 fields = {"api_key": "k", "default_headers": {"x-secret": "hush"}}
                 yield Place(url, fields, seen=lambda: strangers == [])
 
@@ -153,12 +184,12 @@ def _proxy(*answers: bytes | Say, listening: bool = True) -> Callable[[Stage], A
                 listen(url)
             return {}
 
-        def seen() -> bool:
-            return all(
-                b"http://gateway.example/api/chat/completions" in r and b"proxy-auth" in r.lower() for r in asked
-            )
+        address = f"http://gateway.example/api{stage.frames.path} ".encode()
 
-        with server(*answers, GOOD, listening=listening) as (url, asked):
+        def seen() -> bool:
+            return all(address in r and b"proxy-auth" in r.lower() for r in asked)
+
+        with server(*answers, stage.frames.good, listening=listening) as (url, asked):
             stage.monkeypatch.setenv("HTTP_PROXY", url.replace("://", "://user:s3cr3t@"))
             yield Place("http://gateway.example/api", heal=heal, seen=seen)
 
@@ -167,7 +198,7 @@ def _proxy(*answers: bytes | Say, listening: bool = True) -> Callable[[Stage], A
 
 @contextmanager
 def _past_the_proxy(stage: Stage) -> Iterator[Place]:
-    with server(GOOD) as (url, _), server(b"", listening=False) as (proxy, _):
+    with server(stage.frames.good) as (url, _), server(b"", listening=False) as (proxy, _):
         stage.monkeypatch.setenv("HTTP_PROXY", proxy)
         stage.monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield Place(url)
@@ -191,8 +222,6 @@ def _sandbox(model: str, **fields: Any) -> Callable[[Stage], AbstractContextMana
 
 _LOST = "connection to the gateway failed|connection broke"
 _BROKE = "before the answer was complete|connection to the gateway failed"
-_HASTY = {"timeout": 0.5, "stream_idle_timeout": 0.5}
-_LATE = r"sent nothing within 0.5 seconds|sent no data for 0.5 seconds"
 # If the server sends nothing at all, even a slow machine cannot miss a deadline, so this limit may be short.
 _AT_ONCE = {"timeout": 0.1, "stream_idle_timeout": 0.1}
 _NOTHING = r"sent nothing within 0.1 seconds|sent no data for 0.1 seconds"
@@ -206,36 +235,55 @@ FAULTS = [
     Fault("closed before the headers", _socket(b""), KiloConnectionError, _LOST),
     Fault("reset before the headers", _socket(Say(end="reset")), KiloConnectionError, _LOST),
     Fault("reset after the headers", _socket(Say(HEAD, "reset")), KiloConnectionError, _LOST),
-    Fault("reset after text", _socket(Say(HEAD + chunked(TEXT), "reset")), KiloConnectionError, _LOST, "(whole)?"),
     Fault(
-        "closed after the finish reason",
-        _socket(HEAD + chunked(TEXT, FINISH)),
+        "reset after text",
+        _socket(lambda frames: Say(HEAD + chunked(frames.text), "reset")),
+        KiloConnectionError,
+        _LOST,
+        "(whole)?",
+        at="answer",
+    ),
+    Fault(
+        "ended after text",
+        _socket(lambda frames: whole(frames.text)),
+        KiloStreamInterruptedError,
+        "before the answer was complete: it has no",
+        "whole",
+        at="answer",
+    ),
+    Fault(
+        "closed after the text is complete",
+        _socket(lambda frames: HEAD + chunked(frames.text, frames.finish)),
         KiloStreamInterruptedError,
         _BROKE,
         "whole",
         KiloConnectionError,
+        at="answer",
     ),
     Fault(
         "cut within a frame",
-        _socket(HEAD + chunked(TEXT, FINISH[:-20]) + b"0\r\n\r\n"),
+        _socket(lambda frames: whole(frames.text, frames.finish[:-20])),
         KiloStreamInterruptedError,
         "last frame is cut off",
         "whole",
+        at="answer",
     ),
     Fault(
         "cut within a character",
-        _socket(HEAD + chunked(TEXT, TEXT.replace(b"whole", "é".encode())[: TEXT.index(b"whole") + 1]) + b"0\r\n\r\n"),
+        _socket(lambda frames: whole(frames.text, frames.delta.partition(b"whole")[0] + "é".encode()[:1])),
         KiloStreamInterruptedError,
         "last frame is cut off",
         "whole",
+        at="answer",
     ),
     Fault(
         "a frame that is too short for its length",
-        _socket(HEAD + chunked(TEXT) + b"ff\r\ndata: {"),
+        _socket(lambda frames: HEAD + chunked(frames.text) + b"ff\r\ndata: {"),
         KiloStreamInterruptedError,
         _BROKE,
         "whole",
         KiloConnectionError,
+        at="answer",
     ),
     Fault("not HTTP", _socket(b"SSH-2.0-OpenSSH_9.6\r\n"), KiloConnectionError, _LOST),
     Fault(
@@ -246,7 +294,21 @@ FAULTS = [
     ),
     Fault("silence before the headers", _socket(Say(end="hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
     Fault("silence after the headers", _socket(Say(HEAD, "hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
-    Fault("a complete answer without usage", _socket(HEAD + chunked(TEXT, FINISH, DONE) + b"0\r\n\r\n"), text="whole"),
+    Fault("silence after text", _silence_after_text(), KiloTimeoutError, _NOTHING, "whole", at="answer"),
+    Fault(
+        "keep-alives after text",
+        _silence_after_text(keep_alive=True),
+        KiloTimeoutError,
+        _NOTHING,
+        "whole",
+        at="stream",
+    ),
+    Fault(
+        "a complete answer without usage",
+        _socket(lambda frames: whole(frames.text, frames.finish, frames.end)),
+        text="whole",
+        at="answer",
+    ),
     *(
         Fault(f"redirect {status}", _redirect(status), KiloStatusError, "moved to http.*: set base_url")
         for status in (302, 307)
@@ -272,18 +334,17 @@ FAULTS = [
     Fault("429, then success", _socket(_page("429 Slow", "retry-after-ms: 1\r\n"), max_retries=1), text="whole"),
     Fault("503, then success", _sandbox("flaky-503", max_retries=1), text="sandbox/flaky-503"),
     Fault("HTML 502", _sandbox("error-html-502"), KiloServerError, "502 Bad Gateway"),
-    Fault("gzip", _sandbox("gzip"), text="sandbox/gzip"),
-    Fault("labelled text/html", _sandbox("content-type-html"), text="sandbox/content-type-html"),
-    Fault("labelled application/json", _sandbox("content-type-json"), text="sandbox/content-type-json"),
-    Fault("10 MB in one frame", _sandbox("huge-frame"), text="sandbox/huge-frame"),
-    Fault("5 000 tiny frames", _sandbox("many-frames", max_tokens=5_000), text="sandbox/many-frames"),
+    Fault("gzip", _sandbox("gzip"), text="sandbox/gzip", at="answer"),
+    Fault("labelled text/html", _sandbox("content-type-html"), text="sandbox/content-type-html", at="answer"),
+    Fault("labelled application/json", _sandbox("content-type-json"), text="sandbox/content-type-json", at="answer"),
+    Fault("10 MB in one frame", _sandbox("huge-frame"), text="sandbox/huge-frame", at="answer"),
+    Fault("5 000 tiny frames", _sandbox("many-frames", max_tokens=5_000), text="sandbox/many-frames", at="stream"),
     Fault(
         "slow drip, faster than the idle limit",
         _sandbox("slow-drip", stream_idle_timeout=15.0),
         text="sandbox/slow-drip",
+        at="stream",
     ),
-    Fault("stall", _sandbox("stall", **_HASTY), KiloTimeoutError, _LATE, "sandbox/stall.*"),
-    Fault("stall with keep-alives", _sandbox("stall-keepalive", **_HASTY), KiloTimeoutError, _LATE, "sandbox/stall.*"),
     Fault(
         "dropped within a frame",
         _sandbox("drop-connection"),
@@ -291,6 +352,29 @@ FAULTS = [
         _BROKE,
         "sandbox/drop.*",
         KiloConnectionError,
+        at="answer",
     ),
-    Fault("a frame that is not JSON", _sandbox("bad-json-frame"), KiloResponseError, "cannot be used", "sandbox/bad.*"),
+    Fault(
+        "a frame that is not JSON",
+        _sandbox("bad-json-frame"),
+        KiloResponseError,
+        "cannot be used",
+        "sandbox/bad.*",
+        at="answer",
+    ),
 ]
+
+_SHARED_WAYS = {
+    "responses": ("langchain invoke", "langchain astream", "llama_index stream_chat", "llama_index achat"),
+    "messages": ("langchain stream", "langchain ainvoke", "llama_index chat", "llama_index astream_chat"),
+}
+"""Both classes, sync and async; together, these are all eight ways."""
+
+
+def ways(fault: Fault, api: str) -> Sequence[str]:
+    """Return the ways in which to test a fault on an interface."""
+    if fault.at == "stream":
+        return STREAMED
+    if fault.at == "transport" and api in _SHARED_WAYS:
+        return _SHARED_WAYS[api]
+    return tuple(WAYS)

@@ -22,11 +22,15 @@ End = Literal["close", "reset", "hold"]
 
 @dataclass(frozen=True)
 class Say:
-    """The answer of one connection; if `early` is True, it is sent before the request is read."""
+    """The answer of one connection; if `early` is True, it is sent before the request is read.
+
+    A connection that is held receives `drip` again and again.
+    """
 
     answer: bytes = b""
     end: End = "close"
     early: bool = False
+    drip: bytes = b""
 
 
 def chunked(*frames: bytes) -> bytes:
@@ -61,7 +65,8 @@ def server(
                 seen.append(_request(connection))
             connection.sendall(said.answer)
             if said.end == "hold":
-                release.wait(10)
+                while not release.wait(0.02 if said.drip else 10) and said.drip:
+                    connection.sendall(said.drip)
             if said.end == "reset":
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
