@@ -52,7 +52,8 @@ async def _suffer(fault: Fault, place: Place, api: str, way: str) -> None:
     llm = cls(base_url=place.base_url, api=api, **{"max_retries": 0, **place.fields})
     played_by_sandbox = llm.model_id.startswith("sandbox/")
     if played_by_sandbox:
-        await ask(llm, model="sandbox/echo", **PATIENT)
+        # An idle connection may be closed at the moment of this call, which then needs a retry.
+        await ask(llm, model="sandbox/echo", max_retries=2, **PATIENT)
     idle = open_to(place.base_url) if played_by_sandbox else 0
     error = fault.expected(streamed=way in STREAMED)
     if error is None:
