@@ -3,7 +3,7 @@
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -365,16 +365,16 @@ FAULTS = [
 ]
 
 _SHARED_WAYS = {
+    "completions": tuple(WAYS),
     "responses": ("langchain invoke", "langchain astream", "llama_index stream_chat", "llama_index achat"),
     "messages": ("langchain stream", "langchain ainvoke", "llama_index chat", "llama_index astream_chat"),
 }
-"""Both classes, sync and async; together, these are all eight ways."""
+SHARED = [(api, way) for api, ways in _SHARED_WAYS.items() for way in ways]
+"""Interfaces and ways for a question whose code all interfaces share.
 
-
-def ways(fault: Fault, api: str) -> Sequence[str]:
-    """Return the ways in which to test a fault on an interface."""
-    if fault.at == "stream":
-        return STREAMED
-    if fault.at == "transport" and api in _SHARED_WAYS:
-        return _SHARED_WAYS[api]
-    return tuple(WAYS)
+Responses and Messages have both classes, sync and async; together, they have all eight ways.
+"""
+IN_THE_ANSWER = [(api, way) for api in FRAMES for way in WAYS]
+IN_A_STREAM = [(api, way) for api in FRAMES for way in STREAMED]
+PLACES = {"transport": SHARED, "answer": IN_THE_ANSWER, "stream": IN_A_STREAM}
+"""Interfaces and ways for the faults of each place."""

@@ -13,7 +13,7 @@ import pytest
 
 from kilo_gateway import GatewaySettings, chat
 from kilo_gateway.sandbox import Sandbox
-from tests.matrix.faults import FAULTS, PATIENT, Fault, Place, Stage, ways
+from tests.matrix.faults import FAULTS, PATIENT, PLACES, Fault, Place, Stage
 from tests.support.frames import FRAMES, whole
 from tests.support.leftovers import open_to, other_tasks, stays_open, threads
 from tests.support.server import server
@@ -33,8 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param(fault, api, way, id=f"{fault.name}-{api}-{way}")
         for fault in FAULTS
-        for api in FRAMES
-        for way in ways(fault, api)
+        for api, way in PLACES[fault.at]
     ],
 )
 def test_fault(

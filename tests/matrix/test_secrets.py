@@ -22,17 +22,22 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import PrivateAttr
 
 from kilo_gateway import GatewaySettings, KiloError
+from kilo_gateway.interfaces import INTERFACES
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
+from tests.matrix.faults import IN_THE_ANSWER, SHARED
+from tests.support.frames import FRAMES
 from tests.support.server import Say, server
-from tests.support.ways import WAYS, both, every_way
+from tests.support.ways import WAYS, both
 
 KEY, HEADER, CALL_HEADER = "s3cr3t-key", "s3cr3t-header", "s3cr3t-call-header"
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 SECRETS = (KEY, HEADER, ORGANIZATION)
-FAILING = ("error-401", "error-html-502", "drop-connection", "cut-stream", "bad-json-frame", "stream-error-first")
+REFUSED = ("error-401", "error-html-502")
+BROKEN = ("drop-connection", "cut-stream", "bad-json-frame", "stream-error-first")
+every_api = pytest.mark.parametrize("api", FRAMES)
 
 
 def found_in(*texts: str) -> set[str]:
@@ -74,15 +79,16 @@ def everything_logged() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(level)
 
 
+@every_api
 @pytest.mark.parametrize("cls", [GatewaySettings, ChatKilo, KiloLLM])
-def test_the_object_shows_no_secret(cls: Any) -> None:
+def test_the_object_shows_no_secret(cls: Any, api: str) -> None:
     """langchain-openai 1.7.4 shows `default_headers` in repr and dumps; langchain-litellm 0.11.2 shows the key."""
-    llm = model(cls)
+    llm = model(cls, api=api)
     assert llm.bearer == KEY
-    request = llm.prepare([], stream=True, keywords={"extra_headers": {"x": CALL_HEADER}})
+    request = llm.prepare("hi", stream=True, keywords={"extra_headers": {"x": CALL_HEADER}})
     shown = [repr(llm), str(llm), f"{llm}", repr(dict(llm)), repr(llm.model_dump()), llm.model_dump_json()]
     shown += [repr(llm.model_copy()), repr(llm.with_mode("plan")), repr(vars(llm)), repr(llm.model_dump(mode="json"))]
-    shown += [repr(clients.Account.of(llm)), repr(request)]
+    shown += [repr(clients.Account.of(llm)), repr(request), repr(INTERFACES[api].body(request))]
     if cls is ChatKilo:
         shown += [dumps(llm), dumps(llm, pretty=True), repr(llm.to_json()), repr(llm._identifying_params)]
         shown += [repr(llm.with_config(tags=["a"])), repr(llm._get_ls_params()), str(llm._get_llm_string())]
@@ -147,13 +153,19 @@ def test_invalid_headers_are_refused(kilo_sandbox: Sandbox, cls: Any, bad: str) 
     assert not kilo_sandbox.requests
 
 
-@every_way
-@pytest.mark.parametrize("name", ["echo", *FAILING])
+@pytest.mark.parametrize(
+    ("name", "api", "way"),
+    [
+        *((name, api, way) for name in ("echo", *BROKEN) for api, way in IN_THE_ANSWER),
+        *((name, api, way) for name in REFUSED for api, way in SHARED),
+    ],
+)
 def test_logs_warnings_errors_and_tracebacks_show_no_secret(
-    kilo_sandbox: Sandbox, everything_logged: io.StringIO, way: str, name: str
+    kilo_sandbox: Sandbox, everything_logged: io.StringIO, name: str, api: str, way: str
 ) -> None:
+    """An answer that breaks off is in the locals of its interface's code; a refusal never gets there."""
     cls, ask = WAYS[way]
-    llm = model(cls, kilo_sandbox, model=f"sandbox/{name}")
+    llm = model(cls, kilo_sandbox, model=f"sandbox/{name}", api=api)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         output = asyncio.run(_output(ask, llm))
@@ -161,7 +173,7 @@ def test_logs_warnings_errors_and_tracebacks_show_no_secret(
     assert kilo_sandbox.last.headers["x-tenant"] == HEADER
     assert kilo_sandbox.last.headers["x-call"] == CALL_HEADER
     log = everything_logged.getvalue()
-    assert "chat/completions" in log
+    assert FRAMES[api].path in log
     assert found_in(log, *(str(warning.message) for warning in warned)) == set()
     # The keywords of a call are locals of the caller's own frames; the model's fields are not in any frame.
     assert found_in(output) <= {CALL_HEADER}
@@ -201,13 +213,13 @@ def test_embeddings_show_no_secret(
     assert kilo_sandbox.organization_id not in shown
 
 
-@every_way
-def test_a_broken_connection_shows_no_secret(way: str) -> None:
+@pytest.mark.parametrize(("api", "way"), SHARED)
+def test_a_broken_connection_shows_no_secret(api: str, way: str) -> None:
     """The error arises deep in the HTTP library, whose frames contain the request."""
     cls, ask = WAYS[way]
     for said in (Say(end="reset"), Say(b"HTTP/1.1 200", "reset"), Say(end="reset", early=True)):
         with server(said) as (url, _):
-            output = asyncio.run(_output(ask, model(cls, base_url=url)))
+            output = asyncio.run(_output(ask, model(cls, base_url=url, api=api)))
             assert "Traceback" in output
             assert found_in(output) <= {CALL_HEADER}
 
@@ -233,10 +245,13 @@ class Everything(BaseCallbackHandler):
     on_chat_model_start = on_llm_new_token = on_llm_end = on_llm_error = on_chain_start = on_chain_end = _record
 
 
+TRACED = [(name, api) for name in ("echo", "cut-stream") for api in FRAMES] + [("error-401", "completions")]
+
+
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("langchain")])
-@pytest.mark.parametrize("name", ["echo", "error-401", "cut-stream"])
-def test_callbacks_and_runs_show_no_secret(kilo_sandbox: Sandbox, way: str, name: str) -> None:
-    llm = model(ChatKilo, kilo_sandbox, model=f"sandbox/{name}")
+@pytest.mark.parametrize(("name", "api"), TRACED)
+def test_callbacks_and_runs_show_no_secret(kilo_sandbox: Sandbox, way: str, name: str, api: str) -> None:
+    llm = model(ChatKilo, kilo_sandbox, model=f"sandbox/{name}", api=api)
     handlers: list[Any] = [Runs(), Everything()]
     ask = WAYS[way][1]
     config = {"callbacks": handlers, "metadata": {"a": 1}}
@@ -284,10 +299,12 @@ def instruments() -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith("llama_index")])
-@pytest.mark.parametrize("name", ["echo", "error-401", "cut-stream"])
-def test_instrumentation_shows_no_secret(kilo_sandbox: Sandbox, instruments: list[Any], way: str, name: str) -> None:
+@pytest.mark.parametrize(("name", "api"), TRACED)
+def test_instrumentation_shows_no_secret(
+    kilo_sandbox: Sandbox, instruments: list[Any], way: str, name: str, api: str
+) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
-    llm = model(KiloLLM, kilo_sandbox, model=f"sandbox/{name}", callback_manager=CallbackManager([debug]))
+    llm = model(KiloLLM, kilo_sandbox, model=f"sandbox/{name}", api=api, callback_manager=CallbackManager([debug]))
     with contextlib.suppress(KiloError):  # a failed call must not show a secret either
         asyncio.run(_once(WAYS[way][1], llm))
     texts = ["".join(handler._texts) for handler in instruments]
