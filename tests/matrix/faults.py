@@ -3,11 +3,11 @@
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,7 @@ from kilo_gateway import (
 from kilo_gateway.sandbox import Sandbox
 from tests.support.frames import FRAMES, Frames, whole
 from tests.support.server import HEAD, Say, chunked, listen, server
-from tests.support.ways import STREAMED, WAYS
+from tests.support.ways import IN_A_STREAM, IN_THE_ANSWER, SHARED, SHARED_STREAMS, STREAMED
 
 PATIENT = {"timeout": 20.0, "stream_idle_timeout": 20.0}
 """Limits for the call after a fault, which must not fail because the machine is busy."""
@@ -71,8 +71,8 @@ class Fault:
     text: str = ""
     """The beginning of a successful answer."""
     attributes: dict[str, Any] = field(default_factory=dict)
-    at: Literal["transport", "answer", "stream"] = "transport"
-    """Where it occurs: before the answer, where all interfaces share one code, in an answer, or only in a stream."""
+    played: Sequence[tuple[str, str]] = tuple(SHARED)
+    """Interfaces and ways. A fault before the answer, where all share one code, and a slow one need fewer."""
 
     def expected(self, *, streamed: bool) -> type[KiloError] | None:
         return self.error if streamed else self.whole or self.error
@@ -241,7 +241,7 @@ FAULTS = [
         KiloConnectionError,
         _LOST,
         "(whole)?",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "ended after text",
@@ -249,7 +249,7 @@ FAULTS = [
         KiloStreamInterruptedError,
         "before the answer was complete: it has no",
         "whole",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "closed after the text is complete",
@@ -258,7 +258,7 @@ FAULTS = [
         _BROKE,
         "whole",
         KiloConnectionError,
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "cut within a frame",
@@ -266,7 +266,7 @@ FAULTS = [
         KiloStreamInterruptedError,
         "last frame is cut off",
         "whole",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "cut within a character",
@@ -274,7 +274,7 @@ FAULTS = [
         KiloStreamInterruptedError,
         "last frame is cut off",
         "whole",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "a frame that is too short for its length",
@@ -283,7 +283,7 @@ FAULTS = [
         _BROKE,
         "whole",
         KiloConnectionError,
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault("not HTTP", _socket(b"SSH-2.0-OpenSSH_9.6\r\n"), KiloConnectionError, _LOST),
     Fault(
@@ -294,20 +294,20 @@ FAULTS = [
     ),
     Fault("silence before the headers", _socket(Say(end="hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
     Fault("silence after the headers", _socket(Say(HEAD, "hold"), **_AT_ONCE), KiloTimeoutError, _NOTHING),
-    Fault("silence after text", _silence_after_text(), KiloTimeoutError, _NOTHING, "whole", at="answer"),
+    Fault("silence after text", _silence_after_text(), KiloTimeoutError, _NOTHING, "whole", played=IN_THE_ANSWER),
     Fault(
         "keep-alives after text",
         _silence_after_text(keep_alive=True),
         KiloTimeoutError,
         _NOTHING,
         "whole",
-        at="stream",
+        played=IN_A_STREAM,
     ),
     Fault(
         "a complete answer without usage",
         _socket(lambda frames: whole(frames.text, frames.finish, frames.end)),
         text="whole",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     *(
         Fault(f"redirect {status}", _redirect(status), KiloStatusError, "moved to http.*: set base_url")
@@ -334,16 +334,26 @@ FAULTS = [
     Fault("429, then success", _socket(_page("429 Slow", "retry-after-ms: 1\r\n"), max_retries=1), text="whole"),
     Fault("503, then success", _sandbox("flaky-503", max_retries=1), text="sandbox/flaky-503"),
     Fault("HTML 502", _sandbox("error-html-502"), KiloServerError, "502 Bad Gateway"),
-    Fault("gzip", _sandbox("gzip"), text="sandbox/gzip", at="answer"),
-    Fault("labelled text/html", _sandbox("content-type-html"), text="sandbox/content-type-html", at="answer"),
-    Fault("labelled application/json", _sandbox("content-type-json"), text="sandbox/content-type-json", at="answer"),
-    Fault("10 MB in one frame", _sandbox("huge-frame"), text="sandbox/huge-frame", at="answer"),
-    Fault("5 000 tiny frames", _sandbox("many-frames", max_tokens=5_000), text="sandbox/many-frames", at="stream"),
+    Fault("gzip", _sandbox("gzip"), text="sandbox/gzip", played=IN_THE_ANSWER),
+    Fault("labelled text/html", _sandbox("content-type-html"), text="sandbox/content-type-html", played=IN_THE_ANSWER),
+    Fault(
+        "labelled application/json",
+        _sandbox("content-type-json"),
+        text="sandbox/content-type-json",
+        played=IN_THE_ANSWER,
+    ),
+    Fault("10 MB in one frame", _sandbox("huge-frame"), text="sandbox/huge-frame"),
+    Fault(
+        "5 000 tiny frames",
+        _sandbox("many-frames", max_tokens=5_000),
+        text="sandbox/many-frames",
+        played=SHARED_STREAMS,
+    ),
     Fault(
         "slow drip, faster than the idle limit",
         _sandbox("slow-drip", stream_idle_timeout=15.0),
         text="sandbox/slow-drip",
-        at="stream",
+        played=SHARED_STREAMS,
     ),
     Fault(
         "dropped within a frame",
@@ -352,7 +362,7 @@ FAULTS = [
         _BROKE,
         "sandbox/drop.*",
         KiloConnectionError,
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
     Fault(
         "a frame that is not JSON",
@@ -360,21 +370,6 @@ FAULTS = [
         KiloResponseError,
         "cannot be used",
         "sandbox/bad.*",
-        at="answer",
+        played=IN_THE_ANSWER,
     ),
 ]
-
-_SHARED_WAYS = {
-    "completions": tuple(WAYS),
-    "responses": ("langchain invoke", "langchain astream", "llama_index stream_chat", "llama_index achat"),
-    "messages": ("langchain stream", "langchain ainvoke", "llama_index chat", "llama_index astream_chat"),
-}
-SHARED = [(api, way) for api, ways in _SHARED_WAYS.items() for way in ways]
-"""Interfaces and ways for a question whose code all interfaces share.
-
-Responses and Messages have both classes, sync and async; together, they have all eight ways.
-"""
-IN_THE_ANSWER = [(api, way) for api in FRAMES for way in WAYS]
-IN_A_STREAM = [(api, way) for api in FRAMES for way in STREAMED]
-PLACES = {"transport": SHARED, "answer": IN_THE_ANSWER, "stream": IN_A_STREAM}
-"""Interfaces and ways for the faults of each place."""

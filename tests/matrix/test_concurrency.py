@@ -15,6 +15,7 @@ import pytest
 
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
+from llama_index_kilo import KiloLLM
 from tests.support.frames import FRAMES
 from tests.support.leftovers import collected, open_to, other_tasks
 from tests.support.ways import WAYS, acollect, both, collect, messages, text_of
@@ -84,13 +85,12 @@ def _many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@both
 @pytest.mark.usefixtures("_many_files")
-def test_five_hundred_streams_at_once(kilo_sandbox: Sandbox, cls: Any) -> None:
-    llm = cls(base_url=kilo_sandbox.base_url, timeout=60)
+def test_five_hundred_streams_at_once(kilo_sandbox: Sandbox) -> None:
+    llms = [cls(base_url=kilo_sandbox.base_url, timeout=60) for cls in (ChatKilo, KiloLLM)]
 
     async def read(number: int) -> tuple[str, str]:
-        items = await acollect(astream(llm, **in_turn(number)))
+        items = await acollect(astream(llms[number % 2], **in_turn(number)))
         return text_of(items), f"number {number}!"
 
     async def all_of_them() -> None:

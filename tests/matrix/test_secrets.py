@@ -27,10 +27,9 @@ from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.transport import clients
 from langchain_kilo import ChatKilo, KiloEmbeddings
 from llama_index_kilo import KiloEmbedding, KiloLLM
-from tests.matrix.faults import IN_THE_ANSWER, SHARED
 from tests.support.frames import FRAMES
 from tests.support.server import Say, server
-from tests.support.ways import WAYS, both
+from tests.support.ways import IN_THE_ANSWER, SHARED, WAYS, both
 
 KEY, HEADER, CALL_HEADER = "s3cr3t-key", "s3cr3t-header", "s3cr3t-call-header"
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"

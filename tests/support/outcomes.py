@@ -13,7 +13,7 @@ from kilo_gateway.sandbox.gateway.options import Api
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.in_process import InProcess
-from tests.support.tools import FUNCTION_TOOLS, add, greet
+from tests.support.tools import FUNCTION_TOOLS, TOOLS
 from tests.support.ways import TOOLS_TEXT, collect, messages, said
 
 KINDS: dict[str, Api] = {"completions": "chat_completions", "responses": "responses", "messages": "messages"}
@@ -93,7 +93,7 @@ def parsed(arguments: Any) -> Any:
 def langchain(gateway: Sandbox, model: str, tools: bool, **fields: Any) -> Any:
     """Return a ChatKilo with two tools or none."""
     llm = ChatKilo(model=model, **_account(gateway), **fields)
-    return llm.bind_tools([add, greet]) if tools else llm
+    return llm.bind_tools(TOOLS) if tools else llm
 
 
 def llama_index(gateway: Sandbox, model: str, tools: bool, method: str, **fields: Any) -> ChatResponse:

@@ -1,6 +1,7 @@
 """Define the tools that tests offer to models."""
 
 from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from llama_index.core.tools import FunctionTool
 
 
@@ -14,6 +15,8 @@ def greet(name: str) -> str:
     return f"Hello {name}, welcome"
 
 
+TOOLS = [convert_to_openai_tool(add), convert_to_openai_tool(greet)]
+"""The two tools for LangChain, converted once, because that takes some milliseconds."""
 FUNCTION_TOOLS = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(greet)]
 """The same two tools for LlamaIndex."""
 

@@ -1,4 +1,4 @@
-"""Define the eight ways to call a model: two classes, sync and async, streamed and not."""
+"""Define the eight ways to call a model: two classes, sync and async, streamed and not; and three interfaces."""
 
 import asyncio
 import operator
@@ -87,6 +87,21 @@ STREAMED = [name for name in WAYS if "stream" in name]
 every_way = pytest.mark.parametrize("way", WAYS)
 every_stream = pytest.mark.parametrize("way", STREAMED)
 both = pytest.mark.parametrize("cls", [ChatKilo, KiloLLM])
+
+_SHARED = {
+    "completions": tuple(WAYS),
+    "responses": ("langchain invoke", "langchain astream", "llama_index stream_chat", "llama_index achat"),
+    "messages": ("langchain stream", "langchain ainvoke", "llama_index chat", "llama_index astream_chat"),
+}
+SHARED = [(api, way) for api, ways in _SHARED.items() for way in ways]
+"""Interfaces and ways for a question whose code all interfaces share, or whose answer takes long.
+
+Responses and Messages have both classes, sync and async; together, they have all eight ways.
+"""
+SHARED_STREAMS = [(api, way) for api, way in SHARED if way in STREAMED]
+IN_THE_ANSWER = [(api, way) for api in _SHARED for way in WAYS]
+"""Interfaces and ways for a question about the code of each interface."""
+IN_A_STREAM = [(api, way) for api, way in IN_THE_ANSWER if way in STREAMED]
 
 # The ways of one framework, by the names of its methods.
 every_langchain_way = pytest.mark.parametrize("way", LANGCHAIN)
