@@ -194,7 +194,7 @@ def test_an_answer_says_it_all(api: str) -> None:
 
 @EVERY_API
 def test_events_of_v3_come_as_a_valid_stream(api: str) -> None:
-    events: list[Any] = list(Upstream(api).model().stream_events("Hi", version="v3"))
+    events: list[Any] = list(Upstream(api).model().stream_events("Hi", version="v3", merge_ready=False))
     assert_valid_event_stream(events)
     starts = [event["content"]["type"] for event in events if event["event"] == "content-block-start"]
     server = {"responses": ["non_standard", "server_tool_call"], "messages": ["server_tool_call", "server_tool_result"]}
