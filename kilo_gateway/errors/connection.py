@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import openai
@@ -78,7 +79,11 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
             f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
             "Check base_url, the network and the proxy settings."
         )
-    result.request = getattr(error, "request", result.request)
+    if response is not None:
+        result.request = response.request
+    else:
+        with suppress(AttributeError, RuntimeError):  # it has none, or the HTTP library has not set it
+            result.request = error.request  # type: ignore[attr-defined] # only some of the exceptions have it
     return result
 
 

@@ -218,6 +218,13 @@ class Exchange:
         return connection.from_transport(error, self.sent, response=response, partial=partial)
 
     @property
+    def read_timeout(self) -> float | None:
+        """Seconds that one read of the body may take; a user's own client has its own limit besides."""
+        own = self.settings.http_async_client is not None
+        timeout = openai.DEFAULT_TIMEOUT.read if self.timeout is None and not own else self.timeout
+        return min((limit for limit in (timeout, self.idle_timeout) if limit is not None), default=None)
+
+    @property
     def max_bytes(self) -> int:
         """Upper limit of the size of a body that is used as a whole, decompressed."""
         return self.settings.max_response_bytes

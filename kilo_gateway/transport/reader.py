@@ -29,6 +29,10 @@ class Terms(Protocol):
     total_timeout: float | None
 
     @property
+    def read_timeout(self) -> float | None:
+        """Seconds that one read of the body may take."""
+
+    @property
     def max_bytes(self) -> int:
         """Upper limit of the size of a body that is used as a whole, decompressed."""
 
@@ -159,6 +163,11 @@ def _encoding(response: Any) -> str:
     return str(response.headers.get("content-encoding", "")).strip().lower()
 
 
+def _decodes(response: Any) -> bool:
+    """Return True if the HTTP library must decompress the body, or has read it; it costs two steps for each read."""
+    return bool(response.is_closed or _encoding(response) not in ("", "identity"))
+
+
 def received(reader: Reader) -> Generator[bytes]:
     """Yield the body of the reader's response as it arrives. Raises KiloError."""
     response = reader.response
@@ -168,7 +177,7 @@ def received(reader: Reader) -> Generator[bytes]:
         limit_reads(response, limit)
     try:
         with _cut_off(reader):
-            for chunk in response.iter_bytes():
+            for chunk in response.iter_bytes() if _decodes(response) else response.stream:
                 yield chunk
                 if reader.over:
                     return
@@ -183,7 +192,8 @@ def received(reader: Reader) -> Generator[bytes]:
 
 async def areceived(reader: Reader) -> AsyncIterator[bytes]:
     """Yield the body of the reader's response as it arrives. Raises KiloError."""
-    chunks = reader.response.aiter_bytes()
+    response = reader.response
+    chunks = response.aiter_bytes() if _decodes(response) else aiter(response.stream)
     reading = Reading(reader.exchange)
     try:
         with reading:
@@ -240,8 +250,8 @@ class Reading:
         if self._task is None:
             return  # nothing is read; the next read starts the timer
         limits, since = self._limits, time.monotonic() - self._began
-        idle = None if limits.idle_timeout is None else limits.idle_timeout - since
-        left = limits.within(idle)
+        longest = limits.read_timeout
+        left = limits.within(None if longest is None else longest - since)
         if left is None:
             return
         if left > 0 and not limits.expired:
