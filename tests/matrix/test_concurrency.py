@@ -189,10 +189,13 @@ ALEAVING = {
 }
 
 
-@every_api
+@pytest.mark.parametrize(
+    ("api", "transport"), [*((api, None) for api in APIS), ("completions", "httpx")], ids=[*APIS, "httpx"]
+)
 @both
 @pytest.mark.parametrize("leave", ALEAVING)
-def test_left_early_async(kilo_sandbox: Sandbox, llm: Any, leave: str) -> None:
+def test_left_early_async(kilo_sandbox: Sandbox, llm: Any, leave: str, transport: Any) -> None:
+    llm.transport = transport
     before = open_to(kilo_sandbox.base_url)
 
     async def run() -> None:

@@ -2,13 +2,15 @@
 
 The interfaces differ in the code that reads an answer. A fault before the answer meets only code that they share. So
 there, and where an answer is long, Chat Completions is tested in all eight ways, and the two others in four each, which
-together are all eight.
+together are all eight. The transports differ in what happens below an answer, so the async ways of Chat Completions are
+tested on httpx too.
 """
 
 import asyncio
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests.matrix.faults import FAULTS, PATIENT, Fault, Place, Stage
 from tests.support.frames import FRAMES, whole
 from tests.support.leftovers import open_to, other_tasks, stays_open, threads
 from tests.support.server import server
-from tests.support.ways import STREAMED, WAYS, collect
+from tests.support.ways import ASYNC, STREAMED, WAYS, collect
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sockets are counted in /proc")
 
@@ -28,24 +30,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("faults")
 
 
+PLAYED = [
+    *((fault, api, way, "default") for fault in FAULTS for api, way in fault.played),
+    *(
+        (fault, api, way, "httpx")
+        for fault in FAULTS
+        for api, way in fault.played
+        if way in ASYNC and api == "completions"
+    ),
+]
+
+
 @on_linux
 @pytest.mark.parametrize(
-    ("fault", "api", "way"),
-    [pytest.param(fault, api, way, id=f"{fault.name}-{api}-{way}") for fault in FAULTS for api, way in fault.played],
+    ("fault", "api", "way", "transport"),
+    [pytest.param(*played, id="-".join([played[0].name, *played[1:]])) for played in PLAYED],
 )
 def test_fault(
-    kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, fault: Fault, api: str, way: str
+    kilo_sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    fault: Fault,
+    api: str,
+    way: str,
+    transport: str,
 ) -> None:
     before = threads()
     with fault.play(Stage(kilo_sandbox, monkeypatch, folder, api, way)) as place:
-        asyncio.run(_suffer(fault, place, api, way))
+        fields = place.fields if transport == "default" else {**place.fields, "transport": transport}
+        asyncio.run(_suffer(fault, place, way, {"max_retries": 0, "api": api, **fields}))
     assert threads() <= before
     assert place.seen()
 
 
-async def _suffer(fault: Fault, place: Place, api: str, way: str) -> None:
+async def _suffer(fault: Fault, place: Place, way: str, fields: dict[str, Any]) -> None:
     cls, ask = WAYS[way]
-    llm = cls(base_url=place.base_url, api=api, **{"max_retries": 0, **place.fields})
+    llm = cls(base_url=place.base_url, **fields)
     played_by_sandbox = llm.model_id.startswith("sandbox/")
     if played_by_sandbox:
         # An idle connection may be closed at the moment of this call, which then needs a retry.

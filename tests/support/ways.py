@@ -83,6 +83,7 @@ WAYS: dict[str, tuple[type[ChatKilo | KiloLLM], Ask]] = {
     **{f"llama_index {method}": (KiloLLM, _llama_index(method)) for method in LLAMA_INDEX},
 }
 """The class of each way, and a function that asks a question and returns the answer's text."""
+ASYNC = [name for name in WAYS if name.split()[1].startswith("a")]
 STREAMED = [name for name in WAYS if "stream" in name]
 every_way = pytest.mark.parametrize("way", WAYS)
 every_stream = pytest.mark.parametrize("way", STREAMED)
