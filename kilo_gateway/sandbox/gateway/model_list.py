@@ -80,6 +80,14 @@ _UNLISTED = (
     _free("google/gemma-4-26b-a4b-it:free", "Google: Gemma 4 26B A4B", 262_144),
 )
 _BY_ID = {entry.id: entry for entry in _MID_2026 + _NEWER + _UNLISTED}
+_CLAUDE: Json = {"ai_sdk_provider": "anthropic", "family": "claude", "prompt": "anthropic"}
+_HINTS: dict[str, Json] = {
+    "anthropic": _CLAUDE,
+    "openai": {"ai_sdk_provider": "openai", "family": "gpt"},
+    "x-ai": {"ai_sdk_provider": "openai"},
+}
+"""The hints of an author's models, which name the interface to choose (docs/gateway.md, "Interfaces")."""
+
 _SCENARIO_PRICE = Entry("sandbox/", "Sandbox scenario", "0.000001", "0.000005")
 
 # Legacy names without an author, and names of an author's newest model (docs/gateway.md, "Requests").
@@ -177,7 +185,7 @@ def _auto_items(options: Options) -> list[Json]:
             "autoRouting": {"models": sorted(reachable[tier])},
         }
         if tier == "frontier":
-            item["opencode"] = {"ai_sdk_provider": "anthropic", "family": "claude", "prompt": "anthropic"}
+            item["opencode"] = _CLAUDE
         items.append(item)
     return items
 
@@ -187,8 +195,8 @@ def _item(entry: Entry, options: Options) -> Json:
     item |= {"per_request_limits": None, "expiration_date": None, "supported_parameters": _PARAMETERS}
     if options.era != "E1":
         item |= {"isFree": is_free(entry.id), "mayTrainOnYourPrompts": entry.trains}
-    if entry.id.startswith("anthropic/"):
-        item["opencode"] = {"ai_sdk_provider": "anthropic", "family": "claude", "prompt": "anthropic"}
+    if hints := _HINTS.get(entry.id.partition("/")[0]):
+        item["opencode"] = hints
     return item
 
 

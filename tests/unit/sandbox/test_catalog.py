@@ -55,6 +55,14 @@ def test_auto_tiers_name_what_they_reach(gw: Sandbox) -> None:
         assert data[tier]["created"] == 0
 
 
+def test_the_list_names_the_interface_of_a_model(gw: Sandbox) -> None:
+    data = request(gw, "GET", "/api/gateway/models").json["data"]
+    hints = {item["id"]: item.get("opencode", {}).get("ai_sdk_provider") for item in data}
+    assert hints["anthropic/claude-sonnet-4.6"] == "anthropic"
+    assert hints["openai/gpt-5.5"] == hints["x-ai/grok-4"] == "openai"
+    assert hints["google/gemini-2.5-flash"] is None
+
+
 def test_a_token_adds_a_key(gw: Sandbox) -> None:
     signed_in = {"authorization": f"Bearer {gw.api_key}"}
     assert "hasUserByokAvailable" in request(gw, "GET", "/api/gateway/models", headers=signed_in).json["data"][0]
