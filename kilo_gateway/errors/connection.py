@@ -79,11 +79,9 @@ def from_transport(error: BaseException, sent: Sent, *, response: Any = None, pa
             f"The connection to the gateway failed ({type(cause).__name__}: {_shown(str(cause))}). "
             "Check base_url, the network and the proxy settings."
         )
-    if response is not None:
-        result.request = response.request
-    else:
-        with suppress(AttributeError, RuntimeError):  # it has none, or the HTTP library has not set it
-            result.request = error.request  # type: ignore[attr-defined] # only some of the exceptions have it
+    source: Any = error if response is None else response
+    with suppress(AttributeError, RuntimeError):  # it has none, or the HTTP library has not set it
+        result.request = source.request
     return result
 
 
