@@ -29,7 +29,7 @@ STREAMS = 500
 FLOORS = (FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX)
 OURS = (RAW, "ChatKilo", "KiloLLM")
 PACKAGES = ("openai", "langchain-core", "llama-index-core", "pydantic", "langchain-openai", "langchain-openrouter")
-PACKAGES += ("llama-index-llms-openai-like", "langgraph")
+PACKAGES += ("langchain-anthropic", "llama-index-llms-openai-like", "langgraph")
 
 # Async clients keep their connections for one event loop, so all passes share one.
 LOOP = asyncio.new_event_loop()

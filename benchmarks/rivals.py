@@ -50,10 +50,16 @@ def installed() -> dict[str, Callable[[], Rival]]:
 
 
 def on_each_interface() -> list[Rival]:
-    """Return both our classes on each interface."""
+    """Return both our classes on each interface, and the installed peers on Responses and on Messages."""
     apis = ("completions", "responses", "messages")
-    chats = [replace(_chat("ChatKilo", "langchain_kilo", api=api), name=f"ChatKilo, {api}") for api in apis]
-    return chats + [replace(_llm("KiloLLM", "llama_index_kilo", api=api), name=f"KiloLLM, {api}") for api in apis]
+    rivals = [replace(_chat("ChatKilo", "langchain_kilo", api=api), name=f"ChatKilo, {api}") for api in apis]
+    rivals += [replace(_llm("KiloLLM", "llama_index_kilo", api=api), name=f"KiloLLM, {api}") for api in apis]
+    if importlib.util.find_spec("langchain_openai"):
+        peer = _chat("ChatOpenAI", "langchain_openai", use_responses_api=True)
+        rivals.append(replace(peer, name="ChatOpenAI, responses"))
+    if importlib.util.find_spec("langchain_anthropic"):
+        rivals.append(replace(_chat("ChatAnthropic", "langchain_anthropic"), name="ChatAnthropic, messages"))
+    return rivals
 
 
 def _raw() -> Rival:
