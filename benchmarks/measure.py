@@ -16,11 +16,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from benchmarks import live, rivals
+from benchmarks.processes import in_new_process, peak
 from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW, Rival, installed, on_each_interface
 
 CHUNKS = 500
@@ -28,20 +29,23 @@ CALLS = 60
 STREAMS = 500
 FLOORS = (FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX)
 OURS = (RAW, "ChatKilo", "KiloLLM")
-PACKAGES = ("openai", "langchain-core", "llama-index-core", "pydantic", "langchain-openai", "langchain-openrouter")
-PACKAGES += ("langchain-anthropic", "llama-index-llms-openai-like", "langgraph")
+PACKAGES = (
+    *("openai", "langchain-core", "llama-index-core", "pydantic", "langchain-openai", "langchain-openrouter"),
+    *("langchain-anthropic", "llama-index-llms-openai-like", "langgraph", "aiohttp", "httpx-aiohttp"),
+)
 
 # Async clients keep their connections for one event loop, so all passes share one.
 LOOP = asyncio.new_event_loop()
 
 # One pass of work; it returns its number of units.
 Pass = Callable[[], int]
+Figures = dict[str, dict[str, list[float]]]
 
 
 def streamed(rival: Rival, url: str) -> Pass:
     """Return a pass over one stream."""
     model = rival.make(url)
-    return lambda: sum(1 for _ in rival.stream(model))
+    return lambda: sum(1 for _ in rival.stream(model)) if rival.stream else 0
 
 
 def astreamed(rival: Rival, url: str) -> Pass:
@@ -50,12 +54,14 @@ def astreamed(rival: Rival, url: str) -> Pass:
     return lambda: LOOP.run_until_complete(chunks_of(rival, model))
 
 
-async def chunks_of(rival: Rival, model: Any) -> int:
-    """Return the number of chunks of one async stream."""
+async def chunks_of(rival: Rival, model: Any, *, in_turns: bool = False) -> int:
+    """Return the number of chunks of one async stream; with `in_turns`, other streams advance between its chunks."""
     chunks = 0
     if rival.astream:
         async for _ in rival.astream(model):
             chunks += 1
+            if in_turns:
+                await asyncio.sleep(0)
     return chunks
 
 
@@ -89,22 +95,24 @@ def interleaved(passes: dict[str, Pass], rounds: int) -> dict[str, list[float]]:
     return figures
 
 
-def growth(rivals: list[Rival], url: str, rounds: int) -> dict[str, list[float]]:
+def growth(compared: list[Rival], url: str, rounds: int) -> dict[str, list[float]]:
     """Return the cost of a long stream's chunk relative to a short one's, for ours and the floors, per round."""
-    from benchmarks.agents import function_agent, graph_agent
-
-    agents = {"ChatKilo in a LangGraph agent": graph_agent, "KiloLLM in a FunctionAgent": function_agent}
+    agents = {rivals.GRAPH: streamed, rivals.FUNCTION: astreamed}
     passes: dict[str, tuple[Pass, Pass]] = {}
     for kind in ("text", "reasoning", "tools"):
-        for rival in rivals:
+        for rival in compared:
             if rival.name in ("ChatKilo", "KiloLLM") or (rival.name in FLOORS and kind == "text"):
                 few, many, more = (streamed(rival, f"{url}/{kind}/{CHUNKS * times}") for times in (1, 16, 64))
                 passes[f"{rival.name}, {kind}"] = (few, many)
                 if kind == "text":
                     passes[f"{rival.name}, {kind}, 32,000 against 8,000"] = (many, more)
     for kind in ("text", "tools"):
-        for name, agent in agents.items():
-            passes[f"{name}, {kind}"] = (agent(f"{url}/{kind}/{CHUNKS}"), agent(f"{url}/{kind}/{16 * CHUNKS}"))
+        for name, way in agents.items():
+            agent = rivals.live()[name]()
+            passes[f"{name}, {kind}"] = (
+                way(agent, f"{url}/{kind}/{CHUNKS}"),
+                way(agent, f"{url}/{kind}/{16 * CHUNKS}"),
+            )
     ratios_by_name: dict[str, list[float]] = {}
     for collecting in (True, False):
         for name, (short, long) in passes.items():
@@ -123,14 +131,14 @@ def repeated(run: Pass) -> int:
     return sum(run() for _ in range(4))
 
 
-def first_token(rivals: list[Rival], url: str) -> dict[str, list[float]]:
+def first_token(compared: list[Rival], url: str) -> dict[str, list[float]]:
     """Return the milliseconds from the call to the first chunk, on a warm connection pool."""
-    milliseconds: dict[str, list[float]] = {rival.name: [] for rival in rivals}
-    models = [(rival, rival.make(f"{url}/trickle/1")) for rival in rivals]
+    milliseconds: dict[str, list[float]] = {rival.name: [] for rival in compared}
+    models = [(rival, rival.make(f"{url}/trickle/1")) for rival in compared]
     for turn in range(60):
         for rival, model in models:
             before = time.perf_counter()
-            stream: Any = rival.stream(model)
+            stream: Any = rival.stream(model) if rival.stream else iter(())
             next(iter(stream))
             if turn > 5:
                 milliseconds[rival.name].append((time.perf_counter() - before) * 1e3)
@@ -138,31 +146,33 @@ def first_token(rivals: list[Rival], url: str) -> dict[str, list[float]]:
     return milliseconds
 
 
-@cache
-def crowds(url: str, rounds: int) -> dict[str, dict[str, list[float]]]:
+def crowds(url: str, rounds: int) -> Figures:
     """Return CPU microseconds per chunk, MB of growth and failed streams, for many async streams at once.
 
-    Each rival runs in a new process in each round, because Python's garbage collector visits all that a process has
-    imported, and one rival should not pay for the packages of the others. Peers have one round.
+    Each rival runs in a new process in each round. Peers have one round, streams that advance in turns have three.
     """
-    figures: dict[str, dict[str, list[float]]] = {"crowd": {}, "memory": {}, "failures": {}}
+    figures: Figures = {"crowd": {}, "memory": {}, "failures": {}, "memory_in_turns": {}}
     for turn in range(rounds):
         for name in installed():
-            if name == FLOOR_LLAMA_INDEX or (turn and name not in (*OURS, FLOOR_LANGCHAIN)):
+            ours = name in (*OURS, FLOOR_LANGCHAIN)
+            if name == FLOOR_LLAMA_INDEX or (turn and not ours):
                 continue
-            command = [sys.executable, "-m", "benchmarks.measure", url, "--crowd-of", name]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            for part, value in json.loads(done.stdout.splitlines()[-1]).items():
+            one = in_new_process("benchmarks.measure", url, "--crowd-of", name)
+            if ours and turn < 3:
+                in_turns = in_new_process("benchmarks.measure", url, "--crowd-of", name, "--in-turns")
+                one |= {"memory_in_turns": in_turns["memory"]} if "memory" in in_turns else {}
+            for part, value in one.items():
                 figures[part].setdefault(name, []).append(value)
     return figures
 
 
-def crowd(rival: Rival, url: str) -> dict[str, float]:
+def crowd(rival: Rival, url: str, *, in_turns: bool) -> dict[str, float]:
     """Return the figures of one crowd in this new process; if all streams fail, only the number of failures."""
     model = rival.make(f"{url}/text/{CHUNKS}")
 
     async def all_of_them() -> list[Any]:
-        return await asyncio.gather(*(chunks_of(rival, model) for _ in range(STREAMS)), return_exceptions=True)
+        streams = (chunks_of(rival, model, in_turns=in_turns) for _ in range(STREAMS))
+        return await asyncio.gather(*streams, return_exceptions=True)
 
     LOOP.run_until_complete(chunks_of(rival, model))
     gc.collect()
@@ -174,13 +184,6 @@ def crowd(rival: Rival, url: str) -> dict[str, float]:
     if whole:
         figures |= {"crowd": cpu / sum(whole) * 1e6, "memory": peak() - memory}
     return figures
-
-
-def peak() -> float:
-    """Return the peak memory of this process so far, in MB."""
-    # getrusage would report the parent's peak, which a new process inherits.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 START = {
@@ -241,18 +244,20 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--streams", nargs="*", type=int, default=live.STREAMS, help="numbers of live streams")
     parser.add_argument("--crowd-of", help="the rival whose crowd is measured, in this process")
+    parser.add_argument("--in-turns", action="store_true", help="all streams of the crowd advance in turns")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers issue warnings; the caller reads the last line of the output
     url, rounds = chosen.url, chosen.rounds
     if chosen.crowd_of:
-        print(json.dumps(crowd(installed()[chosen.crowd_of](), url)))
+        print(json.dumps(crowd(installed()[chosen.crowd_of](), url, in_turns=chosen.in_turns)))
         return
-    rivals = [make() for make in installed().values()]
-    full = [rival for rival in rivals if rival.name not in FLOORS]
+    everyone = [make() for make in installed().values()]
+    full = [rival for rival in everyone if rival.name not in FLOORS]
     ours = [rival for rival in full if rival.name in OURS]
     parts: dict[str, Callable[[], dict[str, list[float]]]] = {
-        "text": lambda: interleaved({r.name: streamed(r, f"{url}/text/{CHUNKS}") for r in rivals}, rounds),
+        "text": lambda: interleaved({r.name: streamed(r, f"{url}/text/{CHUNKS}") for r in everyone}, rounds),
         "text_async": lambda: interleaved({r.name: astreamed(r, f"{url}/text/{CHUNKS}") for r in full}, rounds),
         "reasoning": lambda: interleaved({r.name: streamed(r, f"{url}/reasoning/{CHUNKS}") for r in full}, rounds),
         "tools": lambda: interleaved({r.name: streamed(r, f"{url}/tools/{CHUNKS}") for r in full}, rounds),
@@ -261,13 +266,21 @@ def main() -> None:
         ),
         "invoke": lambda: interleaved({r.name: invoked(r, f"{url}/text/1") for r in full}, rounds),
         "ainvoke": lambda: interleaved({r.name: ainvoked(r, f"{url}/text/1") for r in full}, rounds),
-        **{name: lambda name=name: crowds(url, rounds)[name] for name in ("crowd", "memory", "failures")},
-        "growth": lambda: growth(rivals, url, min(rounds, 3)),
+        "growth": lambda: growth(everyone, url, min(rounds, 3)),
         "first_token": lambda: first_token(ours, url),
         "start": start,
         "construction": lambda: construction(rounds),
     }
+    groups: dict[str, Callable[[], Figures]] = {
+        "live": lambda: live.measured(live.scenes(chosen.streams), url, min(rounds, 5)),
+        "threads": lambda: live.measured([live.THREADS], url, min(rounds, 5)),
+        "in_flight": lambda: live.measured([live.IN_FLIGHT], url, min(rounds, 5)),
+        "crowd": lambda: crowds(url, rounds),
+    }
     figures = {name: part() for name, part in parts.items() if not chosen.only or name in chosen.only}
+    for name, group in groups.items():
+        if not chosen.only or name in chosen.only:
+            figures |= group()
     print(json.dumps({"versions": versions(), "figures": figures}))
 
 

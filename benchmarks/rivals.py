@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from benchmarks.server import MODEL
@@ -14,19 +16,28 @@ PROMPT = "Say something."
 RAW = "openai, typed stream"
 FLOOR_LANGCHAIN = "floor: plain JSON + LangChain's stream()"
 FLOOR_LLAMA_INDEX = "floor: plain JSON + LlamaIndex chunks"
+FLOOR_LIVE = "floor: aiohttp + json.loads"
+CORE = "kilo_gateway.chat.astream"
+GRAPH = "ChatKilo in a LangGraph agent"
+FUNCTION = "KiloLLM in a FunctionAgent"
+AS_BEFORE = f"{GRAPH}, httpx, a chunk per frame"
 _WIRE = [{"role": "user", "content": PROMPT}]
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A package under test: `make` builds its model for a URL, and each other function makes one complete call."""
+    """A package under test: `make` builds its model for a URL, and the functions behind it make one complete call.
+
+    `text` returns the text of a chunk.
+    """
 
     name: str
     make: Callable[[str], Any]
-    stream: Callable[[Any], Iterator[Any]]
+    stream: Callable[[Any], Iterator[Any]] | None = None
     astream: Callable[[Any], AsyncIterator[Any]] | None = None
     invoke: Callable[[Any], Any] | None = None
     ainvoke: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
+    text: Callable[[Any], str] = str
 
 
 def installed() -> dict[str, Callable[[], Rival]]:
@@ -46,6 +57,24 @@ def installed() -> dict[str, Callable[[], Rival]]:
         factories["OpenAILike"] = lambda: _llm(
             "OpenAILike", "llama_index.llms.openai_like", url_name="api_base", is_chat_model=True
         )
+    return factories
+
+
+def live() -> dict[str, Callable[[], Rival]]:
+    """Return the factories of the rivals of live streams: the packages, ours on httpx and in agents, and the floor."""
+    from kilo_gateway import GatewaySettings
+
+    factories = {name: make for name, make in installed().items() if not name.startswith("floor")}
+    factories |= {FLOOR_LIVE: _aiohttp, CORE: _core, GRAPH: _graph_agent, FUNCTION: _function_agent}
+    httpx: dict[str, Any] = {"transport": "httpx"}
+    variants: list[tuple[str, Callable[..., Rival], dict[str, Any]]] = [
+        ("ChatKilo, httpx", partial(_chat, "ChatKilo", "langchain_kilo"), httpx),
+        ("KiloLLM, httpx", partial(_llm, "KiloLLM", "llama_index_kilo"), httpx),
+        (AS_BEFORE, _graph_agent, {**httpx, "merge_ready": False}),
+    ]
+    for name, make, fields in variants:
+        if fields.keys() <= GatewaySettings.model_fields.keys():
+            factories[name] = partial(make, **fields)
     return factories
 
 
@@ -79,6 +108,7 @@ def _raw() -> Rival:
         astream=astream,
         invoke=lambda clients: clients[0].create(model=MODEL, messages=_WIRE),
         ainvoke=lambda clients: clients[1].create(model=MODEL, messages=_WIRE),
+        text=lambda chunk: chunk.choices[0].delta.content,
     )
 
 
@@ -160,6 +190,7 @@ def _chat(name: str, module: str, **options: Any) -> Rival:
         astream=lambda model: model.astream(PROMPT),
         invoke=lambda model: model.invoke(PROMPT),
         ainvoke=lambda model: model.ainvoke(PROMPT),
+        text=lambda chunk: chunk.content,
     )
 
 
@@ -180,4 +211,80 @@ def _llm(name: str, module: str, *, url_name: str = "base_url", **options: Any) 
         astream=astream,
         invoke=lambda llm: llm.chat(messages),
         ainvoke=lambda llm: llm.achat(messages),
+        text=lambda response: response.delta,
     )
+
+
+def _core() -> Rival:
+    from kilo_gateway import GatewaySettings, chat
+
+    return Rival(
+        CORE,
+        make=lambda url: GatewaySettings(model=MODEL, base_url=url, api_key="x"),
+        astream=lambda settings: chat.astream(settings, settings.prepare(PROMPT, stream=True)),
+        text=lambda delta: delta.text,
+    )
+
+
+def _aiohttp() -> Rival:
+    import aiohttp
+
+    async def astream(session: Any) -> AsyncIterator[dict[str, Any]]:
+        body = {"model": MODEL, "messages": _WIRE, "stream": True}
+        async with session.post("chat/completions", json=body) as response:
+            async for line in response.content:
+                if line.startswith(b"data: {"):
+                    yield json.loads(line[6:])
+
+    return Rival(
+        FLOOR_LIVE,
+        make=lambda url: aiohttp.ClientSession(f"{url}/", connector=aiohttp.TCPConnector(limit=0)),
+        astream=astream,
+        text=lambda frame: frame["choices"][0]["delta"]["content"],
+    )
+
+
+def save(text: str) -> str:
+    """Save a text."""
+    return str(len(text))
+
+
+def _graph_agent(**fields: Any) -> Rival:
+    """Return a rival whose stream is one model turn of a LangGraph agent, message by message."""
+    from langchain.agents import create_agent
+
+    from langchain_kilo import ChatKilo
+
+    def make(url: str) -> Any:
+        llm = ChatKilo(model=MODEL, api_key="x", base_url=url, **fields)
+        return create_agent(llm, [save], interrupt_before=["tools"])
+
+    question = {"messages": [("user", PROMPT)]}
+    return Rival(
+        GRAPH,
+        make,
+        stream=lambda agent: agent.stream(question, stream_mode="messages"),
+        astream=lambda agent: agent.astream(question, stream_mode="messages"),
+        text=lambda event: event[0].content,
+    )
+
+
+def _function_agent() -> Rival:
+    """Return a rival whose stream is one model turn of a FunctionAgent; a call of its tool ends the run."""
+    from llama_index.core.agent.workflow import AgentStream, FunctionAgent
+    from llama_index.core.tools import FunctionTool
+
+    from llama_index_kilo import KiloLLM
+
+    def make(url: str) -> Any:
+        llm = KiloLLM(model=MODEL, api_key="x", base_url=url)
+        return FunctionAgent(tools=[FunctionTool.from_defaults(save, return_direct=True)], llm=llm)
+
+    async def astream(agent: Any) -> AsyncIterator[Any]:
+        handler = agent.run(PROMPT)
+        async for event in handler.stream_events():
+            if isinstance(event, AgentStream):
+                yield event
+        await handler
+
+    return Rival(FUNCTION, make, astream=astream, text=lambda event: event.delta)

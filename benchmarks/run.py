@@ -11,11 +11,13 @@ import json
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import live
 from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW
 
 HERE = Path(__file__).parent
@@ -25,6 +27,7 @@ Figures = dict[str, dict[str, list[float]]]
 
 # (part of the figures, measurement, ours, against, at most); the same for openai 2.x and 3.x.
 TARGETS = [
+    *live.TARGETS,
     ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", RAW, 0.45),
     ("text", "`ChatKilo.stream`, per chunk", "ChatKilo", "ChatOpenAI", 0.33),
     ("text_async", "`ChatKilo.astream`, per chunk", "ChatKilo", RAW, 0.45),
@@ -41,6 +44,8 @@ TARGETS = [
     ("crowd", "500 concurrent `astream_chat`s of 500 chunks, per chunk", "KiloLLM", RAW, 0.5),
     ("memory", "peak memory growth, 500 `astream`s", "ChatKilo", RAW, 1.0),
     ("memory", "peak memory growth, 500 `astream_chat`s", "KiloLLM", RAW, 1.0),
+    ("memory_in_turns", "peak memory growth, 500 `astream`s that advance in turns", "ChatKilo", FLOOR_LANGCHAIN, 1.1),
+    ("memory_in_turns", "peak memory growth, 500 `astream_chat`s that advance in turns", "KiloLLM", RAW, 1.0),
     ("interfaces", "`ChatKilo` on Responses, per chunk", "ChatKilo, responses", "ChatKilo, completions", 1.3),
     ("interfaces", "`ChatKilo` on Messages, per chunk", "ChatKilo, messages", "ChatKilo, completions", 1.3),
     ("interfaces", "`KiloLLM` on Responses, per chunk", "KiloLLM, responses", "KiloLLM, completions", 1.3),
@@ -58,15 +63,40 @@ COSTS = {"text": "text, per chunk", "tools": "tool call, per chunk", "reasoning"
 COSTS |= {"interfaces": "text on each interface, per chunk"}
 COSTS |= {"text_async": "text, async, per chunk", "invoke": "one call", "ainvoke": "one async call"}
 GROWTH_LIMIT = 1.1
+# (measure, heading, format)
+LIVE_COLUMNS = [
+    ("cpu", "CPU us per token or call", ",.0f"),
+    ("cpu", "per CPU second", "rate"),
+    ("p50", "delay p50, ms", ",.1f"),
+    ("p99", "delay p99, ms", ",.1f"),
+    ("max", "longest delay, ms", ",.1f"),
+    ("first", "longest wait for a first token, ms", ",.0f"),
+    ("late", "server late, ms", ",.0f"),
+    ("wall", "wall, s", ".1f"),
+    ("memory", "memory growth, MB", ",.0f"),
+    ("collections", "full collections", ".0f"),
+    ("failures", "failed", ".0f"),
+]
+FROZEN_COLUMNS = [("cpu", "CPU us", ",.0f"), ("p50", "delay p50, ms", ",.1f"), ("p99", "delay p99, ms", ",.1f")]
+LIVE_NOTES = """\
+Live streams send a token every 40 ms, as models do, for four seconds, and each token is a write of its own. All
+streams start within a second, so a client that keeps up needs five seconds of wall time. The delay is the time from
+the server's write to the caller. A client that is late with its requests has short delays: see the wait for the first
+token. If "server late" is long, the server had not enough CPU, and the delays mean little. Each package has a process
+of its own for each round; packages with targets have five rounds, the others one. The first stream of a process warms
+up and does not count. The columns with `gc.freeze()` are of other processes, which call it after that stream: it keeps
+Python's garbage collector from visiting all that a process has imported. ChatOpenRouter is not asked for 800 streams,
+which all failed after five minutes. The parts are `live`, `threads` and `in_flight`; `--streams 50` measures only 50
+live streams, and `--no-report` prints the results without a change of this file."""
 NOTES = """\
-How to read the tables: LangChain keeps all chunks of a stream until its end, and Python's garbage collector visits
-all objects that are kept. So a stream of some thousand chunks may pay for full collections that a stream of 500
-chunks does not reach. This is a step, not a growth: compare 32,000 chunks with 8,000, the rows with the collector
-off, and the floor, which is the least that a LangChain chat model can cost. For the same reason, 500 LangChain
-streams that advance in turns keep all their chunks in memory, as the floor shows; streams that are each read in
-one go do not. The 500 concurrent streams have a process for each package and round, because the collector visits
-all objects that a process has imported; the other packages have one round. Imports are compared with the import of
-the framework's chat model class, because milliseconds depend on the machine."""
+In the other tables, a stream arrives at one go. LangChain keeps all chunks of a stream until its end, and Python's
+garbage collector visits all objects that are kept. So a stream of some thousand chunks may pay for full collections
+that a stream of 500 chunks does not reach. This is a step, not a growth: compare 32,000 chunks with 8,000, the rows
+with the collector off, and the floor, which is the least that a LangChain chat model can cost. For the same reason,
+500 LangChain streams that advance in turns keep all their chunks in memory, as the floor shows; streams that are each
+read in one go do not. The 500 concurrent streams have a process for each package and round, because the collector
+visits all objects that a process has imported; the other packages have one round. Imports are compared with the import
+of the framework's chat model class, because milliseconds depend on the machine."""
 
 
 def measured(python: str, url: str, options: list[str]) -> dict[str, Any]:
@@ -132,6 +162,29 @@ def costs(figures: Figures) -> str:
     )
 
 
+def live_tables(figures: Figures) -> list[str]:
+    """Return a table for each number of live streams, for streams in threads and for calls in flight."""
+    tables = []
+    for scene in (*map(live.Scene, live.STREAMS), live.THREADS, live.IN_FLIGHT):
+        if scene.part("failures") not in figures:
+            continue
+        frozen = replace(scene, frozen=True)
+        parts = [(scene.part(measure), heading, form) for measure, heading, form in LIVE_COLUMNS]
+        parts += [(frozen.part(measure), f"{heading}{live.FREEZE}", form) for measure, heading, form in FROZEN_COLUMNS]
+        parts = [(part, heading, form) for part, heading, form in parts if part in figures]
+        names = figures[scene.part("failures")]
+        rows = [[name, *(cell(figures[part].get(name), form) for part, _, form in parts)] for name in names]
+        tables.append(table([scene.title, *(heading for _, heading, _ in parts)], rows))
+    return tables
+
+
+def cell(values: list[float] | None, form: str) -> str:
+    """Return the median of some figures as text; a rate is the number of units in a second."""
+    if values is None:
+        return ""
+    return f"{1e6 / median(values):,.0f}" if form == "rate" else f"{median(values):{form}}"
+
+
 def crowds(figures: Figures) -> str:
     """Return the table of many streams at once."""
     rows = [
@@ -169,9 +222,13 @@ def report(environments: list[dict[str, Any]]) -> str:
         "# Benchmark results",
         "",
         f"Measured by `make bench` on {now}: {machine}. The times are CPU times of the client's process only. All",
-        "packages of an environment take turns in one process, against one local server. Compare ratios, not",
-        "microseconds, which depend on the machine. The figures are medians of five or more rounds (three for growth,",
-        "one or more for memory). To measure one part again, use `ARGS='--only <part> --rounds <n>'`.",
+        "packages of an environment take turns, against one local server. Compare ratios, not microseconds, which",
+        "depend on the machine. The figures are medians of five or more rounds (three for growth, one or more for",
+        "memory and packages without a target). To measure one part again, use `ARGS='--only <part> --rounds <n>'`.",
+        "",
+        LIVE_NOTES,
+        "",
+        "![Delay of a live token by the number of streams](live-delay.png)",
         "",
         NOTES,
     ]
@@ -179,20 +236,46 @@ def report(environments: list[dict[str, Any]]) -> str:
         named = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
         figures = environment["figures"]
         parts += ["", f"## openai {environment['versions']['openai']}", "", named, "", against_targets(figures)]
-        parts += ["", costs(figures)]
-        for part, section in (("crowd", crowds), ("start", starts), ("growth", growth)):
+        parts += [text for table in live_tables(figures) for text in ("", table)]
+        for part, section in (("text", costs), ("crowd", crowds), ("start", starts), ("growth", growth)):
             if part in figures:
                 parts += ["", section(figures)]
     return "\n".join(parts) + "\n"
 
 
-def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
-    """Draw the cost of a streamed chunk, compared with the peers."""
+def live_chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
+    """Draw the delay of a live token by the number of streams."""
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    parts = {count: figures.get(live.Scene(count).part("p99"), {}) for count in live.STREAMS}
+    for name in dict.fromkeys(name for part in parts.values() for name in part):
+        points = {count: median(part[name]) for count, part in parts.items() if name in part}
+        ours = "kilo" in name.lower()
+        axes.plot(*zip(*points.items(), strict=True), marker="o" if ours else ".", lw=2 if ours else 1, label=name)
+    axes.set(
+        xscale="log", yscale="log", xlabel="streams of 25 tokens a second", ylabel="delay p99, ms (less is better)"
+    )
+    axes.set_xticks(live.STREAMS, [str(count) for count in live.STREAMS])
+    axes.minorticks_off()
+    axes.set_title(f"Delay from the server's write to the caller, openai {versions['openai']}")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    figure.savefig(path, dpi=150)
+
+
+def pyplot() -> Any:
+    """Return matplotlib's functions, which draw to files."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    return plt
+
+
+def chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
+    """Draw the cost of a streamed chunk, compared with the peers."""
+    plt = pyplot()
     text = {name: median(values) for name, values in figures["text"].items()}
     text.pop(FLOOR_LANGCHAIN)
     text.pop(FLOOR_LLAMA_INDEX)
@@ -220,11 +303,14 @@ def main() -> None:
     parser.add_argument("--rounds", default="7")
     parser.add_argument("--report", action="store_true", help="write the report of the last run's figures again")
     parser.add_argument("--only", nargs="*", help="parts to measure; the others stay as they were")
+    parser.add_argument("--streams", nargs="*", help="numbers of live streams; without it, all")
+    parser.add_argument("--no-report", action="store_true", help="print the results and write no file")
     chosen = parser.parse_args()
     if chosen.report:
         write(json.loads(FIGURES.read_text(encoding="utf-8")))
         return
     options = ["--rounds", chosen.rounds, *(["--only", *chosen.only] if chosen.only else [])]
+    options += ["--streams", *chosen.streams] if chosen.streams else []
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server"], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
     )
@@ -235,6 +321,9 @@ def main() -> None:
         ]
     finally:
         server.terminate()
+    if chosen.no_report:
+        print(report(environments))
+        return
     if chosen.only:
         environments = [
             merged(old, new) for old, new in zip(json.loads(FIGURES.read_text()), environments, strict=True)
@@ -256,7 +345,9 @@ def write(environments: list[dict[str, Any]]) -> None:
     text = report(environments)
     print(text)
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-    chart(environments[0]["figures"], environments[0]["versions"], HERE / "chunk-cost.png")
+    figures, versions = environments[0]["figures"], environments[0]["versions"]
+    chart(figures, versions, HERE / "chunk-cost.png")
+    live_chart(figures, versions, HERE / "live-delay.png")
 
 
 if __name__ == "__main__":

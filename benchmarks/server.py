@@ -3,6 +3,10 @@
 `/<kind>/<chunks>/chat/completions` answers with a stream of that many data chunks; kind is `text`, `reasoning`,
 `tools` or `trickle` (the first chunk at once, the rest after the client hangs up). A request that does not ask
 for a stream gets a body. With `/responses` or `/messages` at the end, the text is streamed on that interface.
+
+`/live/<chunks>/<name>/chat/completions` streams as a model does: a chunk every 40 ms, each in a write of its own. The
+text of a chunk is the time of its write, from the clock that all processes of the machine share. The first stream of
+a name is sent without pauses, so that a client can use its code and its connections once before it is measured.
 """
 
 from __future__ import annotations
@@ -10,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 MODEL = "openai/gpt-5.4"
+PACE = 0.04
 _USAGE = {"prompt_tokens": 12, "completion_tokens": 500, "total_tokens": 512, "cost": 0.0021}
 
 
@@ -40,13 +46,52 @@ def _delta(kind: str, position: int, last: int) -> dict[str, Any]:
     return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}
 
 
+def _end(kind: str) -> bytes:
+    finish = _event({"role": "assistant", "content": ""}, "tool_calls" if kind == "tools" else "stop")
+    return finish + _event({"role": "assistant", "content": ""}, usage=_USAGE) + b"data: [DONE]\n\n"
+
+
 @cache
 def stream(kind: str, chunks: int) -> bytes:
     """Return the body of a streamed answer."""
-    events = [_event(_delta(kind, position, chunks - 1)) for position in range(chunks)]
-    events.append(_event({"role": "assistant", "content": ""}, "tool_calls" if kind == "tools" else "stop"))
-    events.append(_event({"role": "assistant", "content": ""}, usage=_USAGE))
-    return b"".join(events) + b"data: [DONE]\n\n"
+    return b"".join(_event(_delta(kind, position, chunks - 1)) for position in range(chunks)) + _end(kind)
+
+
+class _Live:
+    """Writes a stream as a model does. Callbacks, because a task for each frame would take three times the CPU."""
+
+    _BEFORE, _AFTER = _event({"role": "assistant", "content": " TIME"}).split(b"TIME")
+    _names: ClassVar[list[str]] = []
+
+    def __init__(self, writer: asyncio.StreamWriter, chunks: int, name: str) -> None:
+        self._writer, self._left = writer, chunks
+        self._loop = asyncio.get_running_loop()
+        self._pace = PACE if name in self._names else 0
+        self._names.append(name)
+        # The golden ratio spreads any number of streams evenly over the pause between two frames.
+        self._due = self._loop.time() + self._pace * (len(self._names) * 0.618034 % 1)
+        self.done = self._loop.create_future()
+        self._write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+
+    def _write(self, part: bytes) -> None:
+        if self._writer.is_closing():
+            self.done.set_result(None)
+            return
+        self._writer.write(part)
+        self._due += self._pace
+        self._loop.call_at(self._due, self._frame)
+
+    def _frame(self) -> None:
+        if self._left:
+            self._left -= 1
+            self._write(_chunk(b"%b%d%b" % (self._BEFORE, time.monotonic_ns(), self._AFTER)))
+        else:
+            self._writer.write(_chunk(_end("live")) + _chunk(b""))
+            self.done.set_result(None)
+
+
+def _chunk(content: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(content), content)
 
 
 def _typed(event: dict[str, Any]) -> bytes:
@@ -123,6 +168,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await writer.drain()
                 await reader.read()
                 return
+            elif kind == "live":
+                await _Live(writer, int(chunks), path[0]).done
             else:
                 others = {"responses": responses, "messages": messages}
                 answer = others[path[-1]](int(chunks)) if path[-1] in others else stream(kind, int(chunks))
