@@ -160,7 +160,7 @@ async def figures_of(name: str, url: str, scene: Scene) -> dict[str, float]:
     await _several(work, scene.way, 1)
     work.delays, work.first, work.late = array("q"), 0, 0
     if scene.frozen:
-        _freeze()  # not earlier: some packages import others with the first call
+        kilo_gateway.freeze_imports()  # not earlier: some packages import others with the first call
     # No collection before: in a server, the first full one comes after the imports too, while streams are running.
     memory, full, wall, cpu = peak(), _full_collections(), time.perf_counter(), time.process_time()
     ends = await _several(work, scene.way, scene.count)
@@ -195,15 +195,6 @@ async def _several(work: Work, way: str, count: int) -> list[Any]:
 def _full_collections() -> int:
     oldest: dict[str, int] = gc.get_stats()[-1]
     return oldest["collections"]
-
-
-def _freeze() -> None:
-    """Keep the garbage collector from visiting all that was imported."""
-    if own := getattr(kilo_gateway, "freeze_imports", None):
-        own()
-    else:
-        gc.collect()
-        gc.freeze()
 
 
 def main() -> None:

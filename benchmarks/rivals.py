@@ -40,14 +40,18 @@ class Rival:
     text: Callable[[Any], str] = str
 
 
+_PER_FRAME: dict[str, Any] = {"merge_ready": False}
+"""Fields of ours for a chunk per frame, as the others have: a burst arrives in a few reads."""
+
+
 def installed() -> dict[str, Callable[[], Rival]]:
     """Return the factories of all rivals whose packages are installed, the raw client first."""
     factories: dict[str, Callable[[], Rival]] = {
         RAW: _raw,
         FLOOR_LANGCHAIN: _langchain_floor,
-        "ChatKilo": lambda: _chat("ChatKilo", "langchain_kilo"),
+        "ChatKilo": lambda: _chat("ChatKilo", "langchain_kilo", **_PER_FRAME),
         FLOOR_LLAMA_INDEX: _llama_index_floor,
-        "KiloLLM": lambda: _llm("KiloLLM", "llama_index_kilo"),
+        "KiloLLM": lambda: _llm("KiloLLM", "llama_index_kilo", **_PER_FRAME),
     }
     if importlib.util.find_spec("langchain_openai"):
         factories["ChatOpenAI"] = lambda: _chat("ChatOpenAI", "langchain_openai", stream_usage=True)
@@ -62,27 +66,30 @@ def installed() -> dict[str, Callable[[], Rival]]:
 
 def live() -> dict[str, Callable[[], Rival]]:
     """Return the factories of the rivals of live streams: the packages, ours on httpx and in agents, and the floor."""
-    from kilo_gateway import GatewaySettings
-
     factories = {name: make for name, make in installed().items() if not name.startswith("floor")}
-    factories |= {FLOOR_LIVE: _aiohttp, CORE: _core, GRAPH: _graph_agent, FUNCTION: _function_agent}
     httpx: dict[str, Any] = {"transport": "httpx"}
-    variants: list[tuple[str, Callable[..., Rival], dict[str, Any]]] = [
-        ("ChatKilo, httpx", partial(_chat, "ChatKilo", "langchain_kilo"), httpx),
-        ("KiloLLM, httpx", partial(_llm, "KiloLLM", "llama_index_kilo"), httpx),
-        (AS_BEFORE, _graph_agent, {**httpx, "merge_ready": False}),
-    ]
-    for name, make, fields in variants:
-        if fields.keys() <= GatewaySettings.model_fields.keys():
-            factories[name] = partial(make, **fields)
-    return factories
+    return factories | {
+        "ChatKilo": partial(_chat, "ChatKilo", "langchain_kilo"),
+        "KiloLLM": partial(_llm, "KiloLLM", "llama_index_kilo"),
+        FLOOR_LIVE: _aiohttp,
+        CORE: _core,
+        GRAPH: _graph_agent,
+        FUNCTION: _function_agent,
+        "ChatKilo, httpx": partial(_chat, "ChatKilo", "langchain_kilo", **httpx),
+        "KiloLLM, httpx": partial(_llm, "KiloLLM", "llama_index_kilo", **httpx),
+        AS_BEFORE: partial(_graph_agent, **httpx, **_PER_FRAME),
+    }
 
 
 def on_each_interface() -> list[Rival]:
     """Return both our classes on each interface, and the installed peers on Responses and on Messages."""
     apis = ("completions", "responses", "messages")
-    rivals = [replace(_chat("ChatKilo", "langchain_kilo", api=api), name=f"ChatKilo, {api}") for api in apis]
-    rivals += [replace(_llm("KiloLLM", "llama_index_kilo", api=api), name=f"KiloLLM, {api}") for api in apis]
+    rivals = [
+        replace(_chat("ChatKilo", "langchain_kilo", api=api, **_PER_FRAME), name=f"ChatKilo, {api}") for api in apis
+    ]
+    rivals += [
+        replace(_llm("KiloLLM", "llama_index_kilo", api=api, **_PER_FRAME), name=f"KiloLLM, {api}") for api in apis
+    ]
     if importlib.util.find_spec("langchain_openai"):
         peer = _chat("ChatOpenAI", "langchain_openai", use_responses_api=True)
         rivals.append(replace(peer, name="ChatOpenAI, responses"))

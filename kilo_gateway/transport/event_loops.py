@@ -58,11 +58,12 @@ class _LoopClients:
 
     def _shared_http(self, network: Network, transport: str) -> Any:
         if (network, transport) not in self.http:
-            self.http[network, transport] = _client_class(transport)(**http_arguments(network))
+            self.http[network, transport] = client_class(transport)(**http_arguments(network))
         return self.http[network, transport]
 
 
-def _client_class(transport: str) -> Any:
+def client_class(transport: str) -> Any:
+    """Return the class of the HTTP clients of a transport."""
     if transport == "httpx":
         return openai.DefaultAsyncHttpxClient
     from kilo_gateway.transport.aiohttp_client import AioHttpClient  # aiohttp takes 100 ms to import
