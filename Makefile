@@ -20,8 +20,8 @@ DOCS := $(VENV)-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
-# One worker per core. The tests of a file share a worker, so that expensive fixtures run once.
-PARALLEL := -n auto --dist loadfile
+# One worker more than cores, because some tests wait. The tests of a file share one, so that its fixtures run once.
+PARALLEL := -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadfile
 SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
