@@ -1,4 +1,4 @@
-"""Run the whole unit half of langchain-tests."""
+"""Run the whole unit half of langchain-tests on each interface."""
 
 from importlib import import_module
 from typing import Any
@@ -43,3 +43,15 @@ class TestChatKiloUnit(ChatModelUnitTests):
             "organization_id": "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5",
         }
         return env, {}, expected
+
+
+class TestChatKiloUnitOnMessages(TestChatKiloUnit):
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "anthropic/claude-sonnet-4.6", "api": "messages"}
+
+
+class TestChatKiloUnitOnResponses(TestChatKiloUnit):
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "openai/gpt-5.4", "api": "responses"}
