@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from socket import SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
@@ -176,7 +176,7 @@ def received(reader: Reader) -> Generator[bytes]:
     if limit is not None:
         limit_reads(response, limit)
     try:
-        with _cut_off(reader):
+        with nullcontext() if reader.exchange.total_timeout is None else _cut_off(reader):
             for chunk in response.iter_bytes() if _decodes(response) else response.stream:
                 yield chunk
                 if reader.over:
