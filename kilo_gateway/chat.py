@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from kilo_gateway import data_policy
+from kilo_gateway import data_policy, unsupported
 from kilo_gateway.call import Call
 from kilo_gateway.charge import Charge
 from kilo_gateway.conversation import Thought, without_reasoning
@@ -21,6 +21,7 @@ from kilo_gateway.encoding.sse import looks_like_events
 from kilo_gateway.errors import KiloInvalidRequestError
 from kilo_gateway.errors.table import REASONING_PHRASES
 from kilo_gateway.interfaces import INTERFACES, Interface
+from kilo_gateway.interfaces.messages.request import DEFAULT_MAX_TOKENS
 from kilo_gateway.merging import merged
 from kilo_gateway.models import known, prices
 from kilo_gateway.reply import Delta, Reply
@@ -138,6 +139,7 @@ class _Request:
         self.interface = interface = INTERFACES[call.api]
         body = interface.body(call)
         data_policy.warn_once(settings, call.model, refused=call.refuses_data_collection)
+        unsupported.warn_once(call, base_url=settings.base_url)
         self.exchange = Exchange(
             settings,
             interface.path,
@@ -189,7 +191,10 @@ def resolved(settings: GatewaySettings, call: Call) -> Call:
         # Auto tiers are reached by Chat Completions, as the gateway's own client does it.
         hint = None if info is None or call.tier is not None else (info.opencode or {}).get("ai_sdk_provider")
         api = _API_OF_HINT.get(str(hint), "completions")
-    return replace(call, api=api, output_limit=None if info is None else info.max_output_tokens)
+    limit = None if info is None else info.max_output_tokens
+    if limit is not None and info is not None and info.as_of is not None:
+        limit = min(limit, DEFAULT_MAX_TOKENS)  # a provider refuses a limit that has become too high since
+    return replace(call, api=api, output_limit=limit)
 
 
 Answered = TypeVar("Answered", Reply, Delta)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
@@ -33,12 +33,17 @@ from langchain_kilo.translation import langchain_errors
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not take
 
+    from kilo_gateway.models.info import ModelInfo
     from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
 
 
-class _Derived(dict[str, Any]):
-    """A profile that follows from the model, and not one that the user gave."""
+class _Derived(NamedTuple):
+    """A profile that follows from the facts about a model, and not one that the user gave."""
+
+    model: str
+    info: ModelInfo
+    profile: ModelProfile
 
 
 class ChatKilo(BaseChatModel, GatewaySettings):
@@ -70,27 +75,30 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     @model_validator(mode="after")
     def _set_kilo_version(self) -> Self:
         self._add_version("kilo-gateway", kilo.__version__)
+        if self.__dict__["profile"] is None:
+            del self.__dict__["profile"]  # so that `__getattr__` is asked for it
         return self
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        info = known_models.known(self.model_id, base_url=self.base_url)
-        return None if info is None else cast("ModelProfile", _Derived(profile_of(info)))
+        return None  # see `_known_profile`; core would keep the facts of the day on which the model was built
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name in ("model", "tier"):
-            self._renew_profile()
+    if not TYPE_CHECKING:  # as pydantic's own one, so that type checkers refuse unknown names
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy; one for another model has that model's profile, unless the user gave one."""
-        copy = super().model_copy(update=update, deep=deep)
-        if update and ("model" in update or "tier" in update):
-            copy._renew_profile()
-        return copy
+        def __getattr__(self, name: str) -> Any:
+            return self._known_profile() if name == "profile" else super().__getattr__(name)
 
-    def _renew_profile(self) -> None:
-        if self.profile is None or isinstance(self.profile, _Derived):
-            self.profile = self._resolve_model_profile()
+    def _known_profile(self) -> ModelProfile | None:
+        """Return the profile by what is known of the model now, or the last one if the user has changed it in place."""
+        model = self.model_id
+        info = known_models.known(model, base_url=self.base_url)
+        last: _Derived | None = self.__dict__.get("_derived_profile")
+        if last is not None and last.model == model and (last.info is info or last.profile != profile_of(last.info)):
+            return last.profile
+        if info is None:
+            return None
+        profile = profile_of(info).copy()
+        self.__dict__["_derived_profile"] = _Derived(model, info, profile)
+        return profile
 
     @property
     def _llm_type(self) -> str:

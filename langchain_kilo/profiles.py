@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.language_models import ModelProfile
 
-from kilo_gateway.encoding.lenient_json import mapping
-
 if TYPE_CHECKING:
     from kilo_gateway.models.info import ModelInfo
 
@@ -25,7 +23,7 @@ def profile_of(info: ModelInfo) -> ModelProfile:
         "max_input_tokens": info.context_length,
         "max_output_tokens": info.max_output_tokens,
         "reasoning_output": info.supports_reasoning,
-        "reasoning_effort_levels": _effort_levels(info),
+        "reasoning_effort_levels": list(info.reasoning_efforts) or None,
         "tool_calling": info.supports_tools,
         "structured_output": info.supports_structured_outputs,
     }
@@ -36,10 +34,3 @@ def profile_of(info: ModelInfo) -> ModelProfile:
         facts |= {f"{kind}_outputs": kind in gives for kind in ("text", "image", "audio", "video")}
     known = {name: value for name, value in facts.items() if value is not None and name in _KEYS}
     return cast("ModelProfile", known)
-
-
-def _effort_levels(info: ModelInfo) -> list[str] | None:
-    """Return the reasoning efforts among the variants that the gateway lists for coding clients."""
-    variants = mapping((info.opencode or {}).get("variants")).values()
-    levels = [mapping(mapping(variant).get("reasoning")).get("effort") for variant in variants]
-    return list(dict.fromkeys(level for level in levels if isinstance(level, str))) or None

@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from kilo_gateway import data_policy
+from kilo_gateway import data_policy, unsupported
 from kilo_gateway.models import known as known_models
 from tests.support import vcr_settings
 
@@ -30,6 +30,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     monkeypatch.setenv("KILO_CACHE_DIR", str(tmp_path_factory.getbasetemp() / uuid.uuid4().hex))
     known_models.forget()
     data_policy.forget()
+    unsupported.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

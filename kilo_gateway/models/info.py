@@ -38,6 +38,10 @@ class ModelInfo(BaseModel):
     """USD per token as the wire's strings; `prompt_price` and the other properties are easier to read."""
     per_request_limits: dict[str, Any] | None = None
     supported_parameters: tuple[str, ...] | None = None
+    unsupported_parameters: tuple[str, ...] | None = None
+    """Parameters that the model does not take, for a built-in entry, which does not know all that it takes."""
+    as_of: date | None = None
+    """The day of these facts, prices included, for a built-in entry of models.dev; None: the gateway reports them."""
     expiration_date: date | None = None
     """The day on which the model is switched off."""
     canonical_slug: str | None = None
@@ -142,15 +146,30 @@ class ModelInfo(BaseModel):
         return self._takes("reasoning", "reasoning_effort", "include_reasoning")
 
     @property
+    def supports_temperature(self) -> bool | None:
+        """True if the model takes a temperature."""
+        return self._takes("temperature")
+
+    @property
+    def reasoning_efforts(self) -> tuple[str, ...]:
+        """The reasoning efforts that the gateway lists for coding clients; empty if it lists none."""
+        variants = lenient_json.mapping((self.opencode or {}).get("variants")).values()
+        settings = (lenient_json.mapping(lenient_json.mapping(variant).get("reasoning")) for variant in variants)
+        efforts = (setting.get("effort") for setting in settings)
+        return tuple(dict.fromkeys(effort for effort in efforts if isinstance(effort, str)))
+
+    @property
     def supports_vision(self) -> bool | None:
         """True if a prompt may hold images."""
         return "image" in self.input_modalities if self.input_modalities else None
 
     def _takes(self, *parameters: str) -> bool | None:
+        if not set(parameters).isdisjoint(self.supported_parameters or ()):
+            return True
+        if self.unsupported_parameters is not None:
+            return False if parameters[0] in self.unsupported_parameters else None
         if not self.supported_parameters:
             return None
-        if not set(parameters).isdisjoint(self.supported_parameters):
-            return True
         # The list of an auto tier leaves out parameters that the models behind it take.
         return None if routing.tier_of(self.id) else False
 

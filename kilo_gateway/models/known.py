@@ -1,18 +1,12 @@
-"""Facts about models without the network: from the list fetched last, then from a built-in table.
-
-The table (data/models.json) holds facts from the project's documents and nothing else; see docs/gateway.md,
-"Models" and "Auto models".
-"""
+"""Facts about models without the network: from the list fetched last, then from the built-in tables."""
 
 from __future__ import annotations
 
-import json
-import pkgutil
 import time
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kilo_gateway.encoding import lenient_json
+from kilo_gateway.models import built_in
 from kilo_gateway.settings import types
 
 if TYPE_CHECKING:
@@ -25,7 +19,10 @@ RECHECK_SECONDS: Final = 1.0
 """Seconds that a process may miss a list of another process; reading the disk costs more than a look-up."""
 
 # Fields that an endpoint such as `:free` shares with the model that it is named after.
-_SHARED: Final = ("name", "description", "context_length", "architecture", "top_provider", "supported_parameters")
+_SHARED: Final = (
+    *("name", "description", "context_length", "architecture", "top_provider", "supported_parameters"),
+    *("unsupported_parameters", "as_of"),
+)
 
 Entry = dict[str, Any]
 
@@ -33,6 +30,7 @@ Entry = dict[str, Any]
 def known(model: str, *, base_url: str | None = None) -> ModelInfo | None:
     """Return the known facts about a model id, or None; never uses the network and never raises.
 
+    A list that was fetched comes first, then the built-in tables, whose prices are as old as `as_of` says.
     `vendor/model:suffix` falls back to `vendor/model`, without its prices. `base_url` says whose list counts; default:
     the gateway that the environment names.
     """
@@ -79,7 +77,7 @@ class _View:
         return base and {**{key: base.get(key) for key in _SHARED}, "id": model, "isFree": free}
 
     def _exact(self, model: str) -> Entry | None:
-        return self.entries.get(model) or _built_in().get(model)
+        return self.entries.get(model) or built_in.entry(model)
 
 
 _VIEWS: Final[dict[str | None, _View]] = {}
@@ -103,14 +101,6 @@ def _refreshed(view: _View | None, base_url: str | None) -> _View:
         view = _View(entries, stamp)
     view.check_at = time.monotonic() + RECHECK_SECONDS
     return view
-
-
-@cache
-def _built_in() -> dict[str, Entry]:
-    table = pkgutil.get_data("kilo_gateway", "data/models.json")
-    if table is None:
-        raise ImportError("kilo_gateway was installed without data/models.json; install it again")
-    return _by_id(json.loads(table)["entries"])
 
 
 def _by_id(entries: list[Any]) -> dict[str, Entry]:

@@ -135,11 +135,16 @@ def of_usage(model: str, usage: Usage, *, base_url: str | None = None) -> float 
 
 
 def price(info: ModelInfo | None, usage: Usage) -> float | None:
-    """Return the cost of `usage` by the listed prices, in USD, or None if they are not known."""
+    """Return the cost of `usage` by the listed prices, in USD, or None if they are not known.
+
+    Prices of the built-in table do not count: a limit on costs cannot rest on prices that may have risen since.
+    """
     if info is None:
         return None
     if _is_free(info):
         return 0.0
+    if info.as_of is not None:
+        return None
     per_prompt, per_completion = info.prompt_price, info.completion_price
     if per_prompt is None or (per_completion is None and usage.completion_tokens):
         return None

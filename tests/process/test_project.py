@@ -121,7 +121,7 @@ def test_the_wheel_contains_the_packages_their_types_and_the_tables(tmp_path: Pa
         names = set(archive.namelist())
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
-    assert {"kilo_gateway/data/models.json", "kilo_gateway/data/tiers.json"} <= names
+    assert {f"kilo_gateway/data/{table}.json" for table in ("models", "models_dev", "tiers")} <= names
 
 
 def test_every_public_name_of_the_core_is_there() -> None:

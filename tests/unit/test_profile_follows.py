@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from langchain_core.language_models import ModelProfile
 
+from kilo_gateway.models import built_in
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models.store import ListFile, Stored
 from langchain_kilo import ChatKilo
+from llama_index_kilo import KiloLLM
 
 GATEWAY = "https://gateway.example"
 OWN: ModelProfile = {"max_input_tokens": 7}
@@ -67,6 +69,37 @@ def test_a_given_profile_stays(way: str) -> None:
         changed = TO_TWO[way](llm)
         assert (changed.model, changed.profile) == ("vendor/two", OWN)
     assert TO_TWO[way](made(profile=OWN)).profile == OWN
+
+
+def test_a_model_built_before_the_list_has_the_list_s_profile_afterwards() -> None:
+    llm, known_offline = made(), made(model="deepseek/deepseek-v3.2")
+    before = KiloLLM(model="vendor/one", base_url=GATEWAY)
+    assert (window(llm), window(known_offline)) == (None, 163_840)
+    a_list_comes()
+    assert (window(llm), window(known_offline)) == (1_000, 163_840)
+    assert before.metadata.context_window == 1_000
+
+
+def test_a_profile_that_is_changed_in_place_stays_until_the_model_changes() -> None:
+    a_list_comes()
+    llm, other = made(), made()
+    assert llm.profile is not None
+    llm.profile["max_input_tokens"] = 7
+    known_models.forget()
+    assert (window(llm), window(other), window(made())) == (7, 1_000, 1_000)
+    assert window(assigned(llm)) == 2_000
+
+
+def test_a_profile_costs_nothing_until_somebody_looks_at_it() -> None:
+    built_in._models_dev.cache_clear()
+    llm = made(model="deepseek/deepseek-v3.2")
+    assert built_in._models_dev.cache_info().currsize == 0
+    assert window(llm) == 163_840
+    assert built_in._models_dev.cache_info().currsize == 1
+    assert "163840" not in repr(llm)
+    assert llm == made(model="deepseek/deepseek-v3.2")
+    with pytest.raises(AttributeError):
+        _ = llm.profil  # type: ignore[attr-defined] # the misspelt name is what is tested
 
 
 def test_a_given_profile_that_is_what_the_list_says_stays_too() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import time
 from datetime import date
 from decimal import Decimal
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kilo_gateway import GatewaySettings, chat, routing
+from kilo_gateway.models import built_in, prices
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models.info import ModelInfo
 from kilo_gateway.models.known import DEFAULT_CONTEXT_WINDOW, context_window, known
@@ -206,7 +209,7 @@ def test_the_table_knows_the_documented_models() -> None:
     assert (frontier.context_length, frontier.prompt_price, frontier.supports_vision) == (1_000_000, None, True)
     sonnet = known("anthropic/claude-sonnet-4.6")
     assert sonnet is not None
-    assert (sonnet.context_length, sonnet.free, sonnet.supports_tools) == (None, False, None)
+    assert (sonnet.context_length, sonnet.free, sonnet.supports_tools) == (1_000_000, False, True)
     glm = known("kilo/glm-5-free")
     assert glm is not None
     assert (glm.context_length, glm.max_output_tokens) == (202_752, 131_072)
@@ -222,6 +225,59 @@ def test_the_table_is_dated_readable_and_without_twins() -> None:
         info = ModelInfo.model_validate(entry)
         assert info.model_extra is not None
         assert info.model_extra.keys() == {"source"}
+
+
+def test_the_table_of_models_dev_is_dated_licensed_and_readable() -> None:
+    path = Path(known_models.__file__).parent.parent / "data/models_dev.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    assert re.fullmatch(r"models-dev \d+\.\d+\.\d+", table["package"])
+    assert "Permission is hereby granted" in table["licence"]
+    assert tuple(table["columns"]) == built_in.COLUMNS
+    assert len(table["models"]) > 300
+    for model in table["models"]:
+        info = known(model)
+        assert info is not None
+        assert info.model_extra is not None
+        assert info.model_extra.keys() <= {"source"}
+        assert (info.as_of, routing.tier_of(model)) == (date.fromisoformat(table["as_of"]), None)
+        assert info.context_length
+        assert info.max_output_tokens
+        assert "text" in info.input_modalities or info.output_modalities == ("audio",), info
+        # A router, or a model that is paid by the song, does not cost nothing.
+        assert info.prompt_price != 0 or model.endswith(":free"), info
+
+
+def test_a_user_without_a_list_learns_what_a_model_takes_and_what_it_cost() -> None:
+    info = known("openai/gpt-5.5")
+    assert info is not None
+    assert (info.prompt_price, info.completion_price, info.cache_read_price) == (5, 30, Decimal("0.5"))
+    assert info.as_of is not None
+    assert (info.supports_temperature, info.supports_reasoning, info.supports_tools) == (False, True, True)
+    assert info.supports_structured_outputs is info.supports_json_mode is None  # the table does not say
+    plain = known("ai21/jamba-large-1.7")
+    assert plain is not None
+    assert (plain.supports_temperature, plain.supports_reasoning) == (True, False)
+    thinking = known("openai/gpt-5.5:thinking")
+    assert thinking is not None
+    assert (thinking.context_length, thinking.prompt_price, thinking.supports_temperature) == (1_050_000, None, False)
+
+
+def test_a_limit_on_costs_does_not_rest_on_prices_of_long_ago() -> None:
+    size = prices.Size(1_000, 1_000)
+    assert prices.at_most("openai/gpt-5.5", size) is None
+    keep(GATEWAY, {"id": "openai/gpt-5.5", "pricing": {"prompt": "0.000001", "completion": "0.000002"}})
+    assert prices.at_most("openai/gpt-5.5", size) == pytest.approx(0.003)
+
+
+def test_an_unbounded_messages_call_asks_for_no_more_tokens_than_an_old_table_can_promise() -> None:
+    def asked(model: str) -> int | None:
+        settings = GatewaySettings(model=model, api="messages")
+        return chat.resolved(settings, settings.prepare("Hi", stream=False)).output_limit
+
+    assert asked("anthropic/claude-sonnet-4.6") == 8_192
+    assert asked("anthropic/claude-3-haiku") == 4_096
+    keep(GATEWAY, {"id": "anthropic/claude-sonnet-4.6", "top_provider": {"max_completion_tokens": 64_000}})
+    assert asked("anthropic/claude-sonnet-4.6") == 64_000
 
 
 @pytest.mark.parametrize("model", ["no/such", "", ":", ":" * 5000, "a\ud83db", "no/such:free", "gpt"])

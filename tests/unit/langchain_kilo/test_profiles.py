@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from langchain.agents.middleware import SummarizationMiddleware
+from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
 from kilo_gateway.models.info import ModelInfo
 from langchain_kilo import ChatKilo
 from langchain_kilo.profiles import profile_of
+from llama_index_kilo import KiloLLM
 
 
 class Person(BaseModel):
@@ -64,6 +67,15 @@ def test_tiers_have_one_without_a_network() -> None:
     assert profile["max_input_tokens"] == 1_000_000
     assert profile["tool_calling"] is True
     assert "structured_output" not in profile
+
+
+def test_summarizing_at_a_fraction_of_the_window_needs_no_list() -> None:
+    llm = ChatKilo(model="deepseek/deepseek-v3.2")
+    middleware = SummarizationMiddleware(model=llm, trigger=("fraction", 0.8), keep=("fraction", 0.3))
+    messages: list[Any] = [HumanMessage("word " * 200_000, id="1"), HumanMessage("Hi", id="2")]
+    assert middleware._should_summarize(messages, 140_000)
+    assert not middleware._should_summarize(messages, 120_000)
+    assert KiloLLM(model="deepseek/deepseek-v3.2").metadata.context_window == 163_840
 
 
 def test_a_copy_for_another_tier_has_the_profile_of_that_tier() -> None:
