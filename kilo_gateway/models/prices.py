@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from kilo_gateway.models.info import ModelInfo
 
 TOKENS_PER_BYTE: Final = 1
-"""Of UTF-8, at most: byte-level tokenizers start from single bytes, and others fall back to them."""
+"""Of UTF-8, at most: byte-level tokenizers start from single bytes, and others fall back to them.
+
+Those that first normalize a text (NFC at Qwen) can make more of a few rare characters, such as musical symbols.
+"""
 TOKENS_PER_MESSAGE: Final = 16
 """At most, for the marks of a message's beginning, role and end."""
 TOKENS_PER_REQUEST: Final = 64
@@ -77,7 +80,8 @@ def size_of_texts(texts: Sequence[str]) -> Size:
 
 def tokens_of_text(text: str) -> int:
     """Return the most tokens that a text can have."""
-    return len(text.encode("utf-8", "replace")) * TOKENS_PER_BYTE
+    # A lone surrogate is sent as U+FFFD, which has three bytes too.
+    return len(text.encode("utf-8", "surrogatepass")) * TOKENS_PER_BYTE
 
 
 def _prompt_tokens(call: Call) -> int:
