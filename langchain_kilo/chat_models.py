@@ -24,6 +24,7 @@ from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings.chat import GatewaySettings
+from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.settings.types import ExtraBody, SecretFromEnv, revealed
 from langchain_kilo import from_gateway
 from langchain_kilo.profiles import profile_of
@@ -154,7 +155,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
         key: str = super()._get_llm_string(stop=stop, **shown)
         # An answer that one account paid for, or that it alone may see, must not be returned to another.
-        account = [self.bearer or "anonymous", self.private_headers(), self.default_query]
+        payer = self.bearer.identity if isinstance(self.bearer, KeyFunction) else self.bearer
+        account = [payer or "anonymous", self.private_headers(), self.default_query]
         unseen = [*account, revealed(kwargs.get("extra_headers")), kwargs.get("extra_query")]
         return f"{key}---{_digest(json.dumps(unseen, sort_keys=True, default=str))}"
 

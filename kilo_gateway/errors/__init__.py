@@ -83,7 +83,7 @@ class KiloDataCollectionError(KiloInvalidRequestError):
 
 
 class KiloAuthenticationError(KiloError, openai.AuthenticationError):
-    """401: the key is rejected."""
+    """401: the key is rejected; or, without a status, the function that should return it failed."""
 
     _may_pass = False
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any, Final, TypedDict, Unpack
 
 from pydantic import SecretStr
@@ -19,6 +20,7 @@ from kilo_gateway.models import store
 from kilo_gateway.models.catalog import ModelCatalog
 from kilo_gateway.models.tables import ago
 from kilo_gateway.settings.chat import GatewaySettings
+from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.transport.exchange import Exchange
 
 PATH: Final = "/models"
@@ -32,7 +34,7 @@ _WARNED: Final[set[str]] = set()
 class Account(TypedDict, total=False):
     """The gateway and the account; each argument means the same as for ChatKilo and KiloLLM."""
 
-    api_key: SecretStr | str | None
+    api_key: SecretStr | str | Callable[[], Any] | None
     base_url: str | None
     organization_id: SecretStr | str | None
     allow_insecure: bool
@@ -95,7 +97,10 @@ class _Listing:
         self.max_age = max_age
         query = settings.default_query or {}
         self.exchange = Exchange.of(settings, PATH)
-        seen_by = [settings.bearer, sorted(settings.private_headers().items()), sorted(query.items())]
+        bearer = settings.bearer
+        # The key changes from day to day, and each process would leave a file behind.
+        key = f"function {bearer.name}" if isinstance(bearer, KeyFunction) else bearer
+        seen_by = [key, sorted(settings.private_headers().items()), sorted(query.items())]
         self.file = store.ListFile.of(settings.base_url, json.dumps(seen_by, default=repr))
         self.stored: store.Stored | None = None
         self.unwritable: OSError | None = None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kilo_gateway.budget import KiloBudget
 from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.http_client import Live
+from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
 from kilo_gateway.settings.validation import check_field, fields_from, known_names
 
@@ -37,7 +38,8 @@ class AccountSettings(BaseModel):
     api_key: Annotated[types.Key, InHeader("Authorization", secret=True, by_client=True)] = Field(
         default_factory=types.SecretFromEnv("KILO_API_KEY"), repr=False, exclude=True
     )
-    """Key of the gateway; default `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
+    """Key of the gateway, or a function (sync or async) that returns it and is called for each attempt; default
+    `KILO_API_KEY`. None, "", "public" and "anonymous" mean no account."""
     base_url: types.BaseUrl = Field(default_factory=types.base_url_from_env)
     """Gateway URL; default `KILO_BASE_URL`, then `KILO_API_URL` + /api/gateway, then the public gateway."""
     allow_insecure: bool = False
@@ -129,8 +131,11 @@ class AccountSettings(BaseModel):
             refuse_headers_of_fields(type(self), value, name)
 
     @property
-    def bearer(self) -> str | None:
-        """The key to send, or None for an anonymous request, which carries no Authorization header."""
+    def bearer(self) -> str | KeyFunction | None:
+        """The key to send or the function that returns it; None for an anonymous request, which carries no
+        Authorization header."""
+        if isinstance(self.api_key, KeyFunction):
+            return self.api_key
         key = self.api_key.get_secret_value() if self.api_key else ""
         return None if key in types.NO_KEY else key
 

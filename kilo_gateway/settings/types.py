@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from kilo_gateway import routing
+from kilo_gateway.settings.keys import KeyFunction
 
 DEFAULT_BASE_URL: Final = "https://api.kilo.ai/api/gateway"
 NO_KEY: Final = frozenset({"", "public", "anonymous"})
 """Keys that mean "no account": seed documents and older servers use them (docs/gateway.md, "Credentials")."""
+
+KEY_LIMIT: Final = 20_000
+"""Characters of a key."""
 
 REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
@@ -83,11 +87,11 @@ def _with_text_keys(value: Any) -> Any:
     return {str(int(key)) if isinstance(key, Integral) else key: bias for key, bias in value.items()}
 
 
-def _api_key(value: SecretStr | None) -> SecretStr | None:
-    if value is None:
-        return None
+def _api_key(value: SecretStr | KeyFunction | None) -> SecretStr | KeyFunction | None:
+    if value is None or isinstance(value, KeyFunction):
+        return value
     key = value.get_secret_value().strip()
-    return SecretStr(routing.check_header_value(key, limit=20_000))
+    return SecretStr(routing.check_header_value(key, limit=KEY_LIMIT))
 
 
 def _organization(value: SecretStr | None) -> SecretStr | None:
@@ -185,7 +189,7 @@ class SecretFromEnv:
 Model = Annotated[str, AfterValidator(routing.normalize_model)]
 Tier = Annotated[str, AfterValidator(routing.normalize_tier)]
 Mode = Annotated[str, AfterValidator(routing.normalize_mode)]
-Key = Annotated[SecretStr | None, AfterValidator(_api_key)]
+Key = Annotated[SecretStr | KeyFunction | None, BeforeValidator(KeyFunction.of), AfterValidator(_api_key)]
 Organization = Annotated[SecretStr | None, AfterValidator(_organization)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Feature = Annotated[str, AfterValidator(_feature)]

@@ -20,6 +20,7 @@ import openai
 
 from kilo_gateway.settings import types
 from kilo_gateway.settings.account import AccountSettings
+from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.transport.openai_compat import HTTP, UNSENT, GatewayClient, without_platform
 
 NO_KEY: Final = "anonymous"
@@ -50,7 +51,8 @@ class Account:
     """The things that a client depends on."""
 
     base_url: str
-    key: str = field(repr=False)
+    key: str | KeyFunction = field(repr=False)
+    """A function counts as itself, so that a new token needs no new client."""
     private_headers: tuple[tuple[str, str], ...] = field(repr=False)
     allow_insecure: bool
     network: Network
@@ -74,7 +76,9 @@ class Account:
     def build(self, cls: type[Any], http_client: Any) -> Any:
         """Return a new client of class `cls`. Raises ValueError for a key over plain http."""
         types.check_key_travels_safely(self.base_url, keyed=self.key != NO_KEY, allowed=self.allow_insecure)
-        client = cls(api_key=self.key, base_url=self.base_url, http_client=http_client)
+        key = NO_KEY if isinstance(self.key, KeyFunction) else self.key
+        client = cls(api_key=key, base_url=self.base_url, http_client=http_client)
+        client.key_function = self.key if isinstance(self.key, KeyFunction) else None
         client.private_headers = dict(self.private_headers)
         without_platform(client)
         return client

@@ -15,6 +15,8 @@ import openai
 
 from kilo_gateway._version import __version__
 from kilo_gateway.encoding.response_headers import charset_of, retry_after
+from kilo_gateway.settings.keys import KeyFunction
+from kilo_gateway.transport import keys
 
 USER_AGENT: Final = f"kilo-gateway-python/{__version__}"
 
@@ -57,6 +59,8 @@ class _Gateway:
 
     private_headers: dict[str, str]
     exchange: Limits
+    api_key: str
+    key_function: KeyFunction | None
 
     @property
     def default_headers(self) -> dict[str, str | openai.Omit]:
@@ -117,6 +121,14 @@ def _over(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 class GatewayClient(_Gateway, openai.OpenAI):
     """The official client, as the gateway is meant to see it."""
 
+    # Called for each attempt, of the copy that `carrying` made for the exchange. The official client's own way to call
+    # a function refuses one that is synchronous in an async client.
+
+    def _prepare_options(self, options: Any) -> Any:
+        if self.key_function is not None:
+            self.api_key = keys.key_of(self.key_function)
+        return super()._prepare_options(options)
+
     def _send_request(self, *args: Any, **options: Any) -> Any:
         response = super()._send_request(*args, **options)
         return response if response.is_success else self.exchange.error_page(response)
@@ -124,6 +136,11 @@ class GatewayClient(_Gateway, openai.OpenAI):
 
 class AsyncGatewayClient(_Gateway, openai.AsyncOpenAI):
     """The official async client, as the gateway is meant to see it."""
+
+    async def _prepare_options(self, options: Any) -> Any:
+        if self.key_function is not None:
+            self.api_key = await keys.akey_of(self.key_function)
+        return await super()._prepare_options(options)
 
     async def _send_request(self, *args: Any, **options: Any) -> Any:
         response = await super()._send_request(*args, **options)

@@ -47,7 +47,7 @@ def sandbox(gateway: Sandbox) -> Source:
 def live() -> Source | None:
     """Return the live gateway, if the environment has a key for it."""
     settings = GatewaySettings()
-    if settings.bearer is None:
+    if not isinstance(settings.bearer, str):
         return None
     payer = settings.organization_id
     label = f"Kilo AI Gateway, live, {datetime.now(UTC):%Y-%m-%d}"

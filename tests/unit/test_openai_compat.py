@@ -33,6 +33,7 @@ def test_the_http_library_is_the_one_of_the_official_client() -> None:
         ("_calculate_retry_timeout", {"remaining_retries", "options", "response_headers"}),
         ("_make_status_error_from_response", {"response"}),
         ("_prepare_url", {"url"}),
+        ("_prepare_options", {"options"}),
     ],
 )
 def test_the_methods_that_are_overridden_exist(cls: Any, method: str, parameters: set[str]) -> None:
