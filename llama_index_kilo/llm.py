@@ -31,8 +31,8 @@ from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import ExtraBody
 from llama_index_kilo import from_gateway
 from llama_index_kilo.streams import AsyncResponses, atraced, traced
-from llama_index_kilo.structured import StructuredPrediction
-from llama_index_kilo.to_gateway import conversation
+from llama_index_kilo.structured import StructuredPrediction, exactly
+from llama_index_kilo.to_gateway import calls_beside_blocks, conversation
 
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
@@ -201,6 +201,7 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
             kwargs.pop("tool_choice", None)
             return {"messages": messages, **kwargs}
         offered = [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools]
+        offered = [{**tool, "function": exactly(tool["function"], self.strict)} for tool in offered]
         choice = kwargs.pop("tool_choice", None)
         if choice is None:
             choice = "required" if tool_required else "auto"
@@ -223,22 +224,24 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """Return the calls in a response, also of one that is still streaming.
+        """Return the calls in a response, also of one that is still streaming, or of another LLM class.
 
         While a response streams, arguments that are not yet a JSON object appear as `{}`. If they are not one
         when it is complete, they appear as text, under names that no tool has: the tool is not run
         on guessed arguments, and the model gets an error. Raises ValueError if there is no call and
         `error_on_no_tool_call` is set.
         """
-        complete = "requested_model" in response.additional_kwargs  # from_gateway.py reports it for whole answers only
+        blocks = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        foreign = [] if blocks else list(calls_beside_blocks(response.message))
+        # from_gateway.py reports the requested model for whole answers only.
+        complete = bool(foreign) or "requested_model" in response.additional_kwargs
         calls = [
             ToolSelection(
                 tool_id=block.tool_call_id or "",
                 tool_name=block.tool_name,
                 tool_kwargs=_arguments(block, complete=complete),
             )
-            for block in response.message.blocks
-            if isinstance(block, ToolCallBlock)
+            for block in blocks or foreign
         ]
         if not calls and error_on_no_tool_call:
             raise ValueError(

@@ -23,6 +23,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from kilo_gateway import json_schema
 from kilo_gateway.call import as_tool_choice, json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
 
@@ -38,13 +39,14 @@ class Form(Generic[Model]):
 
     output_cls: type[Model]
     native: bool
+    strict: bool | None = None
 
     def request(self, llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the keywords of the call."""
-        function = _function(self.output_cls)
+        function = exactly(_function(self.output_cls), self.strict)
         call = {key: value for key, value in (llm_kwargs or {}).items() if key not in _OURS}
         if self.native:
-            return {**call, "response_format": json_schema_format(function)}
+            return {**call, "response_format": json_schema_format(function, strict=self.strict)}
         offered = [{"type": "function", "function": function}]
         choice = as_tool_choice(function["name"], [function["name"]])
         return {**call, "tools": offered, "tool_choice": choice, "parallel_tool_calls": False}
@@ -125,6 +127,10 @@ class Growth(Generic[Model]):
 class StructuredPrediction(FunctionCallingLLM):
     """The structured methods of an LLM, which share the reader of the object."""
 
+    strict: bool | None = None
+    """True if the model must follow the schemas of tools and of structured output exactly; all their fields are then
+    required, and no others allowed. None: the provider's default."""
+
     def structured_predict(
         self,
         output_cls: type[Model],
@@ -204,12 +210,12 @@ class StructuredPrediction(FunctionCallingLLM):
         """Return the form of the answer, or None where one of LlamaIndex's text programs is to be used."""
         mode = self.pydantic_program_mode
         if mode is PydanticProgramMode.FUNCTION:
-            return Form(output_cls, native=False)
+            return Form(output_cls, native=False, strict=self.strict)
         if mode is not PydanticProgramMode.DEFAULT:
             return None
         if self._is_natively_structured(llm_kwargs or {}):
-            return Form(output_cls, native=True)
-        return Form(output_cls, native=False) if self.metadata.is_function_calling_model else None
+            return Form(output_cls, native=True, strict=self.strict)
+        return Form(output_cls, native=False, strict=self.strict) if self.metadata.is_function_calling_model else None
 
     def _is_natively_structured(self, call: Mapping[str, Any]) -> bool:
         """Return True if the model itself answers a call with these keywords in a JSON schema's form."""
@@ -230,6 +236,14 @@ def _function(output_cls: type[BaseModel]) -> dict[str, Any]:
     # pydantic uses this class's own docstring, never an inherited one.
     described = schema.pop("description", None) or f"Return a {name}."
     return {"name": name, "description": described, "parameters": schema}
+
+
+def exactly(function: Mapping[str, Any], strict: bool | None) -> dict[str, Any]:
+    """Return the definition of a function that asks for arguments in strict mode, or for no such thing if None."""
+    if strict is None:
+        return dict(function)
+    schema = function["parameters"]
+    return {**function, "parameters": json_schema.strict(schema) if strict else schema, "strict": strict}
 
 
 def _send(event: Any) -> None:

@@ -30,6 +30,7 @@ from kilo_gateway.conversation import (
     File,
     Image,
     Message,
+    Opaque,
     Part,
     Refusal,
     SpokenAnswer,
@@ -44,11 +45,7 @@ from kilo_gateway.conversation import (
 )
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
 
-_ROLES: Final = {
-    MessageRole.CHATBOT: "assistant",
-    MessageRole.MODEL: "assistant",
-    MessageRole.FUNCTION: "tool",
-}
+_ROLES: Final = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
 
 def conversation(messages: Sequence[ChatMessage]) -> list[Message]:
@@ -65,12 +62,12 @@ def _message(message: ChatMessage) -> Message:
     if role == "assistant":
         return Message(role, _said(message), extra.get("name"))
     parts = _parts(message.blocks)
+    if role in ("tool", "function") and (call_id := extra.get("tool_call_id")):
+        return Message("tool", [ToolResult(call_id, parts)])
     if role == "tool":
-        if not extra.get("tool_call_id"):
-            raise ValueError(
-                'a tool message needs additional_kwargs={"tool_call_id": ...}: the id of the call it answers'
-            )
-        return Message(role, [ToolResult(extra["tool_call_id"], parts)])
+        raise ValueError('a tool message needs additional_kwargs={"tool_call_id": ...}: the id of the call it answers')
+    if role == "function" and not extra.get("name"):
+        raise ValueError('a function message needs additional_kwargs={"name": ...}: the name of the function')
     return Message(role, parts, extra.get("name"))
 
 
@@ -79,7 +76,9 @@ def _said(message: ChatMessage) -> list[Part]:
     extra = message.additional_kwargs
     parts = _parts(message.blocks, ours=True)
     if not any(isinstance(part, ToolCall) for part in parts):
-        parts += _calls_beside_blocks(extra.get("tool_calls") or ())
+        parts += map(_call, calls_beside_blocks(message))
+    if call := extra.get("function_call"):  # the older form of a call, answered by a message of the role `function`
+        parts.append(Opaque(_fields(call), "function_call"))
     if refusal := string(extra.get("refusal")):
         parts.append(Refusal(refusal))
     if audio_id := mapping(extra.get("audio")).get("id"):
@@ -87,14 +86,28 @@ def _said(message: ChatMessage) -> list[Part]:
     return arranged(parts, list(dicts(extra.get("layout"))), dicts(extra.get("annotations")))
 
 
-def _calls_beside_blocks(calls: Sequence[Any]) -> Iterator[ToolCall]:
-    for call in calls:
-        # Other LLM classes of LlamaIndex keep the openai package's objects here.
-        fields = call if isinstance(call, Mapping) else call.model_dump()
+def calls_beside_blocks(message: ChatMessage) -> Iterator[ToolCallBlock]:
+    """Yield the calls that a message of another LLM class has in `additional_kwargs`. Raises ValueError."""
+    for call in message.additional_kwargs.get("tool_calls") or ():
+        fields = _fields(call)
         function = mapping(fields.get("function"))
         if not isinstance(function.get("name"), str):
             raise ValueError(f"the tool call {fields!r} in additional_kwargs names no function")
-        yield tool_call(fields.get("id") or "", function["name"], function.get("arguments") or "")
+        yield ToolCallBlock(
+            tool_call_id=fields.get("id") or "",
+            tool_name=function["name"],
+            tool_kwargs=function.get("arguments") or "",
+        )
+
+
+def _fields(call: Any) -> Mapping[str, Any]:
+    """Return a call as a dict; other LLM classes keep the openai package's objects."""
+    fields: Mapping[str, Any] = call if isinstance(call, Mapping) else call.model_dump()
+    return fields
+
+
+def _call(block: ToolCallBlock) -> ToolCall:
+    return tool_call(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
 
 
 def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
@@ -115,7 +128,7 @@ def _parts(blocks: Sequence[Any], *, ours: bool = False) -> list[Part]:
                 parts.append(Thought(block.content or "", details))
         elif isinstance(block, ToolCallBlock):
             if ours:
-                parts.append(tool_call(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
+                parts.append(_call(block))
         elif isinstance(block, CitationBlock):
             continue  # of use to the reader: the text that cites is in a block of its own, its citations beside it
         elif convert := _CONVERTERS.get(type(block)):

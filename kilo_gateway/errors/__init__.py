@@ -12,6 +12,13 @@ import openai
 
 from kilo_gateway.usage import Usage
 
+if tuple(map(int, openai.__version__.split(".")[:2])) < (2, 45):
+    # pip lets another package downgrade it, and only prints a line.
+    raise ImportError(
+        f"openai {openai.__version__} is installed, and kilo-gateway needs 2.45 or newer; another package may have "
+        "downgraded it: pip install 'openai>=2.45,<4'"
+    )
+
 # A day-long window, and a pool that is refilled by hand.
 _NEVER_SOON: Final = frozenset({"promotion_limit_reached", "no_free_models_available"})
 

@@ -56,12 +56,20 @@ REQUEST_FIELDS: Final = frozenset(
 """Further request fields that the gateway or its providers know, which are therefore not typing errors."""
 
 
+_PREFERENCES: Final = frozenset(
+    {"order", "only", "ignore", "sort", "allow_fallbacks", "require_parameters", "quantizations", "zdr"}
+)
+"""Routing preferences, which some classes for OpenRouter take as arguments of their own."""
+
+
 def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str:
     """Return a hint for a constructor argument that does not exist."""
     if name.endswith("api_key"):
         return "did you mean 'api_key'?"
     if name == "max_completion_tokens" and "max_tokens" in known:
         return "did you mean 'max_tokens'?"
+    if name in _PREFERENCES:
+        return f"it is a routing preference: provider={{{name!r}: ...}}"
     if name in call_keywords:
         return f"it is a keyword of a call; for all calls use extra_body={{{name!r}: ...}}"
     names = [*known, *(alias for alias, field in ALIASES.items() if field in known)]

@@ -76,6 +76,15 @@ def test_importing_and_building_needs_neither_openai_nor_a_network() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_an_openai_package_that_another_package_downgraded_is_named_with_the_remedy() -> None:
+    result = run("import openai; openai.__version__ = '1.109.1'; from kilo_gateway import KiloError", set())
+    assert result.returncode == 1
+    assert "openai 1.109.1 is installed" in result.stderr.splitlines()[-1]
+    assert result.stderr.endswith("pip install 'openai>=2.45,<4'\n")
+    (bound,) = (line for line in PROJECT["dependencies"] if line.startswith("openai"))
+    assert f"'{bound}'" in result.stderr
+
+
 def pins(name: str) -> dict[str, str]:
     lines = (ROOT / name).read_text().splitlines()
     assert all(re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lines)

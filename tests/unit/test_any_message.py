@@ -175,5 +175,5 @@ def test_llama_index(messages: list[li.ChatMessage]) -> None:
     try:
         check(of_llama_index(messages))
     except ValueError as error:
-        assert any(word in str(error) for word in ("block", "Block", "tool message", "tool call"))  # noqa: PT017 -- as above
+        assert any(word in str(error) for word in ("block", "Block", "tool message", "function message", "tool call"))  # noqa: PT017 -- as above
     assert repr(messages) == repr(before)

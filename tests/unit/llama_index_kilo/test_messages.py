@@ -54,6 +54,22 @@ def test_blocks(block: Any, part: dict[str, Any]) -> None:
     assert wire[wire["type"]] == part
 
 
+def test_a_history_of_functions_from_before_tools_is_sent() -> None:
+    call = {"name": "weather", "arguments": '{"city": "Oslo"}'}
+    history = [
+        ChatMessage(role="assistant", content="", additional_kwargs={"function_call": call}),
+        ChatMessage(role="function", content="rain", additional_kwargs={"name": "weather"}),
+        ChatMessage(role="function", content="sun", additional_kwargs={"name": "weather", "tool_call_id": "1"}),
+    ]
+    assert to_wire(history) == [
+        {"role": "assistant", "content": "", "function_call": call},
+        {"role": "function", "name": "weather", "content": "rain"},
+        {"role": "tool", "tool_call_id": "1", "content": "sun"},
+    ]
+    with pytest.raises(ValueError, match=r'additional_kwargs=\{"name": \.\.\.\}: the name of the function'):
+        to_wire([ChatMessage(role="function", content="rain")])
+
+
 def test_text_is_a_plain_string() -> None:
     assert content_of(TextBlock(text="a")) == "a"
     assert content_of(TextBlock(text="a"), TextBlock(text="b"), role="assistant") == "ab"
