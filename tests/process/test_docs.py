@@ -66,6 +66,7 @@ def test_there_are_blocks_and_each_names_its_language() -> None:
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # LlamaIndex's own code warns
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")  # LlamaIndex's own code warns
+@pytest.mark.filterwarnings("ignore:The function `loads` is in beta")  # of LangChain, and there is no other one
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
 def test_python(
     block: Block,
