@@ -47,7 +47,8 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     keywords: `llm.chat(messages, mode="code", temperature=0)`.
 
     Responses carry tokens, `cost` in USD (if the gateway reports it), finish reason, served model,
-    requested model, tier and mode in `additional_kwargs`, and the gateway's own JSON in `raw`.
+    requested model, tier and mode in `additional_kwargs`, and the gateway's own JSON in `raw`; where its usage
+    has other names, `raw` has the totals too that LlamaIndex's token counter reads.
     Errors are `kilo_gateway.KiloError`s and also the openai package's classes. LlamaIndex's events show the
     keywords of a call, so secret headers belong into `default_headers`, or their values into `pydantic.SecretStr`.
     """
