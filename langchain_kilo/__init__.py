@@ -15,9 +15,10 @@ from langchain_kilo.chat_models import ChatKilo
 
 if TYPE_CHECKING:
     from langchain_kilo.embeddings import KiloEmbeddings
+    from langchain_kilo.registration import register
     from langchain_kilo.usage import KiloUsageCallback
 
-__all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__"]
+__all__ = ["ChatKilo", "KiloEmbeddings", "KiloUsageCallback", "__version__", "register"]
 
 
 def __getattr__(name: str) -> Any:
@@ -30,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from langchain_kilo.embeddings import KiloEmbeddings
 
         return KiloEmbeddings
+    if name == "register":
+        from langchain_kilo.registration import register
+
+        return register
     raise AttributeError(f"module 'langchain_kilo' has no attribute {name!r}")
 
 
