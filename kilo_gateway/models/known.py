@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from kilo_gateway.encoding import lenient_json
-from kilo_gateway.models import built_in
 from kilo_gateway.settings import types
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ class _View:
         return base and {**{key: base.get(key) for key in _SHARED}, "id": model, "isFree": free}
 
     def _exact(self, model: str) -> Entry | None:
+        from kilo_gateway.models import built_in  # as `store` below, which imports of the adapters need not take
+
         return self.entries.get(model) or built_in.entry(model)
 
 
