@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
+from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.conversation import Audio, Document, File, Image, Opaque, Part, Text, Video, data_url
 from kilo_gateway.encoding.lenient_json import mapping, string
 from kilo_gateway.routing import nearest_name
@@ -18,9 +22,67 @@ def parts_of(content: str | Sequence[Any], convert: Callable[[Any], Iterator[Par
     """Return the parts of a message's content; `convert` yields those of one block."""
     if isinstance(content, str):
         return [Text(content)] if content else []
+    return [part for block in _listed(content) for part in (convert or parts_of_block)(block)]
+
+
+def parts_of_result(content: str | Sequence[Any]) -> list[Part]:
+    """Return the parts of a tool's result; blocks that have no form on the wire become one JSON text.
+
+    LangChain keeps rows of data such as `[{"type": "file", "name": "a.txt"}]` as content blocks.
+    """
+    if isinstance(content, str):
+        return parts_of(content)
+    parts: list[Part] = []
+    converted = ((block, _form(block)) for block in _listed(content))
+    for has_form, group in itertools.groupby(converted, key=lambda pair: pair[1] is not None):
+        if has_form:
+            parts += [part for _, form in group for part in form or ()]
+        else:
+            parts.append(Text(json.dumps([block for block, _ in group], ensure_ascii=False, default=str)))
+    return parts
+
+
+def _form(block: Any) -> list[Part] | None:
+    """Return the parts of a block of a tool's result, or None if it is data that only looks like one."""
+    try:
+        parts = list(parts_of_block(block))
+    except ValueError:
+        return None
+    if not parts or (parts == [Text("")] and block != "" and "text" not in block):
+        return None
+    urls = (part.url for part in parts if isinstance(part, Image | Video | File))
+    return parts if all(url is None or "://" in url or url.startswith("data:") for url in urls) else None
+
+
+def parts_of_answer(block: Any, *, ours: bool) -> list[Part]:
+    """Return the parts of a content block of an answer, which may be another provider's.
+
+    A block that only that provider understands is left out, with one warning for each kind and process.
+    """
+    if not ours and isinstance(block, Mapping) and block.get("type") == "non_standard":
+        block = block.get("value")
+    try:
+        return list(parts_of_block(block))
+    except ValueError:
+        warn_of_block_left_out(str(mapping(block).get("type")))
+        return []
+
+
+@lru_cache(maxsize=256)
+def warn_of_block_left_out(kind: str) -> None:
+    """Warn, the first time for each kind, that a block of an earlier answer is not sent."""
+    warnings.warn(
+        f"an earlier answer contains a content block of type {kind!r}, for which the gateway has no form; it is left "
+        "out of the request",
+        UserWarning,
+        stacklevel=user_stacklevel(),
+    )
+
+
+def _listed(content: Any) -> Sequence[Any]:
     if not isinstance(content, Sequence):
         raise ValueError(f"the content of a block is {content!r}; it must be a text or a list of blocks")
-    return [part for block in content for part in (convert or parts_of_block)(block)]
+    return content
 
 
 def parts_of_block(block: Any) -> Iterator[Part]:
@@ -176,6 +238,8 @@ def _file(block: Block) -> Part:
         name, url = string(file.get("filename")), string(file.get("file_data"))
         if name and url and _has_only(block, "file") and _has_only(file, "filename", "file_data"):
             return File(url, filename=name, cache_control=cache_control_of(block))
+        if not (url or string(file.get("file_id"))):
+            raise ValueError("the file of a file block needs file_data or a file_id")
         cache_control = cache_control_of(block)
         part = {"type": "file", "file": dict(file)}
         return Opaque({**part, "cache_control": cache_control} if cache_control else part)
@@ -225,7 +289,7 @@ def _non_standard(block: Block) -> Part:
 
 def _json(block: Block) -> Part:
     """Convert Anthropic's `json` tool-result block to the text that it stands for."""
-    return Text(json.dumps(block.get("json"), ensure_ascii=False), cache_control_of(block))
+    return Text(json.dumps(block["json"], ensure_ascii=False), cache_control_of(block))
 
 
 _CONVERTERS: Final[dict[str, Callable[[Block], Part]]] = {

@@ -30,14 +30,24 @@ from kilo_gateway.conversation import (
     tool_call,
 )
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
-from langchain_kilo.block_parts import Block, cache_control_of, extra_of, needed, parts_of, parts_of_block
+from langchain_kilo.block_parts import (
+    Block,
+    cache_control_of,
+    extra_of,
+    needed,
+    parts_of,
+    parts_of_answer,
+    parts_of_block,
+    parts_of_result,
+)
 from langchain_kilo.from_gateway import PROVIDER
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
     """Return `messages` as a conversation.
 
-    Raises ValueError for a content block or message type that the gateway has no form for; the text names it.
+    Raises ValueError for a message type or a content block of the user that the gateway has no form for; the text
+    names it.
     """
     return [_message(message) for message in messages]
 
@@ -46,10 +56,10 @@ def _message(message: BaseMessage) -> Message:
     if isinstance(message, AIMessage):
         return Message("assistant", _said(message), message.name)
     if isinstance(message, ToolMessage):
-        return Message("tool", [ToolResult(message.tool_call_id, parts_of(message.content))])
+        return Message("tool", [ToolResult(message.tool_call_id, parts_of_result(message.content))])
     if isinstance(message, FunctionMessage):
         # Function messages predate tool calls; only the name links them to theirs.
-        return Message("function", parts_of(message.content), message.name)
+        return Message("function", parts_of_result(message.content), message.name)
     if isinstance(message, HumanMessage):
         return Message("user", parts_of(message.content, _user_block), message.name)
     if isinstance(message, SystemMessage):
@@ -67,7 +77,7 @@ def _message(message: BaseMessage) -> Message:
 def _user_block(block: Any) -> Iterator[Part]:
     """Yield the parts of a block; Anthropic's `tool_result` blocks become the results that they stand for."""
     if isinstance(block, Mapping) and block.get("type") == "tool_result":
-        parts = parts_of(block.get("content") or "")
+        parts = parts_of_result(block.get("content") or "")
         if parts and (cache_control := cache_control_of(block)) and isinstance(last := parts[-1], Cacheable):
             parts[-1] = replace(last, cache_control=cache_control)
         yield ToolResult(needed(block, "tool_use_id"), parts)
@@ -82,6 +92,7 @@ def _said(message: AIMessage) -> list[Part]:
     opaque = [piece.get("value") for piece in layout]
     calls = list(_calls(message))
     audio = extra.get("audio") or _block_of(message, "audio").get("extras")
+    ours = _is_ours(message)
     parts: list[Part] = []
     if thought := _thought(message):
         parts.append(thought)
@@ -100,7 +111,7 @@ def _said(message: AIMessage) -> list[Part]:
                 call_id = mapping(block).get("id")
                 parts += [call for call in calls if call.id == call_id]
                 calls = [call for call in calls if call.id != call_id]
-            parts += parts_of_block(block)
+            parts += parts_of_answer(block, ours=ours)
     parts += calls
     if not any(isinstance(part, ToolCall) for part in parts):
         parts += [Opaque(call, "tool_calls") for call in dicts(extra.get("tool_calls"))]
@@ -110,7 +121,7 @@ def _said(message: AIMessage) -> list[Part]:
     if refusal := string(extra.get("refusal") or _block_of(message, "refusal").get("refusal")):
         parts.append(Refusal(refusal))
     parts += [Opaque(image, "images") for image in extra.get("images") or ()]
-    if audio and (audio_id := mapping(audio).get("id")):
+    if ours and audio and (audio_id := mapping(audio).get("id")):
         parts.append(SpokenAnswer(audio_id))
     return arranged(parts, layout, _annotations(message))
 
@@ -151,11 +162,16 @@ def _calls(message: AIMessage) -> Iterator[ToolCall]:
 def _thought(message: AIMessage) -> Thought | None:
     extra, block = message.additional_kwargs, _block_of(message, "reasoning")
     # Another provider's reasoning would be taken for the gateway's own; its details alone say whose they are.
-    provider = message.response_metadata.get("model_provider")
-    text = extra.get("reasoning_content") or extra.get("reasoning") if provider in (None, PROVIDER) else None
-    text = string(text or (block.get("reasoning") if provider == PROVIDER else None))
+    text = extra.get("reasoning_content") or extra.get("reasoning") if _is_ours(message) else None
+    named = message.response_metadata.get("model_provider") == PROVIDER
+    text = string(text or (block.get("reasoning") if named else None))
     details = list(dicts(extra.get("reasoning_details") or extra_of(block, "reasoning_details")))
     return Thought(text, details) if text or details else None
+
+
+def _is_ours(message: AIMessage) -> bool:
+    """Return False for an answer of another provider. One that names none may be written by the user."""
+    return message.response_metadata.get("model_provider") in (None, PROVIDER)
 
 
 def _blocks(message: AIMessage) -> Iterator[Block]:

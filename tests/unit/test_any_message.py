@@ -4,6 +4,7 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
@@ -101,6 +102,7 @@ def check(wire: Any) -> None:
     json.dumps(wire)
 
 
+@pytest.mark.filterwarnings("ignore:an earlier answer contains a content block")
 @given(st.lists(MESSAGE, max_size=3) | st.builds(lambda block: [HumanMessage([block])], BLOCK))
 @example([HumanMessage([{"type": "image_url"}])])
 @example([HumanMessage([{"type": "image_url", "image_url": {}}])])
