@@ -68,14 +68,10 @@ class GatewaySettings(AccountSettings):
 
     @classmethod
     def _translated(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "use_responses_api" not in arguments:
-            return arguments
-        api = "responses" if arguments["use_responses_api"] else "completions"
-        rest = {name: value for name, value in arguments.items() if name != "use_responses_api"}
-        if rest.get("api") not in (None, api):
-            given = arguments["use_responses_api"]
-            raise ValueError(f"use_responses_api={given!r} contradicts api={rest['api']!r}: give one of them")
-        return {**rest, "api": api}
+        for holder in names.DEFAULTS:
+            if holder in cls.model_fields and isinstance(arguments.get(holder), Mapping):
+                arguments = _unpacked(cls, arguments, holder)
+        return _with_api(arguments)
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -137,7 +133,7 @@ class GatewaySettings(AccountSettings):
         removes the field. Names that are not fields go into the request unchanged. Raises ValueError
         for a value that a field would refuse and for fields that only the constructor takes.
         """
-        given = _checked_call(type(self), self._translated(keywords or {}))
+        given = _checked_call(type(self), _with_api(keywords or {}))
         model = self._pop_model(given)
         labels = {field: given.pop(field, getattr(self, field)) for field in places.labels(type(self))}
         headers = {places.headers(type(self))[field].name: value for field, value in labels.items() if value}
@@ -190,6 +186,37 @@ class GatewaySettings(AccountSettings):
         return options
 
 
+def _with_api(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments with `use_responses_api` as the `api` that it means. Raises ValueError if they contradict."""
+    if "use_responses_api" not in arguments:
+        return arguments
+    api = "responses" if arguments["use_responses_api"] else "completions"
+    rest = {name: value for name, value in arguments.items() if name != "use_responses_api"}
+    if rest.get("api") not in (None, api):
+        given = arguments["use_responses_api"]
+        raise ValueError(f"use_responses_api={given!r} contradicts api={rest['api']!r}: give one of them")
+    return {**rest, "api": api}
+
+
+def _unpacked(cls: type[GatewaySettings], arguments: Mapping[str, Any], holder: str) -> dict[str, Any]:
+    """Return arguments with the values of `holder` that are not fields of the body as the arguments that they are.
+
+    There they are checked, sent in their place and, if they may be secrets, hidden. An argument of its own wins.
+    """
+    elsewhere = places.call_fields(cls) - {"model", *places.body_fields(cls)}
+    unpacked, rest = dict(arguments), {}
+    given = {names.ALIASES.get(name, name): name for name in arguments}
+    for name, value in arguments[holder].items():
+        known = names.ALIASES.get(name, name)
+        argument = types.CLIENT_ARGUMENTS.get(known, known)
+        if known not in types.CLIENT_ARGUMENTS and known not in elsewhere:
+            rest[name] = value
+            continue
+        own = given.get(argument, argument)
+        unpacked[own] = value if unpacked.get(own) is None else _merged(value, unpacked[own])
+    return {**unpacked, holder: rest}
+
+
 def _override(options: dict[str, Any], values: Mapping[str, Any]) -> None:
     """Put values in place of earlier ones; routing preferences are merged with them."""
     for name, value in values.items():
@@ -207,6 +234,8 @@ def _checked_call(cls: type[GatewaySettings], call: Mapping[str, Any]) -> dict[s
             if name == "extra_headers":
                 refuse_headers_of_fields(cls, checked[name], given)
             continue
+        if name in names.DEFAULTS and name in cls.model_fields:
+            raise ValueError(f"{given!r} cannot be set per call; give what it contains as keywords of the call")
         if name in names.RESERVED_CALL_NAMES or name in cls.model_fields:
             raise ValueError(
                 f"{given!r} cannot be set per call; set it on the model, or use the method that controls it"

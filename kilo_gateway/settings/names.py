@@ -17,6 +17,9 @@ ALIASES: Final = {
 }
 """Names of the same fields in the frameworks and their OpenAI classes, which the constructors accept."""
 
+DEFAULTS: Final = ("model_kwargs", "additional_kwargs")
+"""The frameworks' arguments for further request fields, which any other argument overrides."""
+
 RESERVED_CALL_NAMES: Final = frozenset({"messages", "stream"})
 
 REQUEST_FIELDS: Final = frozenset(

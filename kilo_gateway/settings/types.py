@@ -29,6 +29,13 @@ MOST_SECONDS: Final = 2_000_000
 """The longest time that a socket can wait: systems count its milliseconds in 32 bits."""
 
 RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
+CLIENT_ARGUMENTS: Final = {
+    "extra_body": "extra_body",
+    "extra_headers": "default_headers",
+    "extra_query": "default_query",
+    "timeout": "timeout",
+}
+"""Arguments of the openai client's methods, which are not fields of a body, and the argument for all calls."""
 RESERVED_EMBEDDING_KEYS: Final = frozenset({"model", "input", "encoding_format"})
 RESERVED_FEATURES: Final = frozenset({"cloud-agent", "code-review", "app-builder", "gastown"})
 
@@ -151,6 +158,9 @@ def check_extra_body(value: dict[str, Any], reserved: frozenset[str] = RESERVED_
     """Return further request fields; raises ValueError for those that have an argument of their own."""
     if taken := reserved.intersection(value):
         raise ValueError(f"must not contain {sorted(taken)}: use the `model` argument; the call sets the others")
+    for name, argument in CLIENT_ARGUMENTS.items():
+        if name in value:
+            raise ValueError(f"must not contain {name!r}, which is not a field of the body: use {argument}=")
     return value
 
 
@@ -215,7 +225,7 @@ EmbeddingBody = Annotated[
     dict[str, Any], AfterValidator(lambda value: check_extra_body(value, RESERVED_EMBEDDING_KEYS))
 ]
 ExtraBody = Annotated[dict[str, Any], AfterValidator(check_extra_body)]
-"""Further request fields; `model`, `messages` and `stream` are refused."""
+"""Further request fields; `model`, `messages`, `stream` and the client's own arguments are refused."""
 
 
 def check_key_travels_safely(base_url: str, *, keyed: bool, allowed: bool) -> None:
