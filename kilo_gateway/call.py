@@ -11,6 +11,7 @@ from typing import Any
 
 from kilo_gateway.conversation import Conversation
 from kilo_gateway.encoding.lenient_json import mapping, number
+from kilo_gateway.output import OutputFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Call:
     """The interface: `completions`, `responses` or `messages`; `auto` until the driver has chosen one."""
     output_limit: int | None = None
     """The most tokens that the model can answer with, if the interface needs it and it is known."""
+    output: OutputFormat | None = None
+    """The form of the object that the answer is, if the caller gave a class or a JSON schema as `response_format`."""
 
     @property
     def max_tokens(self) -> int | None:

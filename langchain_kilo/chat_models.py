@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -19,6 +19,7 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
+from kilo_gateway import output
 from kilo_gateway.call import Call, as_tool_choice
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
@@ -143,17 +144,15 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return params
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        # These go to callbacks and traces; headers and query parameters may be secrets.
-        shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
-        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **shown)
+        # These go to callbacks and traces.
+        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **_shown(kwargs))
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the cache key: core's, and a digest of the account and of other values that may be secret."""
         # Core caches the serialized model on first use, and would not see later assignments and copies.
         self.__dict__.pop("_serialized", None)
-        shown = {name: value for name, value in kwargs.items() if name not in ("extra_headers", "extra_query")}
-        key: str = super()._get_llm_string(stop=stop, **shown)
+        key: str = super()._get_llm_string(stop=stop, **_shown(kwargs))
         # An answer that one account paid for, or that it alone may see, must not be returned to another.
         payer = self.bearer.identity if isinstance(self.bearer, KeyFunction) else self.bearer
         account = [payer or "anonymous", self.private_headers(), self.default_query]
@@ -196,7 +195,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         stream: bool,
     ) -> Call:
         # LangChain passes on its own switch between invoke and stream.
-        keywords = {name: value for name, value in kwargs.items() if name != "stream"}
+        keywords = {name: value for name, value in _with_output_format(kwargs).items() if name != "stream"}
         if stop is not None:
             keywords["stop"] = stop
         if self.task_id is None and "task_id" not in keywords and (thread := _thread_id(run_manager)):
@@ -235,10 +234,10 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         call = self._call(messages, stop, run_manager, kwargs, stream=True)
-        deltas = kilo.chat.stream(self, call)
+        deltas, written = kilo.chat.stream(self, call), from_gateway.text_to_read(call)
         with langchain_errors(), closing(deltas):
             for delta in deltas:
-                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call))
+                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call, written))
                 if run_manager:
                     run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
@@ -251,11 +250,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         call = self._call(messages, stop, run_manager, kwargs, stream=True)
-        deltas = kilo.chat.astream(self, call)
+        deltas, written = kilo.chat.astream(self, call), from_gateway.text_to_read(call)
         with langchain_errors():
             async with aclosing(deltas):
                 async for delta in deltas:
-                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call))
+                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call, written))
                     if run_manager:
                         await run_manager.on_llm_new_token(delta.text, chunk=chunk)
                     yield chunk
@@ -315,6 +314,22 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return structured.build(
             self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
         )
+
+
+def _shown(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords of a call without headers and query parameters, which may be secrets, and without classes."""
+    shown = _with_output_format(kwargs)
+    return {name: value for name, value in shown.items() if name not in ("extra_headers", "extra_query")}
+
+
+def _with_output_format(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keywords of a call, a class or JSON schema as `response_format` in the form of the wire."""
+    form = kwargs.get("response_format")
+    if not output.is_schema(form):
+        return kwargs
+    from langchain_kilo import structured  # deferred, see get_num_tokens_from_messages
+
+    return {**kwargs, "response_format": structured.response_format_of(form)}
 
 
 def _thread_id(run_manager: BaseRunManager | None) -> str | None:

@@ -9,6 +9,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
 
+from kilo_gateway import output
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,10 +22,17 @@ PROVIDER: Final = "kilo"
 """`model_provider` of each message and `ls_provider` of each run: LangChain compares the two."""
 
 
-def to_chunk(delta: Delta, call: Call) -> AIMessageChunk:
+def text_to_read(call: Call) -> list[str] | None:
+    """Return where `to_chunk` collects the text of an answer that is an object; None for any other answer."""
+    return None if call.output is None else []
+
+
+def to_chunk(delta: Delta, call: Call, written: list[str] | None = None) -> AIMessageChunk:
     """Return a delta as a chunk. The last one alone carries usage and metadata, so that summing adds nothing twice."""
     if delta.choice:
         return _other_chunk(delta)
+    if written is not None:
+        written.append(delta.text)
     extra: dict[str, Any] = {}
     if delta.reasoning:
         extra["reasoning_content"] = delta.reasoning
@@ -39,7 +48,9 @@ def to_chunk(delta: Delta, call: Call) -> AIMessageChunk:
         return AIMessageChunk(content=delta.text, response_metadata={"model_provider": PROVIDER}, **fields)
     return AIMessageChunk(
         content=delta.text,
-        additional_kwargs=extra | _extras(delta.ending),
+        additional_kwargs=extra
+        | _extras(delta.ending)
+        | _object(call, "".join(written or ()), delta.refusal, delta.ending),
         response_metadata=_metadata(delta.ending, call),
         usage_metadata=usage_metadata(delta.ending.usage),
         tool_call_chunks=_fragments(delta.tool_calls) + _spoilers(delta.ending),
@@ -76,7 +87,7 @@ def to_message(reply: Reply, call: Call) -> AIMessage:
         extra["choices"] = [_choice(index, other, other.ending) for index, other in sorted(reply.others.items())]
     return AIMessage(
         content=reply.text,
-        additional_kwargs=extra,
+        additional_kwargs=extra | _object(call, reply.text, reply.refusal, reply.ending),
         response_metadata=_metadata(reply.ending, call),
         usage_metadata=usage_metadata(reply.ending.usage),
         tool_calls=valid,
@@ -177,6 +188,13 @@ def _extras(ending: Ending) -> dict[str, Any]:
         "layout": ending.layout,
     }
     return {name: value for name, value in extras.items() if value}
+
+
+def _object(call: Call, text: str, refusal: str, ending: Ending) -> dict[str, Any]:
+    """Return the object of a complete answer, or why there is none, if the call gave its form."""
+    if call.output is None:
+        return {}
+    return output.read(call.output, text, refusal=refusal, finish_reason=ending.finish_reason)
 
 
 def _metadata(ending: Ending, call: Call) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel
 
-from kilo_gateway import json_schema
+from kilo_gateway import json_schema, output
 from kilo_gateway.call import json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
 
@@ -138,7 +138,7 @@ def build(
             else _JsonOutputKeyToolsParser(key_name=name, first_tool_only=True, wanted=name, others=bool(tools))
         )
     else:
-        response_format = {"type": "json_object"} if method == "json_mode" else response_format_of(schema, strict)
+        response_format = {"type": "json_object"} if method == "json_mode" else dict(response_format_of(schema, strict))
         call = {"response_format": response_format, "ls_structured_output_format": traced, **kwargs}
         bound = llm.bind_tools(tools, strict=strict, **call) if tools else llm.bind(**call)
         parser = (
@@ -155,10 +155,11 @@ def build(
 
 def response_format_of(schema: Any, strict: bool | None = None) -> dict[str, Any]:
     """Return the `response_format` that asks for `schema`; a dict that already is one is returned unchanged."""
-    if isinstance(schema, dict) and schema.get("type") in ("json_schema", "json_object", "text"):
+    if isinstance(schema, dict) and not output.is_schema(schema):
         return schema
-    schema, strict = _unwrapped(schema, strict)
-    return json_schema_format(tool_of(schema, strict=strict)["function"], strict=strict)
+    unwrapped, strict = _unwrapped(schema, strict)
+    form = json_schema_format(tool_of(unwrapped, strict=strict)["function"], strict=strict)
+    return output.OutputFormat(form, schema)
 
 
 def tool_of(tool: Any, *, strict: bool | None) -> dict[str, Any]:

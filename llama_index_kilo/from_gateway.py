@@ -21,6 +21,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import ValidationError
 
+from kilo_gateway import output
 from kilo_gateway.conversation import ToolCall
 from kilo_gateway.encoding.lenient_json import dicts, number, string
 from kilo_gateway.reply import Delta, Reply, citation_of
@@ -154,6 +155,8 @@ def _logprobs(logprobs: dict[str, Any] | None) -> list[list[LogProb]] | None:
 def _additional(reply: Reply, call: Call) -> dict[str, Any]:
     ending = reply.ending
     facts = {"model": ending.model or call.model, **ending.facts(call)}
+    if call.output is not None:
+        facts |= output.read(call.output, reply.text, refusal=reply.refusal, finish_reason=ending.finish_reason)
     usage = ending.usage
     if usage is None or not usage.counted:
         return facts

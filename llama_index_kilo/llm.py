@@ -31,7 +31,7 @@ from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.types import ExtraBody
 from llama_index_kilo import from_gateway
 from llama_index_kilo.streams import AsyncResponses, atraced, traced
-from llama_index_kilo.structured import StructuredPrediction, exactly
+from llama_index_kilo.structured import StructuredPrediction, exactly, with_output_format
 from llama_index_kilo.to_gateway import calls_beside_blocks, conversation
 
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     # The endpoints above count and trace a call; these do it, so that no endpoint counts another's call again.
 
     def _call(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any], *, stream: bool) -> Call:
-        call = self.prepare(conversation(messages), stream=stream, defaults=self.additional_kwargs, keywords=kwargs)
+        keywords = with_output_format(kwargs)
+        call = self.prepare(conversation(messages), stream=stream, defaults=self.additional_kwargs, keywords=keywords)
         if call.answers != 1:
             raise ValueError(
                 f"n={call.answers!r}: a response of LlamaIndex holds one answer; send the call once for each answer"

@@ -20,11 +20,13 @@ from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from kilo_gateway import json_schema
 from kilo_gateway.call import as_tool_choice, json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+from kilo_gateway.output import OutputFormat, is_schema
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
 """Call keywords that the requested form of the answer sets."""
@@ -224,14 +226,23 @@ class StructuredPrediction(FunctionCallingLLM):
         return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
 
 
-def _function(output_cls: type[BaseModel]) -> dict[str, Any]:
-    """Return the definition of the function whose arguments are the fields of `output_cls`."""
-    schema = output_cls.model_json_schema()
-    if reference := schema.pop("$ref", None):
-        # The schema of a class that contains itself is a reference, but an object is needed at the top.
-        schema |= schema["$defs"][reference.rpartition("/")[2]]
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", output_cls.__name__).strip("_")[:64] or "Output"
-    schema.pop("title", None)
+def with_output_format(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keywords of a call, a class or JSON schema as `response_format` in the form of the wire."""
+    form = kwargs.get("response_format")
+    if not is_schema(form):
+        return kwargs
+    function = form["function"] if isinstance(form, Mapping) and "function" in form else _function(form)
+    return {**kwargs, "response_format": OutputFormat(json_schema_format(function), form)}
+
+
+def _function(output_cls: Any) -> dict[str, Any]:
+    """Return the definition of the function whose arguments are the fields of a class or JSON schema."""
+    given = output_cls if isinstance(output_cls, Mapping) else TypeAdapter(output_cls).json_schema()
+    # The schema of a class that contains itself is a reference, but an object is needed at the top.
+    schema = json_schema.with_top_level(given)
+    title = schema.pop("title", None)
+    title = title if isinstance(output_cls, Mapping) else output_cls.__name__
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(title or "")).strip("_")[:64] or "Output"
     # pydantic uses this class's own docstring, never an inherited one.
     described = schema.pop("description", None) or f"Return a {name}."
     return {"name": name, "description": described, "parameters": schema}

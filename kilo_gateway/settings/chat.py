@@ -13,6 +13,7 @@ from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.call import Call
 from kilo_gateway.conversation import Conversation, as_conversation
 from kilo_gateway.encoding.json_values import to_json
+from kilo_gateway.output import OutputFormat
 from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.account import AccountSettings, refuse_headers_of_fields
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
@@ -138,6 +139,7 @@ class GatewaySettings(AccountSettings):
         labels = {field: given.pop(field, getattr(self, field)) for field in places.labels(type(self))}
         headers = {places.headers(type(self))[field].name: value for field, value in labels.items() if value}
         headers |= given.pop("extra_headers", None) or {}
+        form = given.get("response_format")
         return Call(
             conversation=as_conversation(conversation),
             headers=headers,
@@ -154,6 +156,7 @@ class GatewaySettings(AccountSettings):
             mode=labels["mode"],
             api=given.pop("api", None) or self.api,
             stream=stream,
+            output=form if isinstance(form, OutputFormat) else None,
             options=self.request_options(defaults or {}, given),
         )
 
