@@ -73,12 +73,12 @@ _JsonOutputParser: type[Any] = type("_JsonOutputParser", (_Complete, JsonOutputP
 
 
 def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
-    if refusal := message.additional_kwargs.get("refusal"):
+    finish_reason = message.response_metadata.get("finish_reason")
+    if refused := output.refused(message.additional_kwargs.get("refusal"), finish_reason):
         from langchain_kilo.errors import KiloRefusalError  # deferred: it imports the openai package
 
-        raise KiloRefusalError(refusal, message)
-    cut = message.response_metadata.get("finish_reason") == "length"
-    remedy = "it was cut at the output limit: raise max_tokens" if cut else "ask again, or try another method or model"
+        raise KiloRefusalError(refused, message)
+    remedy = output.remedy(finish_reason, "ask again, or try another method or model")
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0]["args"] or ""
         shown = printable(broken, TEXT_CHARACTERS)

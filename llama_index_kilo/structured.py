@@ -23,10 +23,9 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from kilo_gateway import json_schema
+from kilo_gateway import json_schema, output
 from kilo_gateway.call import as_tool_choice, json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
-from kilo_gateway.output import OutputFormat, is_schema
 
 _OURS: Final = frozenset({"tools", "tool_required", "tool_choice", "allow_parallel_tool_calls", "response_format"})
 """Call keywords that the requested form of the answer sets."""
@@ -66,9 +65,11 @@ class Form(Generic[Model]):
     def result(self, response: ChatResponse) -> Model:
         """Return the object of a complete answer. Raises ValueError that says why the object is missing."""
         name = self.output_cls.__name__
-        if refusal := response.message.additional_kwargs.get("refusal"):
-            raise ValueError(f"The model refused to give a {name}: {printable(refusal, TEXT_CHARACTERS)}")
-        text, remedy = self.written(response), self._remedy(response)
+        finish_reason = response.additional_kwargs.get("finish_reason")
+        if refused := output.refused(response.message.additional_kwargs.get("refusal"), finish_reason):
+            raise ValueError(f"The model refused to give a {name}: {printable(refused, TEXT_CHARACTERS)}")
+        text = self.written(response)
+        remedy = output.remedy(finish_reason, "ask again, or try another model or structured_output_method")
         if text is None or (self.native and not text):
             said = response.message.content or ""
             raise ValueError(f"The model gave no {name}, it answered in text: {said[:500]!r}; {remedy}")
@@ -80,14 +81,6 @@ class Form(Generic[Model]):
             raise ValueError(
                 f"The model's {name} is not valid: {faults}; {remedy}. It wrote: {text[:500]!r}"
             ) from error
-
-    def _remedy(self, response: ChatResponse) -> str:
-        ended = response.additional_kwargs.get("finish_reason")
-        if ended == "length":
-            return "the answer was cut at the output limit: raise max_tokens"
-        if ended == "content_filter":
-            return "the answer was cut by the provider's content filter"
-        return "ask again, or try another model or structured_output_method"
 
 
 @dataclass(slots=True)
@@ -229,10 +222,10 @@ class StructuredPrediction(FunctionCallingLLM):
 def with_output_format(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the keywords of a call, a class or JSON schema as `response_format` in the form of the wire."""
     form = kwargs.get("response_format")
-    if not is_schema(form):
+    if not output.is_schema(form):
         return kwargs
     function = form["function"] if isinstance(form, Mapping) and "function" in form else _function(form)
-    return {**kwargs, "response_format": OutputFormat(json_schema_format(function), form)}
+    return {**kwargs, "response_format": output.OutputFormat(json_schema_format(function), form)}
 
 
 def _function(output_cls: Any) -> dict[str, Any]:

@@ -147,6 +147,24 @@ def test_a_refusal_has_its_own_error(kilo_sandbox: Sandbox) -> None:
     assert isinstance(error, newer)
 
 
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+@pytest.mark.parametrize("way", ["invoke", "stream", "raw"])
+def test_a_content_filter_is_a_refusal_and_not_a_reason_to_ask_again(
+    kilo_sandbox: Sandbox, method: Any, way: str
+) -> None:
+    llm = ChatKilo(model="sandbox/content-filter", base_url=kilo_sandbox.base_url)
+    structured = llm.with_structured_output(Person, method=method, include_raw=way == "raw")
+    if way == "raw":
+        error = structured.invoke(QUESTION)["parsing_error"]
+    else:
+        with pytest.raises(KiloRefusalError) as caught:
+            structured.invoke(QUESTION) if way == "invoke" else list(structured.stream(QUESTION))
+        error = caught.value
+    assert isinstance(error, KiloRefusalError)
+    assert str(error).startswith("The model refused: the provider's content filter stopped the answer")
+    assert error.raw_message.response_metadata["finish_reason"] == "content_filter"
+
+
 class Tree(BaseModel):
     """A tree."""
 

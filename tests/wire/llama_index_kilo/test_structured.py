@@ -196,7 +196,7 @@ async def test_events(llm: KiloLLM, way: str) -> None:
         ("refusal", "json_schema", "refused to give a River: "),
         ("refusal", "function_calling", "refused to give a River: "),
         ("length", "json_schema", "River is not valid: .*raise max_tokens"),
-        ("content-filter", "json_schema", "River is not valid: .*content filter"),
+        ("content-filter", "json_schema", "refused to give a River: the provider's content filter"),
         ("empty-answer", "json_schema", "gave no River"),
         ("empty-answer", "function_calling", "gave no River"),
         ("unicode", "json_schema", "River is not valid: .*It wrote: "),
