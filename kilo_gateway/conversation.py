@@ -259,15 +259,22 @@ def as_conversation(prompt: Conversation | str) -> Conversation:
 def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any]) -> ToolCall:
     """Return a tool call of an earlier answer with arguments that are a JSON object.
 
-    Arguments that are not one (of a truncated answer, say) are wrapped in one as a string: strict providers
-    refuse the whole conversation otherwise.
+    Arguments that are not one (of a truncated answer, say) are wrapped in one: see `broken_arguments`.
     """
     if not isinstance(arguments, str):
         return ToolCall(call_id, name, json.dumps(arguments, ensure_ascii=False))
     text = arguments.strip() or "{}"
     if object_of(text) is None:
-        text = json.dumps({"invalid_arguments": arguments}, ensure_ascii=False)
+        text = json.dumps(broken_arguments(arguments), ensure_ascii=False)
     return ToolCall(call_id, name, text)
+
+
+def broken_arguments(text: str) -> dict[str, Any]:
+    """Return an object that stands for arguments that are not one, so that the model can read what it wrote.
+
+    Strict providers refuse the whole conversation otherwise.
+    """
+    return {"invalid_arguments": text, "problem": "the arguments are not a JSON object"}
 
 
 def data_url(data: str, mime_type: str) -> str:

@@ -16,7 +16,7 @@ from langchain_core.messages.tool import ToolCallChunk
 
 from kilo_gateway.encoding.lenient_json import dicts, mapping, string
 from kilo_gateway.reply import citation_of, url_of_image
-from langchain_kilo.from_gateway import PROVIDER
+from langchain_kilo.from_gateway import PROVIDER, invalid_calls
 
 Block = dict[str, Any]
 
@@ -39,7 +39,7 @@ def translate_chunk(message: AIMessageChunk) -> list[types.ContentBlock]:
 
 def _calls(message: AIMessage) -> list[Block]:
     valid = [{"type": "tool_call", "id": c["id"], "name": c["name"], "args": c["args"]} for c in message.tool_calls]
-    invalid = [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
+    invalid = [{**call, "type": "invalid_tool_call"} for call in invalid_calls(message)]
     return valid + invalid
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
@@ -10,11 +11,13 @@ from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.messages.tool import tool_call_chunk as make_tool_call_chunk
 
 from kilo_gateway import output
+from kilo_gateway.encoding.lenient_json import dicts, string
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kilo_gateway.call import Call
+    from kilo_gateway.conversation import ToolCall as BrokenCall
     from kilo_gateway.reply import Delta, Ending, Reply, ToolCallDelta
     from kilo_gateway.usage import Usage
 
@@ -50,6 +53,7 @@ def to_chunk(delta: Delta, call: Call, written: list[str] | None = None) -> AIMe
         content=delta.text,
         additional_kwargs=extra
         | _extras(delta.ending)
+        | _as_written(delta.ending)
         | _object(call, "".join(written or ()), delta.refusal, delta.ending),
         response_metadata=_metadata(delta.ending, call),
         usage_metadata=usage_metadata(delta.ending.usage),
@@ -72,12 +76,7 @@ def to_message(reply: Reply, call: Call) -> AIMessage:
         if (arguments := finished.parsed()) is not None:
             valid.append(ToolCall(name=finished.name, args=arguments, id=finished.id, type="tool_call"))
         else:
-            error = f"The arguments of {finished.name!r} are not a JSON object"
-            invalid.append(
-                InvalidToolCall(
-                    name=finished.name, args=finished.arguments, id=finished.id, error=error, type="invalid_tool_call"
-                )
-            )
+            invalid.append(_invalid(finished))
     extra = _extras(reply.ending)
     if reply.reasoning:
         extra["reasoning_content"] = reply.reasoning
@@ -120,6 +119,34 @@ def _choice(index: int, answer: Delta | Reply, ending: Ending | None) -> dict[st
         choice["tool_calls"] = [call.wire() for call in ending.tool_calls]
     facts = ("finish_reason", "native_finish_reason", "logprobs")
     return choice | {name: value for name in facts if (value := getattr(ending, name)) is not None}
+
+
+def _invalid(call: BrokenCall) -> InvalidToolCall:
+    error = f"The arguments of {call.name!r} are not a JSON object"
+    return InvalidToolCall(name=call.name, args=call.arguments, id=call.id, error=error, type="invalid_tool_call")
+
+
+def _as_written(ending: Ending) -> dict[str, Any]:
+    """Return the calls with broken arguments as the model wrote them, without the fragments of `_spoilers`."""
+    broken = [_invalid(call) for call in ending.tool_calls if call.parsed() is None]
+    return {"invalid_tool_calls": broken} if broken else {}
+
+
+def invalid_calls(message: AIMessage) -> list[InvalidToolCall]:
+    """Return the invalid calls of a message: those of a stream as the model wrote them, with the reason.
+
+    Core has no error for the calls of a stream, and has added the fragments of `_spoilers` to their arguments.
+    """
+    kept = list(dicts(message.additional_kwargs.get("invalid_tool_calls")))
+    return [
+        next((cast("InvalidToolCall", raw) for raw in kept if _is_of(raw, call)), call)
+        for call in message.invalid_tool_calls
+    ]
+
+
+def _is_of(raw: Mapping[str, Any], call: InvalidToolCall) -> bool:
+    written = string(raw.get("args"))
+    return raw.get("id") == call["id"] and string(call["args"]) == written + spoiler(written)
 
 
 def _spoilers(ending: Ending) -> list[ToolCallChunk]:

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from kilo_gateway import json_schema, output
 from kilo_gateway.call import json_schema_format
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+from langchain_kilo.from_gateway import invalid_calls
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
@@ -79,8 +80,8 @@ def _check(message: AIMessage, wanted: str, fitting: Sequence[Any]) -> None:
 
         raise KiloRefusalError(refused, message)
     remedy = output.remedy(finish_reason, "ask again, or try another method or model")
-    if message.invalid_tool_calls:
-        broken = message.invalid_tool_calls[0]["args"] or ""
+    if invalid := invalid_calls(message):
+        broken = invalid[0]["args"] or ""
         shown = printable(broken, TEXT_CHARACTERS)
         raise OutputParserException(f"The arguments are not a JSON object: {shown!r}; {remedy}", llm_output=broken)
     text = message.text

@@ -40,7 +40,7 @@ from langchain_kilo.block_parts import (
     parts_of_block,
     parts_of_result,
 )
-from langchain_kilo.from_gateway import PROVIDER
+from langchain_kilo.from_gateway import PROVIDER, invalid_calls
 
 
 def conversation(messages: Sequence[BaseMessage]) -> list[Message]:
@@ -149,7 +149,7 @@ def _calls(message: AIMessage) -> Iterator[ToolCall]:
     for call in message.tool_calls:
         known.add(call["id"])
         yield tool_call(call["id"] or "", call["name"], call["args"])
-    for invalid in message.invalid_tool_calls:
+    for invalid in invalid_calls(message):
         known.add(invalid["id"])
         yield tool_call(invalid["id"] or "", invalid["name"] or "", invalid["args"] or "")
     # Anthropic's blocks, where nothing has read the calls out of them yet.

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 
 import kilo_gateway as kilo
 from kilo_gateway.call import Call, as_tool_choice
-from kilo_gateway.conversation import ToolCall
+from kilo_gateway.conversation import ToolCall, broken_arguments
 from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
@@ -229,8 +229,8 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
         """Return the calls in a response, also of one that is still streaming, or of another LLM class.
 
         While a response streams, arguments that are not yet a JSON object appear as `{}`. If they are not one
-        when it is complete, they appear as text, under names that no tool has: the tool is not run
-        on guessed arguments, and the model gets an error. Raises ValueError if there is no call and
+        when it is complete, they appear as text in `invalid_arguments`, beside a name with which Python calls no
+        tool: it is not run on guessed arguments, and the model gets an error. Raises ValueError if there is no call and
         `error_on_no_tool_call` is set.
         """
         blocks = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
@@ -258,8 +258,9 @@ def _arguments(block: ToolCallBlock, *, complete: bool) -> dict[str, Any]:
         return block.tool_kwargs
     parsed = ToolCall("", "", block.tool_kwargs).parsed()
     if parsed is None and complete:
-        # Two names, because LlamaIndex calls a tool of one parameter with the value of a single one, whatever its name.
-        return {"invalid_arguments": block.tool_kwargs, "problem": "the arguments are not a JSON object"}
+        # Python calls no method with a second `self`, so that not even a tool with **kwargs is run. With one name
+        # alone, LlamaIndex would call a tool of one parameter with its value.
+        return {**broken_arguments(block.tool_kwargs), "self": "the tool is not run"}
     return parsed or {}
 
 

@@ -213,7 +213,7 @@ class _Choice:
 
     @property
     def nameless(self) -> bool:
-        return self._calls.nameless
+        return self._calls.nameless(calling=self.ending.finish_reason == "tool_calls")
 
     @property
     def hidden_bytes(self) -> int:

@@ -65,10 +65,13 @@ class ToolCallRepair:
         texts = (text for call in self._calls for text in (call.name, *call.pending, *call.emitted))
         return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
-    @property
-    def nameless(self) -> bool:
-        """True if a call came without a function name, so that nobody can execute it."""
-        return any(not call.announced for call in self._calls)
+    def nameless(self, *, calling: bool) -> bool:
+        """Return True if a call came without a function name, so that nobody can execute it.
+
+        If the answer does not end in order to call tools (`calling`), an empty fragment is not a call.
+        """
+        waiting = (call for call in self._calls if not call.announced)
+        return any(calling or "".join(call.pending).strip() not in ("", "null") for call in waiting)
 
     def _accept(self, fragment: dict[str, Any], index: Any) -> ToolCallDelta | None:
         function = mapping(fragment.get("function"))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kilo_gateway.conversation import ToolCall
+from kilo_gateway.conversation import ToolCall, broken_arguments
 from kilo_gateway.encoding.lenient_json import Mender, mapping, object_of, string
 from kilo_gateway.interfaces.reasoning import ANTHROPIC
 
@@ -88,8 +88,7 @@ class Block:
                 block[field] = text
             elif text.strip():
                 arguments = object_of(text)
-                # As `conversation.tool_call` wraps arguments that a truncated answer left incomplete.
-                block[field] = {"invalid_arguments": text} if arguments is None else arguments
+                block[field] = broken_arguments(text) if arguments is None else arguments
         return block
 
 

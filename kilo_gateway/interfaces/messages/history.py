@@ -21,6 +21,7 @@ from kilo_gateway.conversation import (
     Thought,
     ToolCall,
     ToolResult,
+    broken_arguments,
     tool_call,
     without_documents,
 )
@@ -150,7 +151,7 @@ def _add_answer(turn: _Turn, parts: Sequence[Part], waiting: Waiting) -> None:
         newest, calls = waiting.get(part.id, (None, []))
         waiting[part.id] = (turn, [*calls, call] if newest is turn else [call])
         arguments = part.parsed()
-        given = {"invalid_arguments": part.arguments} if arguments is None else arguments
+        given = broken_arguments(part.arguments) if arguments is None else arguments
         turn.blocks.append({"type": "tool_use", "id": call.id, "name": part.name, "input": given})
 
 

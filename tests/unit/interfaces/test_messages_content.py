@@ -9,6 +9,7 @@ import pytest
 from kilo_gateway import (
     KiloResponseError,
 )
+from kilo_gateway.conversation import broken_arguments
 from kilo_gateway.errors.sent import Sent
 from kilo_gateway.interfaces.messages import Messages
 from kilo_gateway.interfaces.messages.answer import Answer
@@ -205,7 +206,7 @@ def test_the_order_of_interleaved_thinking() -> None:
 def test_the_input_of_a_server_tool_that_was_cut_off_looks_invalid() -> None:
     events = [starts(0, **{**SEARCH, "input": {}}), grows(0, "input_json_delta", partial_json='{"query')]
     [piece] = decoded(STARTED, *events, ends("max_tokens"), STOPPED).ending.layout
-    assert piece["value"]["input"] == {"invalid_arguments": '{"query'}
+    assert piece["value"]["input"] == broken_arguments('{"query')
 
 
 def test_citations_are_annotations_with_the_place_of_their_text() -> None:

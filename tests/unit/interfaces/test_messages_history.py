@@ -20,6 +20,7 @@ from kilo_gateway.conversation import (
     ToolCall,
     ToolResult,
     arranged,
+    broken_arguments,
 )
 from kilo_gateway.interfaces.messages import history
 from kilo_gateway.interfaces.reasoning import ANTHROPIC, OPENAI
@@ -198,7 +199,7 @@ def test_an_id_that_is_used_again_in_a_later_turn() -> None:
 
 def test_arguments_that_are_not_an_object_are_wrapped() -> None:
     [used] = assistant(ToolCall("t", "f", '{"city": "Par'))
-    assert used["input"] == {"invalid_arguments": '{"city": "Par'}
+    assert used["input"] == broken_arguments('{"city": "Par')
 
 
 @pytest.mark.parametrize(

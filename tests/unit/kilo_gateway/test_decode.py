@@ -109,6 +109,18 @@ def test_a_call_without_a_name_is_no_answer() -> None:
         decode_frames(calls(call(0, "a", None, "{}")), FINISH)
 
 
+@pytest.mark.parametrize("arguments", [None, "", " ", "null"])
+def test_a_fragment_without_name_and_arguments_fails_only_an_answer_that_calls_tools(arguments: str | None) -> None:
+    fragment, text = calls(call(0, "a", None, arguments)), frame({"content": "whole"})
+    for reason in ("stop", "length"):
+        reply = decode_frames(text, fragment, frame({}, finish_reason=reason))
+        assert (reply.text, reply.tool_calls) == ("whole", [])
+    with pytest.raises(KiloResponseError, match="without a function name"):
+        decode_frames(text, fragment, frame({}, finish_reason="tool_calls"))
+    with pytest.raises(KiloResponseError, match="without a function name"):
+        decode_frames(text, calls(call(0, "a", None, "{")), frame({}, finish_reason="stop"))
+
+
 @pytest.mark.parametrize(
     ("text", "parsed"),
     [("", {}), ("null", {}), (" {} ", {}), ('{"a": 1}', {"a": 1}), ("[1]", None), ('{"a"', None), ("[" * 9999, None)],

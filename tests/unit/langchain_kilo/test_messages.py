@@ -17,7 +17,7 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from kilo_gateway.conversation import Document, File, Text, tool_call
+from kilo_gateway.conversation import Document, File, Text, broken_arguments, tool_call
 from langchain_kilo.to_gateway import conversation
 from tests.support.bodies import of_langchain as to_wire
 
@@ -153,7 +153,7 @@ def test_tool_calls_go_back_as_valid_json() -> None:
     assert wire["content"] is None
     first, second = wire["tool_calls"]
     assert first == {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"city": "Zürich"}'}}
-    assert json.loads(second["function"]["arguments"]) == {"invalid_arguments": '{"a": 1, oops'}
+    assert json.loads(second["function"]["arguments"]) == broken_arguments('{"a": 1, oops')
 
 
 def test_blocks_that_other_fields_carry_are_sent_once() -> None:

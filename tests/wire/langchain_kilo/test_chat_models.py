@@ -166,6 +166,9 @@ def test_broken_arguments_are_not_executed_when_streamed(kilo_sandbox: Sandbox, 
         assert message.tool_calls == []
         assert [call["name"] for call in message.invalid_tool_calls] == ["weather"]
     assert total.invalid_tool_calls[0]["args"].startswith(invoked.invalid_tool_calls[0]["args"])
+    [raw] = total.additional_kwargs["invalid_tool_calls"]
+    assert {**raw, "id": None} == {**invoked.invalid_tool_calls[0], "id": None}
+    assert total.content_blocks[-1] == raw
 
 
 def test_tokens_are_counted_offline(llm: ChatKilo) -> None:

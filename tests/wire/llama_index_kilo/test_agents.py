@@ -103,16 +103,17 @@ async def test_a_tool_that_returns_directly(llm: KiloLLM, kilo_sandbox: Sandbox)
 async def test_broken_arguments_are_reported_to_the_model(scenario: Any, kilo_sandbox: Sandbox) -> None:
     executed: list[Any] = []
 
-    def note(text: str = "") -> None:
+    def note(text: str = "", **others: Any) -> None:
         """Note a text."""
-        executed.append(text)
+        executed.append((text, others))
 
     answer, events = await run(FunctionAgent(tools=[note], llm=scenario("tool-args-invalid")), "note('x')")
     assert executed == []
-    assert "invalid_arguments" in results(events)[0][2]
+    assert "multiple values for argument 'self'" in results(events)[0][2]
     assert "note returned: " in str(answer)
     sent = [m for m in kilo_sandbox.last.json["messages"] if m.get("tool_calls")]
-    assert all(json.loads(call["function"]["arguments"]) for call in sent[0]["tool_calls"])
+    [call] = sent[0]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]).keys() == {"invalid_arguments", "problem"}
 
 
 class Sum(BaseModel):

@@ -9,6 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlo
 from llama_index.core.tools import FunctionTool
 from llama_index.core.tools.calling import call_tool_with_selection
 
+from kilo_gateway.conversation import broken_arguments
 from kilo_gateway.interfaces.chat_completions import ChatCompletions
 from kilo_gateway.reply import Reply
 from kilo_gateway.sandbox import Sandbox
@@ -115,17 +116,17 @@ def test_broken_arguments_are_not_executed_and_go_back_as_json(
     assert kwargs["invalid_arguments"] == block.tool_kwargs
     executed: list[Any] = []
 
-    def collect(value: str = "") -> None:
-        executed.append(value)
+    def collect(value: str = "", **others: Any) -> None:
+        executed.append((value, others))
 
     selection = llm.get_tool_calls_from_response(response)[0].model_copy(update={"tool_name": "collect"})
     outcome = call_tool_with_selection(selection, [FunctionTool.from_defaults(collect)])
     assert (name, executed, outcome.is_error) == ("add", [], True)
-    assert "invalid_arguments" in outcome.content
+    assert "multiple values for argument 'self'" in outcome.content
     result = ChatMessage(role="tool", content="no", additional_kwargs={"tool_call_id": block.tool_call_id})
     llm.chat([*USER, response.message, result])
     sent = kilo_sandbox.last.json["messages"][1]["tool_calls"][0]["function"]["arguments"]
-    assert json.loads(sent) == {"invalid_arguments": block.tool_kwargs}
+    assert json.loads(sent) == broken_arguments(str(block.tool_kwargs))
 
 
 def test_broken_arguments_without_a_finish_reason_are_not_executed(kilo_sandbox: Sandbox) -> None:
