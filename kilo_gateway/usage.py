@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from kilo_gateway.encoding import lenient_json
 
@@ -29,6 +29,29 @@ class Usage:
     counted: bool = True
     """False if only a cost was reported and the token counts are not known."""
     raw: dict[str, Any] = field(default_factory=dict)
+    reported: frozenset[str] = frozenset()
+    """The details that were reported, zeros included, by the names of their fields here."""
+
+    def as_chat(self) -> dict[str, Any]:
+        """Return it in the form of Chat Completions, whatever the interface: the reported counts and the cost."""
+        if not self.counted:
+            return {} if self.cost is None else {"cost": self.cost}
+        totals = ("prompt_tokens", "completion_tokens", "total_tokens")
+        usage: dict[str, Any] = {name: getattr(self, name) for name in totals}
+        for name, (group, theirs) in _DETAILS.items():
+            if name in self.reported:
+                usage.setdefault(group, {})[theirs] = getattr(self, name)
+        return usage if self.cost is None else {**usage, "cost": self.cost}
+
+
+_DETAILS: Final = {
+    "cached_tokens": ("prompt_tokens_details", "cached_tokens"),
+    "cache_write_tokens": ("prompt_tokens_details", "cache_write_tokens"),
+    "audio_input_tokens": ("prompt_tokens_details", "audio_tokens"),
+    "reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
+    "audio_output_tokens": ("completion_tokens_details", "audio_tokens"),
+}
+"""Where Chat Completions has a field of `Usage`."""
 
 
 def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
@@ -45,23 +68,21 @@ def parse_usage(usage: Any, provider_metadata: Any = None) -> Usage | None:
     if not counted and cost is None:
         return None
     prompt, completion = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
-    of_prompt = lenient_json.mapping(raw.get("prompt_tokens_details"))
-    of_completion = lenient_json.mapping(raw.get("completion_tokens_details"))
+    amounts = {
+        name: _amount(lenient_json.mapping(raw.get(group)).get(theirs)) for name, (group, theirs) in _DETAILS.items()
+    }
     details = raw.get("cost_details")
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=_count(raw.get("total_tokens")) or prompt + completion,
-        cached_tokens=_count(of_prompt.get("cached_tokens")),
-        cache_write_tokens=_count(of_prompt.get("cache_write_tokens")),
-        reasoning_tokens=_count(of_completion.get("reasoning_tokens")),
-        audio_input_tokens=_count(of_prompt.get("audio_tokens")),
-        audio_output_tokens=_count(of_completion.get("audio_tokens")),
+        **{name: int(amount or 0) for name, amount in amounts.items()},
         cost=cost,
         cost_details=details if isinstance(details, dict) else None,
         is_byok=raw["is_byok"] if isinstance(raw.get("is_byok"), bool) else None,
         counted=counted,
         raw=raw,
+        reported=frozenset(name for name, amount in amounts.items() if amount is not None),
     )
 
 

@@ -183,7 +183,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return prices.estimate(call, base_url=self.base_url)
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        return next((output for output in llm_outputs if output), {})
+        combined: dict[str, Any] = {}
+        for llm_output in filter(None, llm_outputs):
+            usage = from_gateway.summed(combined.get("token_usage", {}), llm_output.get("token_usage", {}))
+            combined = {**llm_output, **combined, "token_usage": usage}
+        return combined
 
     def _call(
         self,
@@ -237,7 +241,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         deltas, written = kilo.chat.stream(self, call), from_gateway.text_to_read(call)
         with langchain_errors(), closing(deltas):
             for delta in deltas:
-                chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call, written))
+                message = from_gateway.to_chunk(delta, call, written)
+                info = None if delta.ending is None else from_gateway.generation_info(message)
+                chunk = ChatGenerationChunk(message=message, generation_info=info)
                 if run_manager:
                     run_manager.on_llm_new_token(str(chunk.message.content), chunk=chunk)
                 yield chunk
@@ -254,7 +260,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         with langchain_errors():
             async with aclosing(deltas):
                 async for delta in deltas:
-                    chunk = ChatGenerationChunk(message=from_gateway.to_chunk(delta, call, written))
+                    message = from_gateway.to_chunk(delta, call, written)
+                    info = None if delta.ending is None else from_gateway.generation_info(message)
+                    chunk = ChatGenerationChunk(message=message, generation_info=info)
                     if run_manager:
                         await run_manager.on_llm_new_token(delta.text, chunk=chunk)
                     yield chunk
@@ -347,12 +355,11 @@ def _digest(text: str) -> str:
 def _result(reply: Reply, call: Call) -> ChatResult:
     choices = [reply, *(other for _, other in sorted(reply.others.items()))]
     messages = [from_gateway.to_message(choice, call) for choice in choices]
+    first = messages[0].response_metadata
     return ChatResult(
         generations=[
-            ChatGeneration(
-                message=message, generation_info={"finish_reason": message.response_metadata.get("finish_reason")}
-            )
+            ChatGeneration(message=message, generation_info=from_gateway.generation_info(message))
             for message in messages
         ],
-        llm_output={"model_name": messages[0].response_metadata["model_name"]},
+        llm_output={name: first[name] for name in ("model_name", "token_usage") if name in first},
     )

@@ -68,6 +68,22 @@ def _fragments(calls: Sequence[ToolCallDelta]) -> list[ToolCallChunk]:
     ]
 
 
+def generation_info(message: AIMessage) -> dict[str, Any] | None:
+    """Return the facts of a complete answer that tracing tools read beside the message; None for a piece of one."""
+    metadata = message.response_metadata
+    if "model_name" not in metadata:
+        return None
+    return {name: metadata[name] for name in ("finish_reason", "model_name") if name in metadata}
+
+
+def summed(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sum of two token usages."""
+    total = dict(left)
+    for name, value in right.items():
+        total[name] = summed(left.get(name, {}), value) if isinstance(value, Mapping) else left.get(name, 0) + value
+    return total
+
+
 def to_message(reply: Reply, call: Call) -> AIMessage:
     """Return a complete answer as a message; tool calls whose arguments are not a JSON object become invalid ones."""
     valid: list[ToolCall] = []
@@ -188,16 +204,16 @@ def usage_metadata(usage: Usage | None) -> UsageMetadata | None:
         input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens
     )
     incoming = InputTokenDetails()
-    if usage.cached_tokens:
+    if "cached_tokens" in usage.reported:
         incoming["cache_read"] = usage.cached_tokens
-    if usage.cache_write_tokens:
+    if "cache_write_tokens" in usage.reported:
         incoming["cache_creation"] = usage.cache_write_tokens
-    if usage.audio_input_tokens:
+    if "audio_input_tokens" in usage.reported:
         incoming["audio"] = usage.audio_input_tokens
     outgoing = OutputTokenDetails()
-    if usage.reasoning_tokens:
+    if "reasoning_tokens" in usage.reported:
         outgoing["reasoning"] = usage.reasoning_tokens
-    if usage.audio_output_tokens:
+    if "audio_output_tokens" in usage.reported:
         outgoing["audio"] = usage.audio_output_tokens
     if incoming:
         metadata["input_token_details"] = incoming
@@ -226,4 +242,6 @@ def _object(call: Call, text: str, refusal: str, ending: Ending) -> dict[str, An
 
 def _metadata(ending: Ending, call: Call) -> dict[str, Any]:
     metadata = {"model_provider": PROVIDER, "model_name": ending.model or call.model, **ending.facts(call)}
+    if ending.usage is not None:
+        metadata["token_usage"] = ending.usage.as_chat()
     return metadata if ending.logprobs is None else {**metadata, "logprobs": ending.logprobs}

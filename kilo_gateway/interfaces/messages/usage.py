@@ -45,13 +45,13 @@ def read(usage: dict[str, Any], provider_metadata: Any = None) -> Usage | None:
     if any(count is not None for count in counts.values()):
         shared["prompt_tokens"] = sum(map(_count, counts.values()))
         shared["prompt_tokens_details"] = {
-            "cached_tokens": _count(counts[_READ]),
-            "cache_write_tokens": _count(counts[_WRITTEN]),
+            "cached_tokens": counts[_READ],
+            "cache_write_tokens": counts[_WRITTEN],
         }
     shared["completion_tokens"] = usage.get("output_tokens")
     details = mapping(usage.get("output_tokens_details"))
-    thought = _count(details.get("thinking_tokens")) or _count(details.get("reasoning_tokens"))
-    shared["completion_tokens_details"] = {"reasoning_tokens": thought}
+    thoughts = [details.get(name) for name in ("thinking_tokens", "reasoning_tokens")]
+    shared["completion_tokens_details"] = {"reasoning_tokens": next(filter(_count, thoughts), thoughts[0])}
     parsed = parse_usage(shared, provider_metadata)
     return None if parsed is None else replace(parsed, raw=usage)
 
