@@ -44,7 +44,7 @@ def test_the_calls_of_another_llm_class_are_read(call: Any) -> None:
 def test_a_call_of_another_llm_class_with_cut_arguments_is_not_guessed() -> None:
     cut = {**CALL, "function": {"name": "weather", "arguments": '{"city": "Os'}}
     (selection,) = KiloLLM().get_tool_calls_from_response(response(cut))
-    assert selection.tool_kwargs.keys() == {"invalid_arguments", "problem"}
+    assert selection.tool_kwargs.keys() >= {"invalid_arguments", "problem"}
 
 
 def test_a_call_in_a_block_counts_once() -> None:
