@@ -99,10 +99,13 @@ class ToolCall:
     id: str
     name: str
     arguments: str = ""
+    extra_content: Any = None
+    """The provider's own data beside the call, such as Google's signature: it goes back unchanged on the same wire."""
 
     def wire(self) -> dict[str, Any]:
         """Return the call in OpenAI's form, which both frameworks know, its arguments unchanged."""
-        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+        call = {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+        return {**call, "extra_content": self.extra_content} if self.extra_content else call
 
     def parsed(self) -> dict[str, Any] | None:
         """Return the arguments, `{}` for none, or None if they are not a JSON object."""
@@ -256,17 +259,17 @@ def as_conversation(prompt: Conversation | str) -> Conversation:
     return [Message("user", [Text(prompt)])] if isinstance(prompt, str) else prompt
 
 
-def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any]) -> ToolCall:
+def tool_call(call_id: str, name: str, arguments: str | Mapping[str, Any], extra_content: Any = None) -> ToolCall:
     """Return a tool call of an earlier answer with arguments that are a JSON object.
 
     Arguments that are not one (of a truncated answer, say) are wrapped in one: see `broken_arguments`.
     """
     if not isinstance(arguments, str):
-        return ToolCall(call_id, name, json.dumps(arguments, ensure_ascii=False))
+        return ToolCall(call_id, name, json.dumps(arguments, ensure_ascii=False), extra_content)
     text = arguments.strip() or "{}"
     if object_of(text) is None:
         text = json.dumps(broken_arguments(arguments), ensure_ascii=False)
-    return ToolCall(call_id, name, text)
+    return ToolCall(call_id, name, text, extra_content)
 
 
 def broken_arguments(text: str) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Ending:
     usage: Usage | None = None
     id: str | None = None
     """The generation id."""
+    object: str | None = None
+    """What Chat Completions calls the answer: `chat.completion`, or `chat.completion.chunk` in a stream."""
+    name: str | None = None
+    """Name of the speaker, where the provider sets one."""
     model: str | None = None
     """The model that served, not the requested one."""
     provider: str | None = None
@@ -95,6 +99,7 @@ class Ending:
             "reasoning_left_out": self.reasoning_left_out or None,
             "provider": self.provider,
             "id": self.id,
+            "object": self.object,
             "request_id": self.request_id,
             "finish_reason": self.finish_reason,
             "native_finish_reason": self.native_finish_reason,
@@ -281,6 +286,8 @@ class Reply:
                 self._arguments[fragment.position].append(fragment.arguments)
         if delta.ending is not None:
             self.ending = delta.ending
+            for call, complete in zip(self._calls, delta.ending.tool_calls, strict=False):
+                call.extra_content = complete.extra_content
         if delta.raw is not None:
             self.raw = delta.raw
 

@@ -102,6 +102,7 @@ def to_message(reply: Reply, call: Call) -> AIMessage:
         extra["choices"] = [_choice(index, other, other.ending) for index, other in sorted(reply.others.items())]
     return AIMessage(
         content=reply.text,
+        name=reply.ending.name,
         additional_kwargs=extra | _object(call, reply.text, reply.refusal, reply.ending),
         response_metadata=_metadata(reply.ending, call),
         usage_metadata=usage_metadata(reply.ending.usage),
@@ -229,6 +230,7 @@ def _extras(ending: Ending) -> dict[str, Any]:
         "annotations": ending.annotations,
         "audio": ending.audio,
         "layout": ending.layout,
+        "extra_content": {call.id: call.extra_content for call in ending.tool_calls if call.extra_content},
     }
     return {name: value for name, value in extras.items() if value}
 

@@ -146,12 +146,14 @@ def _annotations(message: AIMessage) -> Iterator[dict[str, Any]]:
 
 def _calls(message: AIMessage) -> Iterator[ToolCall]:
     known = set()
+    beside: Mapping[Any, Any] = mapping(message.additional_kwargs.get("extra_content"))
     for call in message.tool_calls:
         known.add(call["id"])
-        yield tool_call(call["id"] or "", call["name"], call["args"])
+        yield tool_call(call["id"] or "", call["name"], call["args"], beside.get(call["id"]))
     for invalid in invalid_calls(message):
         known.add(invalid["id"])
-        yield tool_call(invalid["id"] or "", invalid["name"] or "", invalid["args"] or "")
+        written, own = invalid["args"] or "", beside.get(invalid["id"])
+        yield tool_call(invalid["id"] or "", invalid["name"] or "", written, own)
     # Anthropic's blocks, where nothing has read the calls out of them yet.
     for block in _blocks(message):
         if block.get("type") in ("tool_use", "tool_call") and block.get("id") not in known:

@@ -53,6 +53,8 @@ def response_of(reply: Reply, call: Call, *, complete: bool = True) -> ChatRespo
     if reply.refusal:
         extra["refusal"] = reply.refusal
     ending = reply.ending
+    if ending.name:
+        extra["name"] = ending.name
     if ending.annotations:
         extra["annotations"] = ending.annotations
     if ending.audio:

@@ -77,6 +77,10 @@ def _said(message: ChatMessage) -> list[Part]:
     parts = _parts(message.blocks, ours=True)
     if not any(isinstance(part, ToolCall) for part in parts):
         parts += map(_call, calls_beside_blocks(message))
+    beside = {string(call.get("id")): call.get("extra_content") for call in dicts(extra.get("tool_calls"))}
+    for part in parts:
+        if isinstance(part, ToolCall):
+            part.extra_content = beside.get(part.id)
     if call := extra.get("function_call"):  # the older form of a call, answered by a message of the role `function`
         parts.append(Opaque(_fields(call), "function_call"))
     if refusal := string(extra.get("refusal")):

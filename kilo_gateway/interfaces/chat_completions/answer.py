@@ -41,6 +41,7 @@ class Answer:
         """True if the answer is complete, and nothing that follows can change it."""
         self._reported: dict[str, Any] = {}
         self._created: Any = None
+        self._object: Any = None
         self._usage: Any = None
         self._metadata: Any = None
         self._citations: list[dict[str, Any]] = []
@@ -93,6 +94,8 @@ class Answer:
                 self._reported[key] = value or self._reported.get(key)
             elif key == "created":
                 self._created = value
+            elif key == "object":
+                self._object = value
             elif key == "error":
                 error = value
             elif key == "usage" and isinstance(value, dict):
@@ -159,6 +162,7 @@ class Answer:
             choice.settle()
             choice.ending.api = ending.api
             choice.ending.request_id = ending.request_id
+            choice.ending.object = string(self._object) or None
             choice.ending.created = self._created if isinstance(self._created, int) else None
             for name in _REPORTED_ONCE:
                 setattr(choice.ending, name, string(self._reported.get(name)) or None)
@@ -280,6 +284,8 @@ class _Choice:
                     self._audio.add(value)
             elif key == "provider_metadata":
                 self.metadata = value
+            elif key == "name":
+                self.ending.name = string(value) or None
         if text and (text := self._text_mender.feed(text)):
             delta.text = text
             self.text.append(text)

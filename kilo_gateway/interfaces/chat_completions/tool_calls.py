@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kilo_gateway.conversation import ToolCall
-from kilo_gateway.encoding.lenient_json import Mender, dicts, mapping, mend, string
+from kilo_gateway.encoding.lenient_json import Mender, cleaned, dicts, mapping, mend, string
 from kilo_gateway.reply import ToolCallDelta
 
 
@@ -57,7 +57,7 @@ class ToolCallRepair:
     def complete(self) -> list[ToolCall]:
         """Return all calls, once the answer has ended."""
         calls = sorted((call for call in self._calls if call.announced), key=lambda call: call.position)
-        return [ToolCall(call.id, call.name, "".join(call.emitted)) for call in calls]
+        return [ToolCall(call.id, call.name, "".join(call.emitted), call.extra_content) for call in calls]
 
     @property
     def size(self) -> int:
@@ -85,6 +85,8 @@ class ToolCallRepair:
             if place is not None:
                 self._by_id_and_index[given_id, place] = call
         call.name = call.name or mend(string(function.get("name")))
+        if extra_content := fragment.get("extra_content"):
+            call.extra_content = cleaned(extra_content)
         ready = call.mender.feed(_arguments_text(function.get("arguments")))
         if ready and (call.pending or not call.emitted):
             call.pending.append(ready)
@@ -138,6 +140,7 @@ class _OpenCall:
     position: int = -1
     """From 0, in the order in which the calls were announced, so that there are no gaps."""
     announced: bool = False
+    extra_content: Any = None
 
     def take_pending(self, *, at_the_end: bool = False) -> str:
         """Return the arguments that may be passed on now; they are no longer pending."""

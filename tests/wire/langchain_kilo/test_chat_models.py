@@ -64,7 +64,7 @@ def test_a_stream_adds_up_to_the_invoked_message(llm: ChatKilo) -> None:
         total = chunk if total is None else total + chunk
     message = llm.invoke("Hello")
     assert total is not None
-    varying = ("id", "created", "request_id")
+    varying = ("id", "created", "request_id", "object")
     assert {k: v for k, v in total.response_metadata.items() if k not in varying} == {
         k: v for k, v in message.response_metadata.items() if k not in varying
     }

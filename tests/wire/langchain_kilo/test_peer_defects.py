@@ -256,7 +256,7 @@ class TestChatOpenAI:
     def test_11_a_stream_reports_the_same_as_invoke(self, scenario: Scenario, name: str, way: str) -> None:
         """langchain-openai 1.7.4: "stopstop", a doubled model_name, double usage; metadata differ (langchain#33717)."""
         message, whole = said(way, scenario(name), "hi"), scenario(name).invoke("hi")
-        varying = ("id", "created", "request_id")
+        varying = ("id", "created", "request_id", "object")
         reported = [
             {k: v for k, v in m.response_metadata.items() if k not in varying} | (m.usage_metadata or {})
             for m in (message, whole)
