@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kilo_gateway.encoding.printable import TEXT_CHARACTERS, printable
+
+if TYPE_CHECKING:
+    from kilo_gateway.reply import Ending
 
 FILTERED = "the provider's content filter stopped the answer"
 
@@ -37,23 +40,29 @@ def remedy(finish_reason: str | None, otherwise: str) -> str:
     return "the answer was cut at the output limit: raise max_tokens" if finish_reason == "length" else otherwise
 
 
-def read(form: OutputFormat, text: str, *, refusal: str | None, finish_reason: str | None) -> dict[str, Any]:
+def read(form: OutputFormat, text: str, refusal: str, ending: Ending) -> dict[str, Any]:
     """Return the object of a complete answer as `parsed`, or as `parsing_error` why there is none.
 
-    An answer without text, which calls tools, has neither.
+    An answer that calls tools has neither.
     """
-    if reason := refused(refusal, finish_reason):
+    if reason := refused(refusal, ending.finish_reason):
         return {"parsing_error": f"The model refused: {printable(reason, TEXT_CHARACTERS)}"}
-    if not text.strip():
+    if ending.tool_calls:
         return {}
     try:
         return {"parsed": _reader(form.schema)(text)}
     except ValueError as error:
-        advice = remedy(finish_reason, "ask again, or try another model")
+        advice = remedy(ending.finish_reason, "ask again, or try another model")
         return {"parsing_error": f"The answer is not the object: {printable(str(error), TEXT_CHARACTERS)}; {advice}"}
 
 
 def _reader(schema: Any) -> Callable[[str], Any]:
     """Return the method of a pydantic class, of version 2 or 1, that reads JSON; for other schemas, the JSON reader."""
     reader = getattr(schema, "model_validate_json", None) or getattr(schema, "parse_raw", None)
-    return reader or json.loads
+    return reader or _object
+
+
+def _object(text: str) -> dict[str, Any]:
+    if not isinstance(value := json.loads(text), dict):
+        raise ValueError("it is not a JSON object")
+    return value

@@ -239,7 +239,7 @@ def _object(call: Call, text: str, refusal: str, ending: Ending) -> dict[str, An
     """Return the object of a complete answer, or why there is none, if the call gave its form."""
     if call.output is None:
         return {}
-    return output.read(call.output, text, refusal=refusal, finish_reason=ending.finish_reason)
+    return output.read(call.output, text, refusal, ending)
 
 
 def _metadata(ending: Ending, call: Call) -> dict[str, Any]:

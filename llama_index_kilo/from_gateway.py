@@ -158,7 +158,7 @@ def _additional(reply: Reply, call: Call) -> dict[str, Any]:
     ending = reply.ending
     facts = {"model": ending.model or call.model, **ending.facts(call)}
     if call.output is not None:
-        facts |= output.read(call.output, reply.text, refusal=reply.refusal, finish_reason=ending.finish_reason)
+        facts |= output.read(call.output, reply.text, reply.refusal, ending)
     usage = ending.usage
     if usage is None or not usage.counted:
         return facts

@@ -13,7 +13,9 @@ from llama_index.core.base.llms.types import ChatMessage
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from kilo_gateway.output import OutputFormat
+from kilo_gateway.conversation import ToolCall
+from kilo_gateway.output import OutputFormat, read
+from kilo_gateway.reply import Ending
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
 from tests.support.in_process import InProcess
@@ -101,18 +103,31 @@ def test_in_a_stream_only_the_last_response_has_it(gateway: InProcess) -> None:
         ("content-filter", "The model refused: the provider's content filter stopped the answer"),
         ("refusal", "The model refused: "),
         ("think-tags", "The answer is not the object: "),
+        ("empty-answer", "The answer is not the object: "),
     ],
 )
-def test_an_answer_that_is_not_the_object_says_why(gateway: InProcess, scenario: str, expected: str) -> None:
+@pytest.mark.parametrize("form", [River, SCHEMA], ids=["class", "JSON schema"])
+def test_an_answer_that_is_not_the_object_says_why(gateway: InProcess, scenario: str, expected: str, form: Any) -> None:
     arguments = account(gateway, f"sandbox/{scenario}")
     answers = [
-        ChatKilo(**arguments).invoke(QUESTION, response_format=River),
-        streamed(ChatKilo(**arguments).stream(QUESTION, response_format=River)),
-        KiloLLM(**arguments).complete(QUESTION, response_format=River),
+        ChatKilo(**arguments).invoke(QUESTION, response_format=form),
+        streamed(ChatKilo(**arguments).stream(QUESTION, response_format=form)),
+        KiloLLM(**arguments).complete(QUESTION, response_format=form),
     ]
     for answer in answers:
         assert "parsed" not in answer.additional_kwargs
         assert expected in answer.additional_kwargs["parsing_error"]
+
+
+@pytest.mark.parametrize("text", ["5", "[]", "null"])
+def test_json_that_is_not_an_object_is_not_the_object(text: str) -> None:
+    said = read(OutputFormat({}, SCHEMA), text, "", Ending(finish_reason="stop"))
+    assert "it is not a JSON object" in said["parsing_error"]
+
+
+def test_an_answer_that_calls_tools_is_not_the_object_yet() -> None:
+    ending = Ending(finish_reason="tool_calls", tool_calls=[ToolCall("1", "search")])
+    assert read(OutputFormat({}, River), "I search first.", "", ending) == {}
 
 
 def test_a_format_of_the_wire_is_sent_unchanged(gateway: InProcess) -> None:
