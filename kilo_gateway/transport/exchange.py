@@ -149,10 +149,12 @@ class Exchange:
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
-        with self._page_may_fail(), closing(received(page)) as chunks:
-            for chunk in chunks:
-                page.add(chunk)
-        response.close()
+        try:
+            with self._page_may_fail(), closing(received(page)) as chunks:
+                for chunk in chunks:
+                    page.add(chunk)
+        finally:
+            response.close()
         return page.read()
 
     async def aerror_page(self, response: Any) -> Any:
@@ -160,10 +162,12 @@ class Exchange:
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
-        with self._page_may_fail():
-            async for chunk in areceived(page):
-                page.add(chunk)
-        await response.aclose()
+        try:
+            with self._page_may_fail():
+                async for chunk in areceived(page):
+                    page.add(chunk)
+        finally:
+            await response.aclose()
         return page.read()
 
     @contextmanager

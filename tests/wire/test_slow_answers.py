@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import itertools
 import ssl
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ import openai
 import pytest
 
 from kilo_gateway import KiloError, KiloTimeoutError
+from langchain_kilo import ChatKilo
 from tests.matrix.faults import self_signed
+from tests.support.leftovers import open_to, stays_open
 from tests.support.server import DONE, FINISH, GOOD, HEAD, TEXT, USAGE, Say, chunked, server
 from tests.support.ways import STREAMED, WAYS, every_stream, every_way
 from tests.wire.test_limits import GATEWAY, SOON, dripping, page
@@ -47,6 +51,24 @@ async def test_an_error_page_has_the_limits_of_an_answer(way: str) -> None:
         if way in STREAMED:
             with pytest.raises(KiloTimeoutError):
                 await asyncio.wait_for(ask(cls(base_url=url, stream_idle_timeout=0.3, max_retries=0)), SOON)
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+async def test_a_call_that_is_cancelled_during_an_error_page_closes_its_connection(transport: Any) -> None:
+    begun = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        for piece in itertools.repeat(b" ", 1_000):
+            yield piece
+            begun.set()
+
+    with dripping(BAD_GATEWAY, pieces) as url:
+        task = asyncio.ensure_future(ChatKilo(base_url=url, max_retries=0, transport=transport).ainvoke("hi"))
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert open_to(url) == 1
+        task.cancel()
+        await asyncio.wait([task])
+        assert not await stays_open(url, 0)
 
 
 @every_way

@@ -20,7 +20,9 @@ QUESTION: Any = {"messages": [("user", "What is the weather in 'Oslo'?")]}
 @pytest.fixture(autouse=True)
 def _own_table(monkeypatch: pytest.MonkeyPatch, kilo_sandbox: Sandbox) -> Iterator[None]:
     """Other tests see langchain's own table."""
-    monkeypatch.setattr(base, "_BUILTIN_PROVIDERS", dict(base._BUILTIN_PROVIDERS))
+    table = {name: row for name, row in base._BUILTIN_PROVIDERS.items() if name != "kilo"}
+    monkeypatch.setattr(base, "_BUILTIN_PROVIDERS", table)
+    base._get_chat_model_creator.cache_clear()
     monkeypatch.setenv("KILO_BASE_URL", kilo_sandbox.base_url)
     monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     yield
