@@ -70,7 +70,7 @@ class GatewaySettings(AccountSettings):
     @classmethod
     def _translated(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         for holder in names.DEFAULTS:
-            if holder in cls.model_fields and isinstance(arguments.get(holder), Mapping):
+            if arguments.get(holder) and holder in cls.model_fields and isinstance(arguments[holder], Mapping):
                 arguments = _unpacked(cls, arguments, holder)
         return _with_api(arguments)
 

@@ -156,7 +156,7 @@ def test_broken_arguments_are_never_accepted(gateway: InProcess) -> None:
 
 
 # One scenario for each exception, and all that break off, because each driver detects those itself. All other errors
-# take the same way from their row to the caller; tests/unit/kilo_gateway/test_scenarios.py classifies each of them.
+# take the same way from their row to the caller; tests/matrix/test_decoded_scenarios.py classifies each of them.
 KINDS = {error: f"sandbox/{name}" for name, error in CLASSES.items() if f"sandbox/{name}" in ERRORS}
 EMPTY = {f"sandbox/{name}" for name in ("empty-stream", "stream-error-first", "tool-unconfirmed")}
 """Errors that come before any text."""
