@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from numbers import Integral
 from typing import Annotated, Any, Final
@@ -112,6 +113,7 @@ def _organization(value: SecretStr | None) -> SecretStr | None:
         ) from None
 
 
+@lru_cache(maxsize=128)  # most models of a process have the same one
 def _base_url(value: str) -> str:
     url = value.strip().rstrip("/")
     parts = urlsplit(url)
