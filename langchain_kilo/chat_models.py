@@ -309,11 +309,10 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     ) -> Runnable[LanguageModelInput, Any]:
         """Make the model answer with data that fits `schema`.
 
-        `schema` is a pydantic class, TypedDict, JSON schema or OpenAI tool dict. `method`:
-        "function_calling" forces a tool call, "json_schema" uses the model's own structured output (and is the default
-        if `profile` reports it), "json_mode" only asks for JSON (say in the prompt what it
-        must hold). With `include_raw` the
-        result is {"raw", "parsed", "parsing_error"} and parsing problems do not raise.
+        `schema` is a pydantic class, TypedDict, JSON schema or OpenAI tool dict. `method`: "function_calling" forces a
+        tool call, "json_schema" uses the model's own structured output (and is the default if `profile` reports it),
+        "json_mode" only asks for JSON (say in the prompt what it must hold). With `include_raw` the result is
+        {"raw", "parsed", "parsing_error"} and parsing problems do not raise.
         """
         if method is None:
             method = "json_schema" if (self.profile or {}).get("structured_output") else "function_calling"
