@@ -17,6 +17,8 @@ RAW = "openai, typed stream"
 FLOOR_LANGCHAIN = "floor: plain JSON + LangChain's stream()"
 FLOOR_LLAMA_INDEX = "floor: plain JSON + LlamaIndex chunks"
 FLOOR_LIVE = "floor: aiohttp + json.loads"
+FLOOR_LIVE_LANGCHAIN = f"{FLOOR_LIVE} + LangChain's astream()"
+FLOOR_LIVE_LLAMA_INDEX = f"{FLOOR_LIVE} + LlamaIndex's astream_chat()"
 CORE = "kilo_gateway.chat.astream"
 GRAPH = "ChatKilo in a LangGraph agent"
 FUNCTION = "KiloLLM in a FunctionAgent"
@@ -65,13 +67,15 @@ def installed() -> dict[str, Callable[[], Rival]]:
 
 
 def live() -> dict[str, Callable[[], Rival]]:
-    """Return the factories of the rivals of live streams: the packages, ours on httpx and in agents, and the floor."""
+    """Return the factories of the rivals of live streams: the packages, ours on httpx and in agents, and the floors."""
     factories = {name: make for name, make in installed().items() if not name.startswith("floor")}
     httpx: dict[str, Any] = {"transport": "httpx"}
     return factories | {
         "ChatKilo": partial(_chat, "ChatKilo", "langchain_kilo"),
         "KiloLLM": partial(_llm, "KiloLLM", "llama_index_kilo"),
         FLOOR_LIVE: _aiohttp,
+        FLOOR_LIVE_LANGCHAIN: _langchain_on_aiohttp,
+        FLOOR_LIVE_LLAMA_INDEX: _llama_index_on_aiohttp,
         CORE: _core,
         GRAPH: _graph_agent,
         FUNCTION: _function_agent,
@@ -126,11 +130,16 @@ def _frames(url: str) -> Callable[[], Iterator[dict[str, Any]]]:
     return lambda: client.post("/chat/completions", **_plain(openai.Stream[object]))
 
 
-def _aframes(url: str) -> Callable[[], Coroutine[Any, Any, AsyncIterator[dict[str, Any]]]]:
+def _aframes(url: str) -> Callable[[], AsyncIterator[dict[str, Any]]]:
     import openai
 
     client = openai.AsyncOpenAI(api_key="x", base_url=url)
-    return lambda: client.post("/chat/completions", **_plain(openai.AsyncStream[object]))
+
+    async def frames() -> AsyncIterator[dict[str, Any]]:
+        async for frame in await client.post("/chat/completions", **_plain(openai.AsyncStream[object])):
+            yield frame
+
+    return frames
 
 
 def _plain(stream_cls: Any) -> dict[str, Any]:
@@ -138,7 +147,8 @@ def _plain(stream_cls: Any) -> dict[str, Any]:
     return {"body": body, "cast_to": object, "stream": True, "stream_cls": stream_cls}
 
 
-def _langchain_floor() -> Rival:
+def _floor_model(**frames: Any) -> Any:
+    """Return a LangChain chat model that does as little as possible; `frames` are its functions that ask."""
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessageChunk
     from langchain_core.outputs import ChatGenerationChunk
@@ -146,8 +156,8 @@ def _langchain_floor() -> Rival:
     class Floor(BaseChatModel):
         """A chat model with as little work as possible."""
 
-        frames: Any
-        aframes: Any
+        frames: Any = None
+        aframes: Any = None
 
         @property
         def _llm_type(self) -> str:
@@ -158,17 +168,23 @@ def _langchain_floor() -> Rival:
 
         def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
             for frame in self.frames():
-                text = frame["choices"][0]["delta"].get("content") or ""
-                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+                yield ChatGenerationChunk(message=AIMessageChunk(content=_text(frame)))
 
         async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-            async for frame in await self.aframes():
-                text = frame["choices"][0]["delta"].get("content") or ""
-                yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+            async for frame in self.aframes():
+                yield ChatGenerationChunk(message=AIMessageChunk(content=_text(frame)))
 
+    return Floor(**frames)
+
+
+def _text(frame: dict[str, Any]) -> str:
+    return frame["choices"][0]["delta"].get("content") or ""
+
+
+def _langchain_floor() -> Rival:
     return Rival(
         FLOOR_LANGCHAIN,
-        make=lambda url: Floor(frames=_frames(url), aframes=_aframes(url)),
+        make=lambda url: _floor_model(frames=_frames(url), aframes=_aframes(url)),
         stream=lambda model: model.stream(PROMPT),
         astream=lambda model: model.astream(PROMPT),
     )
@@ -180,7 +196,7 @@ def _llama_index_floor() -> Rival:
     def stream(frames: Any) -> Iterator[ChatResponse]:
         text = ""
         for frame in frames():
-            delta = frame["choices"][0]["delta"].get("content") or ""
+            delta = _text(frame)
             text += delta
             message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
             yield ChatResponse(message=message, delta=delta, raw=frame)
@@ -233,21 +249,77 @@ def _core() -> Rival:
     )
 
 
-def _aiohttp() -> Rival:
-    import aiohttp
-
-    async def astream(session: Any) -> AsyncIterator[dict[str, Any]]:
+def _lines(session: Any) -> Callable[[], AsyncIterator[dict[str, Any]]]:
+    async def frames() -> AsyncIterator[dict[str, Any]]:
         body = {"model": MODEL, "messages": _WIRE, "stream": True}
         async with session.post("chat/completions", json=body) as response:
             async for line in response.content:
                 if line.startswith(b"data: {"):
                     yield json.loads(line[6:])
 
+    return frames
+
+
+def _session(url: str) -> Any:
+    import aiohttp
+
+    return aiohttp.ClientSession(f"{url}/", connector=aiohttp.TCPConnector(limit=0))
+
+
+def _aiohttp() -> Rival:
+    return Rival(FLOOR_LIVE, make=lambda url: _lines(_session(url)), astream=lambda frames: frames(), text=_text)
+
+
+def _langchain_on_aiohttp() -> Rival:
     return Rival(
-        FLOOR_LIVE,
-        make=lambda url: aiohttp.ClientSession(f"{url}/", connector=aiohttp.TCPConnector(limit=0)),
+        FLOOR_LIVE_LANGCHAIN,
+        make=lambda url: _floor_model(aframes=_lines(_session(url))),
+        astream=lambda model: model.astream(PROMPT),
+        text=lambda chunk: chunk.content,
+    )
+
+
+def _llama_index_on_aiohttp() -> Rival:
+    from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LLMMetadata, MessageRole
+    from llama_index.core.llms import CustomLLM
+    from llama_index.core.llms.callbacks import llm_chat_callback
+
+    class Floor(CustomLLM):
+        """An LLM with as little work as possible."""
+
+        frames: Any
+
+        @property
+        def metadata(self) -> LLMMetadata:
+            return LLMMetadata(is_chat_model=True)
+
+        def complete(self, *args: Any, **kwargs: Any) -> CompletionResponse:
+            raise NotImplementedError
+
+        def stream_complete(self, *args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError
+
+        @llm_chat_callback()
+        async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
+            async def responses() -> AsyncIterator[ChatResponse]:
+                text = ""
+                async for frame in self.frames():
+                    delta = _text(frame)
+                    text += delta
+                    message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+                    yield ChatResponse(message=message, delta=delta, raw=frame)
+
+            return responses()
+
+    async def astream(llm: Any) -> AsyncIterator[Any]:
+        async for response in await llm.astream_chat([ChatMessage(content=PROMPT)]):
+            yield response
+
+    return Rival(
+        FLOOR_LIVE_LLAMA_INDEX,
+        make=lambda url: Floor(frames=_lines(_session(url))),
         astream=astream,
-        text=lambda frame: frame["choices"][0]["delta"]["content"],
+        text=lambda response: response.delta,
     )
 
 

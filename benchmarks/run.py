@@ -86,8 +86,10 @@ token. If "server late" is long, the server had not enough CPU, and the delays m
 of its own for each round; packages with targets have five rounds, the others one. The first stream of a process warms
 up and does not count. The columns with `gc.freeze()` are of other processes, which call it after that stream: it keeps
 Python's garbage collector from visiting all that a process has imported. ChatOpenRouter is not asked for 800 streams,
-which all failed after five minutes. The parts are `live`, `threads` and `in_flight`; `--streams 50` measures only 50
-live streams, and `--no-report` prints the results without a change of this file."""
+which all failed after five minutes. The floors of LangChain and LlamaIndex are the least that a class of theirs costs:
+they read lines from aiohttp, parse them as JSON and build chunks with nothing but the text. The parts are `live`,
+`threads` and `in_flight`; `--streams 50` measures only 50 live streams, and `--no-report` prints the results without a
+change of this file."""
 NOTES = """\
 In the other tables, a stream arrives at one go. LangChain keeps all chunks of a stream until its end, and Python's
 garbage collector visits all objects that are kept. So a stream of some thousand chunks may pay for full collections
