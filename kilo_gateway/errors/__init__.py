@@ -134,7 +134,7 @@ class KiloServerError(KiloError, openai.InternalServerError):
 
 
 class KiloProviderTimeoutError(KiloServerError):
-    """408, 504: the provider behind the gateway took too long."""
+    """408, 504, 524: the provider behind the gateway took too long."""
 
 
 class KiloStatusError(KiloError, openai.APIStatusError):

@@ -149,6 +149,7 @@ BY_STATUS: Final[dict[int, Row]] = {
     405: Row(KiloStatusError, "Nothing is served there: check base_url; it must end in /api/gateway."),
     408: _PROVIDER_TIMEOUT,
     504: _PROVIDER_TIMEOUT,
+    524: _PROVIDER_TIMEOUT,
     409: Row(KiloConflictError, _TRY_LATER),
     413: Row(KiloInvalidRequestError, "The request is too large: shorten the conversation or its attachments."),
     422: Row(KiloInvalidRequestError, "Check the parameters; the provider of this model refuses one of them."),

@@ -213,7 +213,7 @@ def _unpacked(cls: type[GatewaySettings], arguments: Mapping[str, Any], holder: 
         known = names.ALIASES.get(name, name)
         argument = types.CLIENT_ARGUMENTS.get(known, known)
         if known not in types.CLIENT_ARGUMENTS and known not in elsewhere:
-            rest[name] = value
+            rest[known] = value
             continue
         own = given.get(argument, argument)
         unpacked[own] = value if unpacked.get(own) is None else _merged(value, unpacked[own])

@@ -36,7 +36,7 @@ CLASSES: dict[str, type[KiloError]] = {
     "error-502": KiloServerError,
     "error-503": KiloServerError,
     "error-504": KiloProviderTimeoutError,
-    "error-524": KiloServerError,
+    "error-524": KiloProviderTimeoutError,
     "error-529": KiloServerError,
     "error-invalid-path": KiloInvalidRequestError,
     "error-malformed-json": KiloInvalidRequestError,

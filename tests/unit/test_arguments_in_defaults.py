@@ -89,3 +89,11 @@ def test_assigned_later_or_given_to_a_call_they_are_refused(cls: Any, holder: st
     assert SECRET not in str(caught.value)
     with pytest.raises(ValueError, match=f"'{holder}' cannot be set per call; give what it contains as keywords"):
         call_of(llm, holder, **{holder: GIVEN})
+
+
+@pytest.mark.parametrize(("cls", "holder"), CLASSES)
+def test_another_name_of_a_field_is_that_field(cls: Any, holder: str) -> None:
+    llm = cls(model="vendor/model", **{holder: {"stop_sequences": ["END"]}})
+    sent = body(call_of(llm, holder))
+    assert sent["stop"] == ["END"]
+    assert "stop_sequences" not in sent
