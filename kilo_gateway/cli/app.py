@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from kilo_gateway import __version__, routing
-from kilo_gateway.cli import doctor as checks
 from kilo_gateway.cli.shell import FAILED, Commands, console, show_rows
 from kilo_gateway.encoding.printable import printable
-from kilo_gateway.settings.chat import GatewaySettings
 
 if TYPE_CHECKING:
+    from kilo_gateway.cli.conversations import Conversation
     from kilo_gateway.models.info import ModelInfo
 
+_CHOOSING = ("tier", "model", "mode", "api")
+"""The options that a conversation keeps."""
 _EXAMPLES = """\b
 Examples:
   kilo-gateway chat "Name three rivers of Europe."      no key needed
   kilo-gateway chat "Plan a garden" --tier frontier --mode plan
+  kilo-gateway chat "Shorter, please" --continue
+  kilo-gateway chat "Summarise this" < report.txt
   kilo-gateway models --free --tools
   kilo-gateway models sonnet --json
   kilo-gateway doctor
@@ -144,39 +147,65 @@ def _reach(info: ModelInfo) -> list[str]:
 
 
 @cli.command()
-@click.argument("text")
+@click.argument("text", default="")
 @click.option("--tier", help=f"Auto tier: {', '.join(routing.TIERS)}; default free.")
 @click.option("--model", help="A model id instead of a tier, such as anthropic/claude-sonnet-4.6.")
 @click.option("--mode", help="Working mode, such as plan or code; chooses the model of tier frontier.")
 @click.option("--api", type=click.Choice(get_args(routing.Api)), help="Interface; default completions.")
-@click.option("--system", metavar="TEXT", help="Instructions to the model.")
+@click.option("--system", metavar="TEXT", help="Instructions to the model, for the whole conversation.")
+@click.option("--continue", "going_on", is_flag=True, help="Go on with the last conversation and its model.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Upper limit of the answer.")
+@click.option("--temperature", type=click.FloatRange(0), help="0 for the likeliest words, more for variety.")
 @click.option("--reasoning", metavar="EFFORT", help="none, low, medium, high, ...")
 @click.option("--stream/--no-stream", default=True, help="Print the answer as it arrives (default), or at its end.")
 @click.option("--deny-data-collection", is_flag=True, help="Refuse models that store or train on prompts.")
-def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: bool, **fields: Any) -> None:
-    """Ask a model; TEXT is the question, or - to read it from standard input.
+@click.option("--acknowledge-data-policy", is_flag=True, help="No notes about how models handle data.")
+def chat(
+    text: str,
+    *,
+    system: str | None,
+    going_on: bool,
+    stream: bool,
+    deny_data_collection: bool,
+    acknowledge_data_policy: bool,
+    **fields: Any,
+) -> None:
+    """Ask a model; TEXT is the question.
 
-    The answer goes to standard output; the model that served, tokens and cost to standard error.
+    What comes through a pipe or from a file is added to it, or is the question if there is no TEXT. The answer goes to
+    standard output; the model that served, tokens and cost to standard error. The last conversation is kept in a file
+    that only you can read, for --continue.
     """
     from kilo_gateway import chat as drivers
-    from kilo_gateway.conversation import Message, Text
+    from kilo_gateway.cli import conversations
     from kilo_gateway.reply import Reply
+    from kilo_gateway.settings.chat import GatewaySettings
 
-    question = sys.stdin.read() if text == "-" else text
     given = {name: value for name, value in fields.items() if value is not None}
-    settings = GatewaySettings(data_collection="deny" if deny_data_collection else None, **given)
-    messages = [Message("system", [Text(system)])] if system else []
-    call = settings.prepare([*messages, Message("user", [Text(question)])], stream=stream)
+    before = _before(system, given, going_on=going_on)
+    chosen = {name: given[name] for name in _CHOOSING if name in given}
+    question = ("user", _question(text))
+    settings = GatewaySettings(
+        data_collection="deny" if deny_data_collection else None,
+        acknowledge_data_policy=acknowledge_data_policy,
+        **given,
+    )
+    asked = conversations.Conversation([*before, question], chosen)
+    call = settings.prepare(asked.messages(), stream=stream)
     reply = Reply()
     if stream:
-        for delta in drivers.stream(settings, call):
-            reply.add(delta)
-            click.echo(printable(delta.text), nl=False)
-        click.echo()
+        try:
+            for delta in drivers.stream(settings, call):
+                reply.add(delta)
+                click.echo(printable(delta.text), nl=False)
+        finally:
+            if reply.text:
+                click.echo()  # an error begins on a line of its own
     else:
         reply = drivers.create(settings, call)
         click.echo(printable(reply.text))
+    if reply.text:
+        _keep(conversations.Conversation([*asked.turns, ("assistant", reply.text)], chosen))
     ending = reply.ending
     facts = [printable(ending.model or call.model)]
     if usage := ending.usage:
@@ -185,6 +214,40 @@ def chat(text: str, *, system: str | None, stream: bool, deny_data_collection: b
     if ending.finish_reason not in (None, "stop"):
         facts.append(f"ended by {printable(ending.finish_reason)}")
     click.echo(", ".join(facts), err=True)
+
+
+def _before(system: str | None, given: dict[str, Any], *, going_on: bool) -> list[tuple[str, str]]:
+    """Return the conversation so far; if it goes on, put its options into `given` where they choose nothing else."""
+    from kilo_gateway.cli import conversations
+
+    if not going_on:
+        return [] if system is None else [("system", system)]
+    if system is not None:
+        raise click.UsageError("--system belongs to the first question of a conversation; leave it out here")
+    last = conversations.last()
+    if last is None:
+        raise click.UsageError("there is no conversation to go on with; ask without --continue first")
+    if not given.keys() & {"tier", "model"}:
+        given.update({name: value for name, value in last.options.items() if name not in given})
+    return list(last.turns)
+
+
+def _keep(conversation: Conversation) -> None:
+    try:
+        conversation.save()
+    except OSError as error:
+        click.echo(f"Note: --continue will not find this conversation, which was not saved: {error}", err=True)
+
+
+def _question(text: str) -> str:
+    """Return the text and what standard input has, if it is a pipe or a file."""
+    piped = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    question = "\n\n".join(filter(None, ("" if text == "-" else text, piped)))
+    if not question:
+        raise click.UsageError(
+            "Missing argument 'TEXT'; a pipe or a file may give it: kilo-gateway chat < question.txt"
+        )
+    return question
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -209,6 +272,8 @@ def doctor() -> None:
 
     The key is tried on a model that does not exist, which the gateway refuses only after it has looked at the key.
     """
+    from kilo_gateway.cli import doctor as checks
+
     results = checks.examine()
     show_rows(("", "What", "Found"), [(result.mark, result.subject, printable(result.finding)) for result in results])
     if any(result.bad for result in results):

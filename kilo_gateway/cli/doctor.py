@@ -28,6 +28,8 @@ from kilo_gateway.settings.validation import field_errors
 from kilo_gateway.transport import clients
 
 PACKAGES: Final = ("kilo-gateway", "openai", "pydantic", "langchain-core", "langchain", "llama-index-core")
+ACCOUNT_PAGE: Final = "https://app.kilo.ai/profile"
+"""The gateway has no request for a balance; its errors name this page (docs/gateway.md, "Errors")."""
 NO_SUCH_MODEL: Final = "kilo-gateway/doctor-asks-for-no-model"
 """Unknown ids are refused after the key has been looked at, and before anything is spent (docs/gateway.md)."""
 
@@ -39,11 +41,14 @@ class Result:
     subject: str
     finding: str
     bad: bool = False
+    """True if it must be mended before anything works."""
+    odd: bool = False
+    """True if it works, but perhaps not as intended."""
 
     @property
     def mark(self) -> str:
         """The mark before the line."""
-        return "FAIL" if self.bad else "ok"
+        return "FAIL" if self.bad else "note" if self.odd else "ok"
 
 
 def examine() -> list[Result]:
@@ -74,11 +79,11 @@ def _environment(settings: GatewaySettings) -> Iterator[Result]:
     named = [name for name in ("KILO_BASE_URL", "KILO_API_URL") if os.environ.get(name)]
     yield Result("base URL", f"{settings.base_url} ({'default' if not named else named[0]})")
     if settings.base_url != DEFAULT_BASE_URL and not settings.base_url.endswith("/api/gateway"):
-        yield Result("base URL", "it does not end in /api/gateway, as the public gateway's does")
+        yield Result("base URL", "it does not end in /api/gateway, as the public gateway's does", odd=True)
     if settings.bearer:
         yield Result("key", "set in KILO_API_KEY")
     elif os.environ.get("KILO_API_KEY"):
-        yield Result("key", "KILO_API_KEY holds a word that means no key: free models only")
+        yield Result("key", "KILO_API_KEY holds a word that means no key: free models only", odd=True)
     else:
         yield Result("key", "KILO_API_KEY is not set: free models only")
     yield Result("organisation", "set in KILO_ORG_ID" if settings.organization_id else "KILO_ORG_ID is not set")
@@ -103,11 +108,12 @@ def _key(settings: GatewaySettings) -> Result:
     try:
         drivers.create(settings, call)
     except KiloModelNotFoundError:
-        return Result("account", "the key is accepted")
+        return Result("account", f"the key is accepted; its keys, credits and usage: {ACCOUNT_PAGE}")
     except KiloCreditsError as error:
-        return Result("account", f"the key is accepted, without a balance: add credits at {error.buy_credits_url}")
+        text = f"the key is accepted, without a balance: add credits at {error.buy_credits_url}"
+        return Result("account", text, odd=True)
     except KiloPermissionError as error:
-        return Result("account", f"the key is accepted, with this restriction: {error.message}")
+        return Result("account", f"the key is accepted, with this restriction: {error.message}", odd=True)
     except KiloAuthenticationError as error:
         return Result("account", error.message, bad=True)
     except KiloError as error:

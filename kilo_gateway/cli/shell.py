@@ -1,7 +1,8 @@
-"""Shared by the commands: safe output, tables, errors as one sentence and an exit status."""
+"""Shared by the commands: safe output, tables, errors as one sentence of the shell and an exit status."""
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,39 @@ from kilo_gateway.settings.validation import field_errors
 
 FAILED: Final = 1
 """Exit status when the gateway refuses or cannot be reached; click's own for wrong usage is 2."""
+
+
+_WORDS: Final = {
+    "api_key / KILO_API_KEY": "KILO_API_KEY",
+    "api_key": "KILO_API_KEY",
+    "base_url": "KILO_BASE_URL",
+    "organization_id": "KILO_ORG_ID",
+    'data_collection="deny"': "--deny-data-collection",
+    "acknowledge_data_policy=True": "--acknowledge-data-policy",
+    "max_tokens": "--max-tokens",
+}
+"""Arguments of the classes, as the errors name them, and what a shell has instead."""
+_OPTIONS: Final = ("tier", "model", "mode", "api", "reasoning", "temperature")
+"""Arguments of the classes that are options of the same name."""
+_IN_PYTHON: Final = re.compile(
+    "|".join([rf'\b(?P<option>{"|".join(_OPTIONS)})="(?P<value>[^"]+)"', *(rf"\b{re.escape(word)}" for word in _WORDS)])
+)
+
+
+def in_shell(text: str) -> str:
+    """Return a text about arguments of the classes as one about options and variables of the shell."""
+    return _IN_PYTHON.sub(lambda found: _WORDS.get(found[0]) or f"--{found['option']} {found['value']}", text)
+
+
+def _named(field: str) -> str:
+    return f"--{field}" if field in _OPTIONS else field
+
+
+def wrapped(text: str) -> str:
+    """Return a text of an error or a note; in a terminal, its lines end between words."""
+    if not sys.stderr.isatty():
+        return text
+    return click.wrap_text(text, console(stderr=True).width - len("Error: "))
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -52,13 +86,13 @@ class Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except KiloError as error:
-                raise click.ClickException(printable(error.message)) from error
+                raise click.ClickException(wrapped(in_shell(printable(error.message)))) from error
             except ValidationError as error:
-                faults = (f"{field}: {text}" if field else text for field, text in field_errors(error))
-                raise click.UsageError("; ".join(faults)) from error
+                faults = (f"{_named(field)}: {text}" if field else text for field, text in field_errors(error))
+                raise click.UsageError(wrapped(in_shell("; ".join(faults)))) from error
             except ValueError as error:
-                raise click.UsageError(str(error)) from error
+                raise click.UsageError(wrapped(in_shell(str(error)))) from error
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo(f"Note: {printable(str(message))}", err=True)
+    click.echo(wrapped(f"Note: {in_shell(printable(str(message)))}"), err=True)

@@ -18,6 +18,7 @@ from kilo_gateway.models.known import known as known
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.table import Table
+    from rich.text import Text
 
 _SORTABLE: Final = tuple(
     sorted({*ModelInfo.model_fields, *(name for name, value in vars(ModelInfo).items() if isinstance(value, property))})
@@ -181,8 +182,11 @@ class ModelCatalog(Sequence[ModelInfo]):
     def __str__(self) -> str:
         return tables.plain_table(self._models, self._summary())
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        yield tables.rich_table(self._models, self._summary(), options.max_width)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        if options.max_width < tables.NARROW:
+            yield from tables.rich_lines(self._models, self._summary())
+        else:
+            yield tables.rich_table(self._models, self._summary(), options.max_width)
 
     def _repr_html_(self) -> str:
         return tables.html_table(self._models, self._summary())

@@ -69,20 +69,22 @@ class ListFile:
 
     def write(self, stored: Stored) -> None:
         """Replace the file in one step. Raises OSError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        held = {"format": FORMAT, "fetched_at": stored.fetched_at, "entries": stored.entries}
-        with NamedTemporaryFile(
-            "w", encoding="ascii", dir=self.path.parent, prefix=".", suffix=".tmp", delete=False
-        ) as file:
-            try:
-                json.dump(held, file, separators=(",", ":"))
-                file.close()  # Windows cannot move an open file
-                os.replace(file.name, self.path)
-            except BaseException:
-                file.close()
-                with suppress(OSError):  # the first error is the one to report
-                    os.unlink(file.name)
-                raise
+        write_json(self.path, {"format": FORMAT, "fetched_at": stored.fetched_at, "entries": stored.entries})
+
+
+def write_json(path: Path, held: Any) -> None:
+    """Replace a file in one step; only the user can read it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+        try:
+            json.dump(held, file, separators=(",", ":"))
+            file.close()  # Windows cannot move an open file
+            os.replace(file.name, path)
+        except BaseException:
+            file.close()
+            with suppress(OSError):  # the first error is the one to report
+                os.unlink(file.name)
+            raise
 
 
 def _content(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +13,14 @@ from kilo_gateway.models.info import ModelInfo
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 COLUMNS: Final = ("Model", "Context", "Max output", "USD/M in", "USD/M out", "Can", "Note")
 _NUMBERS: Final = range(1, 5)
 WIDE: Final = 120
 """Columns of a terminal that is wide enough to show a table without folded cells."""
+NARROW: Final = 80
+"""Columns that a table needs; below, each model has lines of its own."""
 RECORD: Final = (
     "id",
     "name",
@@ -58,11 +61,24 @@ def html_table(models: Sequence[ModelInfo], summary: str) -> str:
     return f"<table><caption>{escape(summary)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def rich_lines(models: Sequence[ModelInfo], summary: str) -> Iterator[Text]:
+    """Yield a few short lines for each model, for a terminal that is too narrow for a table."""
+    from rich.text import Text  # unlike a string, it holds no markup
+
+    for model in models:
+        name, context, output, price_in, price_out, can, note = _cells(model)
+        yield Text(name, style="bold", overflow="fold")
+        for line in (f"{context} context, {output} output", f"{price_in} in, {price_out} out, USD/M", can, note):
+            if line:
+                yield Text(f"  {line}")
+    yield Text(summary)
+
+
 def rich_table(models: Sequence[ModelInfo], summary: str, width: int) -> Table:
-    """Return a table of rich, which the caller has installed, for a terminal of `width` columns; 80 are enough."""
+    """Return a table of rich, which the caller has installed, for a terminal of `width` columns, at least `NARROW`."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text  # unlike a string, it holds no markup
+    from rich.text import Text
 
     table = Table(caption=summary, caption_justify="left", box=box.SIMPLE, padding=0)
     narrow = len("reasoning") if width < WIDE else None

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from kilo_gateway import __version__, list_models
+from kilo_gateway.cli import shell
 from kilo_gateway.cli.app import cli
+from kilo_gateway.models import store
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 
@@ -110,6 +113,77 @@ def test_chat(kilo_sandbox: Sandbox) -> None:
     assert whole.stderr.endswith(", ended by length\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "piped", "asked"),
+    [
+        ((), "What is this?\n", "What is this?"),
+        (("Summarise this",), "A long report.\n", "Summarise this\n\nA long report."),
+        (("Hi",), "", "Hi"),
+    ],
+)
+def test_a_pipe_is_read(kilo_sandbox: Sandbox, arguments: tuple[str, ...], piped: str, asked: str) -> None:
+    assert run("chat", *arguments, input=piped).exit_code == 0
+    assert kilo_sandbox.last.json["messages"] == [{"role": "user", "content": asked}]
+
+
+def test_a_conversation_goes_on(kilo_sandbox: Sandbox) -> None:
+    key = kilo_sandbox.api_key
+    assert "ask without --continue first" in run("chat", "And?", "--continue").stderr
+    arguments = ["--model", "openai/gpt-5.4", "--temperature", "0.5", "--system", "Be short."]
+    answer = run("chat", "Name a river.", *arguments, key=key).stdout.strip()
+    before = kilo_sandbox.last.json
+    assert before["temperature"] == 0.5
+    again = run("chat", "And a lake?", "--continue", key=key)
+    assert again.exit_code == 0
+    sent = kilo_sandbox.last.json
+    assert sent["model"] == "openai/gpt-5.4"
+    added = [{"role": "assistant", "content": answer}, {"role": "user", "content": "And a lake?"}]
+    assert sent["messages"] == [*before["messages"], *added]
+    run("chat", "And a sea?", "--continue", "--tier", "frontier", key=key)
+    assert (kilo_sandbox.last.json["model"], len(kilo_sandbox.last.json["messages"])) == ("kilo-auto/frontier", 6)
+    assert "--system belongs to the first question" in run("chat", "Hi", "--continue", "--system", "x").stderr
+    kept = store.folder() / "conversation.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert key not in kept.read_text(encoding="utf-8")
+
+
+def test_an_answer_that_breaks_off_is_not_kept(kilo_sandbox: Sandbox) -> None:
+    run("chat", "Name a river.")
+    broken = run("chat", "And a lake?", "--continue", "--model", "sandbox/drop-connection")
+    assert broken.exit_code == 1
+    assert broken.stdout.endswith("\n")
+    assert broken.stderr.startswith("Error: The stream ended before the answer was complete")
+    run("chat", "And a sea?", "--continue")
+    asked = [message["content"] for message in kilo_sandbox.last.json["messages"] if message["role"] == "user"]
+    assert asked == ["Name a river.", "And a sea?"]
+
+
+def test_a_conversation_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("chat", "Hi", env={"KILO_CACHE_DIR": str(tmp_path / "file")})
+    assert result.exit_code == 0
+    assert "you said: Hi" in result.stdout
+    assert "Note: --continue will not find this conversation" in result.stderr
+
+
+def test_in_a_terminal_errors_and_tables_fit_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "Set KILO_API_KEY (sign in at https://app.kilo.ai), or use --tier free, which needs no key."
+    lines = shell.wrapped(text).splitlines()
+    assert " ".join(lines) == text
+    assert all(len(line) <= 40 - len("Error: ") for line in lines)
+
+
+def test_models_in_a_narrow_terminal(kilo_sandbox: Sandbox) -> None:
+    output = io.StringIO()
+    Console(width=40, height=1000, file=output).print(list_models(base_url=kilo_sandbox.base_url))
+    lines = output.getvalue().splitlines()
+    place = lines.index("anthropic/claude-sonnet-4.6")
+    assert lines[place + 1 : place + 3] == ["  1,000,000 context, 64,000 output", "  3 in, 15 out, USD/M"]
+    assert all(len(line) <= 40 for line in lines)
+
+
 def test_control_characters_are_escaped(kilo_sandbox: Sandbox) -> None:
     result = run("chat", "repeat \x1b[2J please")
     assert "\x1b" in json.dumps(kilo_sandbox.last.json, ensure_ascii=False).replace("\\u001b", "\x1b")
@@ -119,11 +193,13 @@ def test_control_characters_are_escaped(kilo_sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["chat", "Hi", "--tier", "frontier"], 1, "Set api_key / KILO_API_KEY"),
+        (["chat", "Hi", "--tier", "frontier"], 1, "Set KILO_API_KEY (sign in at"),
+        (["chat", "Hi", "--tier", "frontier"], 1, ", or use --tier free, which needs no key."),
         (["chat", "Hi", "--model", "sandbox/error-404"], 1, "sandbox/error-404"),
+        (["chat", "Hi", "--tier", "frontir"], 2, "--tier: unknown tier 'frontir'"),
         (["chat", "Hi", "--tier", "frontir"], 2, "did you mean 'frontier'"),
         (["chat", "Hi", "--model", "a/b", "--tier", "free"], 2, "exclude each other"),
-        (["chat", "Hi", "--deny-data-collection"], 1, "data_collection"),
+        (["chat", "Hi", "--deny-data-collection"], 1, "or drop --deny-data-collection"),
         (["models", "no-such-model"], 1, "none of the 25 models fits"),
         (["models", "--max-price", "cheap"], 2, "'cheap' is not a number of USD"),
         (["models", "--sort", "prize"], 2, "'prize' is not a field of a model"),
@@ -154,7 +230,7 @@ def rows_of(result: Result) -> dict[str, tuple[str, str]]:
     [
         (None, {}, 0, "none: tier free"),
         ("public", {}, 0, "none: tier free"),
-        (Sandbox.api_key, {}, 0, "the key is accepted"),
+        (Sandbox.api_key, {}, 0, "the key is accepted; its keys, credits and usage: https://app.kilo.ai/profile"),
         (Sandbox.poor_api_key, {}, 0, "accepted, without a balance: add credits at https://"),
         ("s3cr3t-key", {}, 1, "make a new key"),
         (Sandbox.api_key, {"KILO_ORG_ID": ORGANIZATION}, 1, "took the call as anonymous"),
@@ -166,7 +242,7 @@ def test_doctor(kilo_sandbox: Sandbox, key: str | None, environment: dict[str, s
     rows = rows_of(result)
     assert result.exit_code == status
     assert details in rows["account"][1]
-    assert rows["account"][0] == ("FAIL" if status else "ok")
+    assert rows["account"][0] == ("FAIL" if status else "note" if key == Sandbox.poor_api_key else "ok")
     assert f"kilo-gateway {__version__}" in rows["versions"][1]
     assert rows["base URL"] == ("ok", f"{kilo_sandbox.base_url} (KILO_BASE_URL)")
     assert "answers, with 25 models" in rows["gateway"][1]
@@ -186,7 +262,7 @@ def test_doctor_in_a_bad_environment(tmp_path: Path) -> None:
     assert "is not a UUID" in rows_of(bad)["organization_id"][1]
     assert "s3cr3t" not in bad.output
     odd = run("doctor", env={"KILO_BASE_URL": "http://127.0.0.1:9/v1", "HTTPS_PROXY": "http://user:s3cr3t@127.0.0.1:9"})
-    assert "it does not end in /api/gateway" in odd.output
+    assert "note\tbase URL\tit does not end in /api/gateway" in odd.output
     assert "set in HTTPS_PROXY" in odd.output
     assert "s3cr3t" not in odd.output
 
@@ -207,11 +283,23 @@ def test_help_names_the_commands() -> None:
     assert __version__ in run("--version").stdout
 
 
+def test_the_version_needs_no_client() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "kilo_gateway", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"kilo-gateway, version {__version__}\n"
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & {"openai", "httpx", "httpx2"}
+
+
 def test_as_a_process(kilo_sandbox: Sandbox) -> None:
     environment = {**os.environ, "KILO_API_KEY": ""}
     command = [sys.executable, "-m", "kilo_gateway", "chat", "Hi"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, input="")
     assert (done.returncode, "you said: Hi" in done.stdout) == (0, True)
     notice, cost = done.stderr.splitlines()
     assert notice.startswith("Note: kilo-auto/free picks a free model")
     assert cost.endswith("tokens, cost not reported")
+    quiet = [*command, "--acknowledge-data-policy"]
+    done = subprocess.run(quiet, env=environment, capture_output=True, text=True, check=False, input="")
+    assert len(done.stderr.splitlines()) == 1

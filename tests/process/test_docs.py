@@ -110,6 +110,8 @@ def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command(line: str, kilo_sandbox: Sandbox) -> None:
     words = shlex.split(line, comments=True)
+    words = words[words.index("|") + 1 :] if "|" in words else words
+    words = words[: words.index("<")] if "<" in words else words
     if not words or words[0] == "export":
         return
     if words[0] == "pip":
@@ -122,6 +124,8 @@ def test_command(line: str, kilo_sandbox: Sandbox) -> None:
     else:
         assert words[0] == "kilo-gateway", line
         environment = {"KILO_BASE_URL": kilo_sandbox.base_url, "KILO_API_KEY": kilo_sandbox.api_key}
+        if "--continue" in words:
+            CliRunner().invoke(cli, ["chat", "Hi"], env=environment)
         result = CliRunner().invoke(cli, words[1:], env=environment, input="Hi")
         assert result.exit_code == 0, result.output
         assert result.stdout.strip()
