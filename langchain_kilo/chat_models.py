@@ -48,6 +48,12 @@ class _Derived(NamedTuple):
     profile: ModelProfile
 
 
+class _TraceParams(LangSmithParams, total=False):
+    """LangChain's facts about a call for traces, and the gateway's own one."""
+
+    kilo_mode: str
+
+
 class ChatKilo(BaseChatModel, GatewaySettings):
     """Chat with any model behind the Kilo AI Gateway.
 
@@ -132,8 +138,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         mode = {"mode": self.mode} if self.mode else {}
         return {"model": self.model_id, **self.request_options(self.model_kwargs, {}), **mode}
 
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = LangSmithParams(ls_provider=from_gateway.PROVIDER, ls_model_type="chat")
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> _TraceParams:
+        params = _TraceParams(ls_provider=from_gateway.PROVIDER, ls_model_type="chat")
         params["ls_model_name"] = self.requested_model(kwargs)
         if (temperature := kwargs.get("temperature", self.temperature)) is not None:
             params["ls_temperature"] = temperature
@@ -141,6 +147,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
             params["ls_max_tokens"] = max_tokens
         if stop := stop or self.stop:
             params["ls_stop"] = stop
+        # Many tools record these facts as metadata, and nothing else that has the mode.
+        if (mode := self.requested_mode(kwargs)) is not None:
+            params["kilo_mode"] = mode
         return params
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:

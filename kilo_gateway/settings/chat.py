@@ -115,6 +115,12 @@ class GatewaySettings(AccountSettings):
         routed = {names.ALIASES.get(name, name): value for name, value in keywords.items()}
         return self._pop_model(_checked_call(type(self), {k: v for k, v in routed.items() if k in ("model", "tier")}))
 
+    def requested_mode(self, keywords: Mapping[str, Any]) -> str | None:
+        """Return the mode in which a call with these keywords works; None if it names none."""
+        given = {"mode": keywords["mode"]} if "mode" in keywords else {}
+        mode: str | None = _checked_call(type(self), given).get("mode", self.mode)
+        return mode
+
     def _pop_model(self, options: dict[str, Any]) -> str:
         model, tier = options.pop("model", None), options.pop("tier", None)
         return self.model_id if model is None and tier is None else routing.resolve_model(model, tier)

@@ -258,4 +258,7 @@ def test_parameters_for_traces(llm: ChatKilo) -> None:
     calls: list[dict[str, Any]] = [{"tier": "small"}, {"auto_tier": "Small"}, {"tier": "kilo-auto/small"}]
     for call in calls:
         assert llm._get_ls_params(**call)["ls_model_name"] == "kilo-auto/small"
+    assert llm.with_mode("plan")._get_ls_params()["kilo_mode"] == "plan"
+    assert llm.with_mode("plan")._get_ls_params(mode=" Code ")["kilo_mode"] == "code"
+    assert "kilo_mode" not in llm.with_mode("plan")._get_ls_params(mode=None)
     assert "sandbox-key" not in repr(llm._get_invocation_params())
