@@ -9,7 +9,6 @@ import tomllib
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
@@ -21,37 +20,18 @@ from kilo_gateway import errors
 from kilo_gateway.cli.app import cli
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.__main__ import _parser as sandbox_parser
+from tests.support.pages import BLOCKS, FENCE, PAGES, ROOT, Block
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 LANGUAGES = {"python", "bash", "text"}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-class Block(NamedTuple):
-    """A fenced block; `printed` is the text block after it, which shows its output on the sandbox."""
-
-    place: str
-    language: str
-    code: str
-    printed: str | None
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    fenced = []
-    for match in FENCE.finditer(text):
-        place = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}"
-        fenced.append(Block(place, match[1], match[2], match[3]))
-    return fenced
-
-
-BLOCKS = [block for page in PAGES for block in blocks(page)]
-PYTHON = [block for block in BLOCKS if block.language == "python" and "def test_" not in block.code]
-TESTS = [block for block in BLOCKS if "def test_" in block.code]
+# tests/ecosystem runs the blocks that need packages of others.
+HERE = [block for block in BLOCKS if block.language == "python" and not block.packages]
+PYTHON = [block for block in HERE if "def test_" not in block.code]
+TESTS = [block for block in HERE if "def test_" in block.code]
 COMMANDS = sorted(
     {line.strip() for block in BLOCKS if block.language == "bash" for line in block.code.splitlines() if line.strip()}
 )
@@ -76,7 +56,7 @@ def test_python(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("KILO_BASE_URL", kilo_sandbox.base_url)
-    if "# needs KILO_API_KEY" in block.code:
+    if block.needs_key:
         monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():  # restores the filters that a block sets
