@@ -75,6 +75,26 @@ def test_a_cached_answer_costs_nothing(kilo_sandbox: Sandbox) -> None:
     assert used.usage.total.cost == first.response_metadata["cost"]
 
 
+def test_a_cached_answer_does_not_ask_the_limiter(scenario: Scenario) -> None:
+    limiter = CountingLimiter()
+    llm = scenario("echo", cache=InMemoryCache(), rate_limiter=limiter)
+    llm.invoke("hi")
+    llm.invoke("hi")
+    assert limiter.acquired == 1
+
+
+@every_langchain_stream
+def test_a_stream_neither_reads_nor_fills_the_cache(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
+    llm = scenario("echo", cache=InMemoryCache())
+    llm.invoke("hi")
+    for sent in (2, 3):
+        said(way, llm, "hi")
+        assert len(kilo_sandbox.requests) == sent
+    said(way, llm, "ho")
+    llm.invoke("ho")
+    assert len(kilo_sandbox.requests) == 5
+
+
 @pytest.mark.parametrize("per_call", [False, True])
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 def test_another_request_is_not_answered_from_the_cache(kilo_sandbox: Sandbox, way: str, per_call: bool) -> None:
