@@ -288,6 +288,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer tools to the model.
@@ -295,6 +296,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         `tools` may be functions, pydantic classes, `BaseTool`s, JSON schemas, OpenAI tool dicts and
         server tools of the gateway (dicts of another type than "function", passed through).
         `tool_choice`: "auto", "none", "required" (or "any", True), a tool's name, or the wire's dict.
+        `parallel_tool_calls`: False if the model may make only one call at a time.
         """
         from langchain_kilo import structured  # deferred, see get_num_tokens_from_messages
 
@@ -302,6 +304,9 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         names = [tool["function"]["name"] for tool in wire if "function" in tool]
         if (choice := as_tool_choice(tool_choice, names)) is not None:
             kwargs["tool_choice"] = choice
+        if parallel_tool_calls is not None:
+            # langgraph-supervisor sets it only on a model whose signature has it.
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
         if kwargs.get("response_format") is not None:
             kwargs["response_format"] = structured.response_format_of(kwargs["response_format"], strict)
         return self.bind(tools=wire, **kwargs)
