@@ -1,7 +1,7 @@
 # Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
 # .venv-bench (with the packages that we compare with, which require older versions of some packages), .venv-ahead (see
-# test-ahead), .venv-real (with a small real model), .venv-models (with the data of `make models`) and .venv-docs (builds
-# the documentation).
+# test-ahead), .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
+# .venv-models (with the data of `make models`) and .venv-docs (builds the documentation).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -15,6 +15,7 @@ override PYTHON := $(lastword $(OTHER))
 endif
 LOWEST := $(VENV)-lowest
 BENCH := $(VENV)-bench
+ECOSYSTEM := $(VENV)-ecosystem
 AHEAD := $(VENV)-ahead
 REAL := $(VENV)-real
 MODELS := $(VENV)-models
@@ -28,7 +29,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo test test-unit test-newest-python test-lowest test-ahead test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo test test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,12 @@ $(BENCH)/.installed: pyproject.toml constraints-bench.txt
 	$(BENCH)/bin/python -m pip install -q --disable-pip-version-check -c constraints-bench.txt -e '.[langchain,llama-index]' --group bench
 	@touch $@
 
+$(ECOSYSTEM)/.installed: pyproject.toml constraints-ecosystem.txt
+	test -x $(ECOSYSTEM)/bin/python || $(PYTHON) -m venv $(ECOSYSTEM)
+	$(ECOSYSTEM)/bin/python -m pip install -q --disable-pip-version-check -c constraints-ecosystem.txt pip
+	$(ECOSYSTEM)/bin/python -m pip install -q --disable-pip-version-check -c constraints-ecosystem.txt -e '.[langchain,llama-index,cli,sandbox]' --group ecosystem
+	@touch $@
+
 $(MODELS)/.installed: pyproject.toml constraints.txt
 	test -x $(MODELS)/bin/python || $(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
@@ -95,6 +102,17 @@ test-lowest: $(LOWEST)/.installed ## Run the tests with the oldest supported ver
 
 test-ahead: $(AHEAD)/.installed ## Run the tests with newer versions that other packages do not allow yet
 	$(AHEAD)/bin/python $(PYTEST) $(PARALLEL) $(ARGS)
+
+test-ecosystem: $(ECOSYSTEM)/.installed ## Run the classes with the packages of others that users combine them with
+	$(ECOSYSTEM)/bin/python $(PYTEST) -p no:deepeval -W ignore tests/ecosystem $(ARGS)
+
+# The tests are in langchain's source distribution, and are not part of this project.
+test-langchain-agents: $(ECOSYSTEM)/.installed ## Run langchain's own tests of its agents with ChatKilo in place of its fake models
+	rm -rf build/langchain && mkdir -p build/langchain
+	$(ECOSYSTEM)/bin/python -m pip download -q --disable-pip-version-check -c constraints-ecosystem.txt -d build --no-deps --no-binary :all: langchain
+	tar -xzf build/langchain-[0-9]*.tar.gz -C build/langchain --strip-components 1
+	cd build/langchain && PYTHONPATH="$(CURDIR)/tests/conformance" "$(CURDIR)/$(ECOSYSTEM)/bin/python" $(PYTEST) \
+	  -p scripted_kilo -p no:randomly -p no:langsmith_plugin -p no:deepeval -o addopts=--strict-markers tests/unit_tests/agents $(ARGS)
 
 test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server with a small real model (downloads 290 MB)
 	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
@@ -140,4 +158,4 @@ format: $(VENV)/.installed ## Format the code and fix style errors where possibl
 	$(BIN)/ruff format .
 
 clean: ## Remove environments and caches
-	rm -rf .venv .venv-* site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
+	rm -rf .venv .venv-* site build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks dist *.egg-info
