@@ -48,7 +48,7 @@ def create(settings: GatewaySettings, call: Call) -> Reply:
 
 async def acreate(settings: GatewaySettings, call: Call) -> Reply:
     """Send a request that is not streamed. Raises KiloError."""
-    request = _Request(settings, call)
+    request = await _arequest(settings, call)
     try:
         async with request.charge:
             return request.answered(*await request.exchange.afetch())
@@ -91,13 +91,9 @@ class AsyncDeltas(AsyncIterator[Delta]):
     """
 
     def __init__(self, settings: GatewaySettings, call: Call) -> None:
-        request = _Request(settings, call)
         self._settings = settings
-        self._deltas = self._received(request)
+        self._deltas = self._received(call)
         self._response: Any = None
-        if settings.budget is not None:
-            # A loop that is closed without shutting down its generators never runs the rest of this one.
-            weakref.finalize(self, request.charge.settle).atexit = False
 
     def __anext__(self) -> Awaitable[Delta]:
         return self._deltas.__anext__()
@@ -110,8 +106,12 @@ class AsyncDeltas(AsyncIterator[Delta]):
         with suppress(RuntimeError):  # a loop that ends is closing it already
             await self._deltas.aclose()
 
-    async def _received(self, request: _Request) -> AsyncGenerator[Delta]:
+    async def _received(self, call: Call) -> AsyncGenerator[Delta]:
+        request = await _arequest(self._settings, call)
         charge = request.charge
+        if self._settings.budget is not None:
+            # A loop that is closed without shutting down its generators never runs the rest of this one.
+            weakref.finalize(self, charge.settle).atexit = False
         try:
             async with charge:
                 self._response = response = await request.exchange.asend()
@@ -126,7 +126,7 @@ class AsyncDeltas(AsyncIterator[Delta]):
                 finally:
                     await response.aclose()
         except KiloInvalidRequestError as error:
-            retry = _Request(self._settings, request.without_reasoning(error))
+            retry = request.without_reasoning(error)
         async for delta in self._received(retry):
             yield _marked(delta)
 
@@ -179,6 +179,11 @@ class _Request:
         stream = (_Stream if declared else _Undeclared)(self.interface, self.exchange, response)
         self.charge.watch(stream.decoder)
         return stream
+
+
+async def _arequest(settings: GatewaySettings, call: Call) -> _Request:
+    await known.aread(call.model, base_url=settings.base_url)
+    return _Request(settings, call)
 
 
 def resolved(settings: GatewaySettings, call: Call) -> Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,13 +32,24 @@ def known(model: str, *, base_url: str | None = None) -> ModelInfo | None:
 
     A list that was fetched comes first, then the built-in tables, whose prices are as old as `as_of` says.
     `vendor/model:suffix` falls back to `vendor/model`, without its prices. `base_url` says whose list counts; default:
-    the gateway that the environment names.
+    the gateway that the environment names. In an event loop it reads the disk only if nothing was read before; see
+    `aread`.
     """
     view = _VIEWS.get(base_url)
-    if view is None or time.monotonic() >= view.check_at:
+    if view is None or (_is_old(view) and not _in_event_loop()):
         view = _VIEWS[base_url] = _refreshed(view, base_url)
     info = view.read.get(model)
     return info if info is not None else view.look_up(model)
+
+
+async def aread(model: str, *, base_url: str | None = None) -> None:
+    """Read what `known` would read from the disk for a model, in a thread.
+
+    The other calls of an event loop must not wait for the disk; `langgraph dev` raises an error if they do.
+    """
+    view = _VIEWS.get(base_url)
+    if view is None or _is_old(view):
+        await asyncio.to_thread(known, model, base_url=base_url)
 
 
 def context_window(model: str, *, base_url: str | None = None) -> int:
@@ -82,6 +94,18 @@ class _View:
 
 
 _VIEWS: Final[dict[str | None, _View]] = {}
+
+
+def _is_old(view: _View) -> bool:
+    return time.monotonic() >= view.check_at
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _refreshed(view: _View | None, base_url: str | None) -> _View:
