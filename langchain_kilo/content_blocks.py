@@ -60,8 +60,10 @@ def _said(message: AIMessage) -> Iterator[Block]:
     if message.content or annotations:
         text: Block = {"type": "text", "text": message.content, "index": "lc_txt_0"}
         yield {**text, "annotations": annotations} if annotations else text
-    if refusal := extra.get("refusal"):
-        refused: Block = {"type": "refusal", "refusal": refusal}
+    refusal = extra.get("refusal")
+    # The stop reason of Claude, which may come without words; ModelRefusalMiddleware of langchain looks for the block.
+    if refusal or message.response_metadata.get("native_finish_reason") == "refusal":
+        refused: Block = {"type": "refusal", "refusal": refusal or ""}
         yield {**(refused if _REFUSAL_IS_A_BLOCK else {"type": "non_standard", "value": refused}), "index": "lc_ref_0"}
     for position, image in enumerate(extra.get("images") or ()):
         yield {**_image(image), "index": f"lc_img_{position}"}

@@ -31,6 +31,16 @@ def test_content_of_the_blocks(kilo_sandbox: Sandbox) -> None:
     assert audio["base64"]
 
 
+def test_an_agent_notices_that_claude_refuses(kilo_sandbox: Sandbox) -> None:
+    """Claude says so by its stop reason alone; an agent with ModelRefusalMiddleware looks for a block."""
+    llm = ChatKilo(model="sandbox/refusal", api="messages", base_url=kilo_sandbox.base_url)
+    for answer in (llm.invoke("hi"), summed(list(llm.stream("hi")))):
+        found: list[Any] = [block.get("value", block) for block in answer.content_blocks]
+        assert [block["type"] for block in found] == ["text", "refusal"]
+        llm.invoke([HumanMessage("hi"), answer, HumanMessage("go on")])
+        assert kilo_sandbox.last.json["messages"][1]["content"] == [{"type": "text", "text": answer.text}]
+
+
 @pytest.mark.parametrize("name", ["reasoning-encrypted", "parallel-interleaved", "refusal"])
 def test_a_v1_message_goes_back_like_a_v0_one(kilo_sandbox: Sandbox, name: str) -> None:
     sent = []
