@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kilo_gateway._version import __version__
-
 if TYPE_CHECKING:
     from kilo_gateway import chat as chat
     from kilo_gateway import embeddings as embeddings
+    from kilo_gateway._version import __version__ as __version__
     from kilo_gateway.budget import KiloBudget
     from kilo_gateway.call import Call
     from kilo_gateway.conversation import ToolCall
@@ -66,6 +65,7 @@ _HOME = {
     **dict.fromkeys(("MODES", "TIERS"), "routing"),
     "GatewaySettings": "settings.chat",
     "Usage": "usage",
+    "__version__": "_version",
 }
 
 __all__ = [

@@ -1,3 +1,8 @@
-"""The one place that holds the version; pyproject.toml reads it."""
+"""The version of the installed distribution, which the build derives from the tag in git."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("kilo-gateway")
+except PackageNotFoundError:  # the sources are on the path, but nobody has installed them
+    __version__ = "0+unknown"
