@@ -95,13 +95,24 @@ def test_the_fixture_gives_each_test_an_empty_record(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_the_plugin_imports_little() -> None:
-    code = (
-        "import sys, kilo_gateway.sandbox.pytest_plugin;"
-        "print([m for m in ('starlette', 'uvicorn', 'openai', 'asyncio') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
+def test_a_run_that_does_not_use_the_plugin_imports_nothing_for_it(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("def test_other(): pass")
+    code = "import sys, pytest; pytest.main(['--co', '-q', *sys.argv[1:]]); print(*sys.modules)"
+
+    def modules(*options: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *options],
+            cwd=tmp_path,
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "test_other.py::test_other" in done.stdout
+        return set(done.stdout.splitlines()[-1].split())
+
+    plugin = "kilo_gateway.sandbox.pytest_plugin"
+    assert modules("-p", plugin) - modules() == {"kilo_gateway", "kilo_gateway.sandbox", plugin}
 
 
 def test_the_sandbox_imports_no_client() -> None:
