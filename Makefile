@@ -1,7 +1,8 @@
 # Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
-# .venv-bench (with the packages that we compare with, which require older versions of some packages), .venv-ahead (see
-# test-ahead), .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
-# .venv-models (with the data of `make models`) and .venv-docs (builds the documentation).
+# .venv-demo (only what the demo needs), .venv-bench (with the packages that we compare with, which require older
+# versions of some packages), .venv-ahead (see test-ahead), .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
+# .venv-models (with
+# the data of `make models`) and .venv-docs (builds the documentation).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -14,6 +15,7 @@ VENV := .venv-$(firstword $(OTHER))
 override PYTHON := $(lastword $(OTHER))
 endif
 LOWEST := $(VENV)-lowest
+DEMO := $(VENV)-demo
 BENCH := $(VENV)-bench
 ECOSYSTEM := $(VENV)-ecosystem
 AHEAD := $(VENV)-ahead
@@ -38,6 +40,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '$(EXTRAS)' --group test --group lint
+	@touch $@
+
+# pip says what it does here, because a newcomer waits for it.
+$(DEMO)/.installed: pyproject.toml constraints.txt
+	@echo "Installing what the demo needs into $(DEMO): 90 packages, 370 MB on disk. This takes a minute or two, once."
+	@test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
+	@$(DEMO)/bin/python -m pip install --disable-pip-version-check -c constraints.txt pip
+	@$(DEMO)/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[langchain,llama-index,sandbox]' --group demo
 	@touch $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
@@ -83,8 +93,8 @@ $(DOCS)/.installed: pyproject.toml constraints.txt
 	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
 	@touch $@
 
-demo: $(VENV)/.installed ## Run a chain, an agent and a query engine, and show their cost
-	@$(BIN)/python notebooks/demo.py
+demo: $(DEMO)/.installed ## Run a chain, an agent and a query engine, and show their cost
+	@$(DEMO)/bin/python notebooks/demo.py
 
 test: $(VENV)/.installed ## Run the tests with the newest supported versions
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ARGS)
