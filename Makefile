@@ -28,7 +28,7 @@ PYTEST := -m pytest -q
 # One worker more than cores, because some tests wait. The tests of a file share one, so that its fixtures run once.
 PARALLEL := -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadfile
 SECONDS ?= 600
-PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md Makefile mkdocs.yml docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
 .PHONY: help arguments models demo test test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean

@@ -22,7 +22,7 @@ from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.__main__ import _parser as sandbox_parser
 from tests.support.pages import BLOCKS, FENCE, PAGES, ROOT, Block
 
-LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+LINKED = [*PAGES, *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "RELEASING", "SECURITY"))]
 LANGUAGES = {"python", "bash", "text"}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
