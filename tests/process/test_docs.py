@@ -139,6 +139,9 @@ def test_links_resolve(page: Path) -> None:
     for target in targets:
         if target.startswith("https://"):
             continue
+        if workflow := re.fullmatch(r"\.\./\.\./actions/workflows/([\w.]+)(/badge\.svg)?", target):
+            assert (ROOT / ".github/workflows" / workflow[1]).exists(), target  # beside the files on the code host
+            continue
         path, _, anchor = target.partition("#")
         leads_to = (page.parent / path).resolve() if path else page
         assert leads_to.is_relative_to(ROOT), target
