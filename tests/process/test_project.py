@@ -1,15 +1,13 @@
-"""Test the promises of the project as a whole: imports of each extra, pins, version, wheel."""
+"""Test the promises of the project as a whole: imports of each extra, pins, version."""
 
 import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -131,15 +129,6 @@ def test_sources_that_are_not_installed_have_a_version() -> None:
     )
     result = run(f"{code} import kilo_gateway; print(kilo_gateway.__version__)", set())
     assert (result.stdout, result.stderr) == ("0+unknown\n", "")
-
-
-def test_the_wheel_contains_the_packages_their_types_and_the_tables(tmp_path: Path) -> None:
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path))
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    assert {f"{package}/py.typed" for package in PACKAGES} <= names
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
-    assert {f"kilo_gateway/data/{table}.json" for table in ("models", "models_dev", "tiers")} <= names
 
 
 def test_every_public_name_of_the_core_is_there() -> None:
