@@ -33,7 +33,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test workflows test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,6 +143,9 @@ build: $(BUILD)/.installed ## Build the wheel and the sdist into dist/, and chec
 	$(BUILD)/bin/python -m build --no-isolation
 	$(BUILD)/bin/python -m twine check --strict dist/*
 	$(BUILD)/bin/python $(PYTEST) -c tests/distribution/pytest.ini tests/distribution/contents.py
+
+test-wheel: build ## Install the wheel with each extra into a fresh environment, and run the lines of the README and the demo there
+	$(BUILD)/bin/python $(PYTEST) -c tests/distribution/pytest.ini tests/distribution/installed.py $(ARGS)
 
 workflows: $(BUILD)/.installed ## Check .github with zizmor, and with actionlint if it is installed
 	$(BUILD)/bin/zizmor --offline --strict-collection .github
