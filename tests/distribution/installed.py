@@ -20,21 +20,24 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = WHEEL.name.split("-")[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python"]
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 # No variable that reaches the checkout or a real account.
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("KILO_", "PYTHON", "VIRTUAL_ENV"))}
 
 
 class Environment:
-    """An environment with the wheel and some extras, in a folder of its own."""
+    """An environment with the wheel and an extra, in a folder of its own."""
 
-    def __init__(self, folder: Path, extras: str, *more: str) -> None:
-        self.folder = folder
-        self.bin = folder / ("Scripts" if os.name == "nt" else "bin")
-        venv.create(folder, with_pip=False)
-        wanted = [f"kilo-gateway{extras} @ {WHEEL.as_uri()}", *more]
-        pinned = ["-q", "--no-compile", "-c", str(ROOT / "constraints.txt")]
-        subprocess.run([*PIP, str(self.bin / "python"), "install", *pinned, *wanted], check=True)
+    def __init__(self, wheels: Path, name: str, extra: str = "") -> None:
+        self.wheels, self.folder = wheels, wheels.parent / name
+        self.bin = self.folder / ("Scripts" if os.name == "nt" else "bin")
+        venv.create(self.folder, with_pip=False)
+        self.install(extra)
+
+    def install(self, extra: str) -> None:
+        options = ["--python", str(self.bin / "python"), "install", "-q", "--no-compile", "--no-index"]
+        wanted = f"kilo-gateway{extra}=={VERSION}"
+        subprocess.run([*PIP, *options, "--find-links", str(self.wheels), wanted], check=True)
 
     def run(self, *command: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment in its folder."""
@@ -58,14 +61,19 @@ class Environment:
 
 
 @pytest.fixture(scope="session")
-def folder() -> Iterator[Path]:
+def wheels() -> Iterator[Path]:
+    """Return a folder with the wheel and all that its extras need, so that each package is downloaded once."""
     with tempfile.TemporaryDirectory() as folder:  # pytest would keep its own ones, of a gigabyte each
-        yield Path(folder)
+        wheels = Path(folder, "wheels")
+        wanted = f"kilo-gateway[all,notebooks] @ {WHEEL.as_uri()}"
+        options = ["-q", "-c", str(ROOT / "constraints.txt"), "-w", str(wheels)]
+        subprocess.run([*PIP, "wheel", *options, wanted], check=True)
+        yield wheels
 
 
 @pytest.fixture(scope="session")
-def sandbox(folder: Path) -> Environment:
-    return Environment(folder / "sandbox", "[sandbox]")
+def sandbox(wheels: Path) -> Environment:
+    return Environment(wheels, "sandbox", "[sandbox]")
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +93,8 @@ def account(sandbox: Environment) -> Iterator[dict[str, str]]:
         server.terminate()
 
 
-def test_without_an_extra_only_the_core_imports(folder: Path) -> None:
-    core = Environment(folder / "core", "")
+def test_without_an_extra_only_the_core_imports(wheels: Path) -> None:
+    core = Environment(wheels, "core")
     code = "import kilo_gateway; print(kilo_gateway.__version__, kilo_gateway.__file__); kilo_gateway.chat.stream"
     version, path = core.prints("python", "-c", code).split()
     assert version == VERSION
@@ -98,33 +106,30 @@ def test_without_an_extra_only_the_core_imports(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("extra", "package"), [("langchain", "langchain_kilo"), ("llama-index", "llama_index_kilo")])
-def test_the_lines_of_the_readme(folder: Path, account: dict[str, str], extra: str, package: str) -> None:
-    environment = Environment(folder / extra, f"[{extra}]")
+def test_the_lines_of_the_readme(wheels: Path, account: dict[str, str], extra: str, package: str) -> None:
+    environment = Environment(wheels, extra, f"[{extra}]")
     lines = [block for block in BLOCKS if package in block and "Sandbox" not in block]
     assert lines
     for block in lines:
         assert environment.prints("python", "-c", block, variables=account).strip()
 
 
-def test_the_command_line(folder: Path, account: dict[str, str]) -> None:
-    cli = Environment(folder / "cli", "[cli]")
+def test_the_command_line(wheels: Path, account: dict[str, str]) -> None:
+    cli = Environment(wheels, "cli", "[cli]")
     assert VERSION in cli.prints("kilo-gateway", "--version")
     assert cli.prints("kilo-gateway", "doctor", variables=account).strip()
     assert cli.prints("kilo-gateway", "chat", "Hi", variables=account).strip()
 
 
-def test_all_runs_the_sandbox_of_the_readme(folder: Path) -> None:
-    everything = Environment(folder / "all", "[all]")
+def test_all_runs_the_sandbox_of_the_readme_and_notebooks_the_demo(wheels: Path) -> None:
+    everything = Environment(wheels, "all", "[all]")
     (block,) = (block for block in BLOCKS if "Sandbox" in block)
     assert "kilo-auto/frontier" in everything.prints("python", "-c", block)
     for package in ("langchain_kilo", "llama_index_kilo", "kilo_gateway.cli.app"):
         everything.prints("python", "-c", f"import {package}")
     assert "No module named 'IPython'" in everything.run("python", "-c", "import IPython").stderr
-
-
-def test_notebooks_run_the_demo(folder: Path) -> None:
-    jupyter = Environment(folder / "notebooks", "[notebooks]")
-    shown = jupyter.prints("python", str(ROOT / "notebooks/demo.py"))
+    everything.install("[notebooks]")  # into the same environment, because the rest of it is the same half gigabyte
+    shown = everything.prints("python", str(ROOT / "notebooks/demo.py"))
     for part in ("chain", "agent", "query engine"):
         assert re.search(rf"^ {part} .*\d\.\d{{6}}", shown, re.MULTILINE), shown
-    jupyter.prints("python", "-c", "import ipykernel, langgraph, matplotlib, pandas, tqdm")
+    everything.prints("python", "-c", "import ipykernel, langgraph, matplotlib, pandas, tqdm")
