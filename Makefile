@@ -2,8 +2,8 @@
 # .venv-demo (only what the demo needs), .venv-build (builds and checks the distribution), .venv-bench (with the
 # packages that we compare with, which require older versions of some packages), .venv-ahead (see test-ahead),
 # .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
-# .venv-models (with the data of `make models`) and .venv-docs (builds the
-# documentation).
+# .venv-models (with the data of `make models`), .venv-docs (builds the
+# documentation) and .venv-browser (with Playwright).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -24,6 +24,7 @@ AHEAD := $(VENV)-ahead
 REAL := $(VENV)-real
 MODELS := $(VENV)-models
 DOCS := $(VENV)-docs
+BROWSER := $(VENV)-browser
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
@@ -33,7 +34,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-browser demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +102,12 @@ $(DOCS)/.installed: pyproject.toml constraints.txt
 	$(DOCS)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt --group docs
 	@touch $@
 
+$(BROWSER)/.installed: pyproject.toml constraints.txt
+	test -x $(BROWSER)/bin/python || $(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(BROWSER)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,sandbox]' --group test --group browser
+	@touch $@
+
 demo: $(DEMO)/.installed ## Run a chain, an agent and a query engine, and show their cost
 	@$(DEMO)/bin/python notebooks/demo.py
 
@@ -134,6 +141,9 @@ test-langchain-agents: $(ECOSYSTEM)/.installed ## Run langchain's own tests of i
 
 test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server with a small real model (downloads 290 MB)
 	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
+
+test-browser: $(BROWSER)/.installed ## Test the page of notebook 07 in headless Chromium (on Debian: apt-get install chromium)
+	$(BROWSER)/bin/python $(PYTEST) tests/process/browser.py $(ARGS)
 
 demo-local: $(REAL)/.installed ## Run the demo with the same model behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
