@@ -22,7 +22,7 @@ PRIVATE = re.compile(
     r"|(?:127\.0\.0\.1|localhost):\d|sandbox-key|Bearer |eyJ[\w-]{8}"
 )
 
-pytestmark = pytest.mark.timeout(300)  # the first test runs seven notebooks
+pytestmark = pytest.mark.timeout(300)  # the first test runs eight notebooks
 
 Cell = Any
 
@@ -62,8 +62,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {path.name: read(path) for path in folder.glob("*.ipynb")}
 
 
-def test_there_are_seven() -> None:
-    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07"]
+def test_there_are_eight() -> None:
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("name", NAMES)
