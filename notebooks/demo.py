@@ -1,8 +1,8 @@
 """Run a chain, an agent and a query engine over this repository, and show their cost.
 
-The demo uses the sandbox, whose answers are canned. With KILO_API_KEY it uses the live gateway, and with KILO_LIVE=1
-the live gateway's free tier without a key. With KILO_DEMO_LOCAL=1 a small real model answers behind the sandbox
-(make demo-local). The exit status is 1 if a part fails.
+The demo uses the sandbox, which has answers to its prompts, written in advance. With KILO_API_KEY it uses the live
+gateway, and with KILO_LIVE=1 the live gateway's free tier without a key. With KILO_DEMO_LOCAL=1 a small real model
+answers behind the sandbox (make demo-local). The exit status is 1 if a part fails.
 """
 
 from __future__ import annotations

@@ -220,6 +220,7 @@ def _sandbox(model: str, **fields: Any) -> Callable[[Stage], AbstractContextMana
     return play
 
 
+_HELLO = "Hello! How can I help you?"  # the answer to the prompt of all ways
 _LOST = "connection to the gateway failed|connection broke"
 _BROKE = "before the answer was complete|connection to the gateway failed"
 # If the server sends nothing at all, even a slow machine cannot miss a deadline, so this limit may be short.
@@ -332,27 +333,27 @@ FAULTS = [
         attributes={"retry_after": None, "retryable": True},
     ),
     Fault("429, then success", _socket(_page("429 Slow", "retry-after-ms: 1\r\n"), max_retries=1), text="whole"),
-    Fault("503, then success", _sandbox("flaky-503", max_retries=1), text="sandbox/flaky-503"),
+    Fault("503, then success", _sandbox("flaky-503", max_retries=1), text=_HELLO),
     Fault("HTML 502", _sandbox("error-html-502"), KiloServerError, "502 Bad Gateway"),
-    Fault("gzip", _sandbox("gzip"), text="sandbox/gzip", played=IN_THE_ANSWER),
-    Fault("labelled text/html", _sandbox("content-type-html"), text="sandbox/content-type-html", played=IN_THE_ANSWER),
+    Fault("gzip", _sandbox("gzip"), text=_HELLO, played=IN_THE_ANSWER),
+    Fault("labelled text/html", _sandbox("content-type-html"), text=_HELLO, played=IN_THE_ANSWER),
     Fault(
         "labelled application/json",
         _sandbox("content-type-json"),
-        text="sandbox/content-type-json",
+        text=_HELLO,
         played=IN_THE_ANSWER,
     ),
-    Fault("10 MB in one frame", _sandbox("huge-frame"), text="sandbox/huge-frame"),
+    Fault("10 MB in one frame", _sandbox("huge-frame"), text=_HELLO),
     Fault(
         "5 000 tiny frames",
         _sandbox("many-frames", max_tokens=5_000),
-        text="sandbox/many-frames",
+        text=_HELLO,
         played=SHARED_STREAMS,
     ),
     Fault(
         "slow drip, faster than the idle limit",
         _sandbox("slow-drip", stream_idle_timeout=15.0),
-        text="sandbox/slow-drip",
+        text=_HELLO,
         played=SHARED_STREAMS,
     ),
     Fault(
@@ -360,7 +361,7 @@ FAULTS = [
         _sandbox("drop-connection"),
         KiloStreamInterruptedError,
         _BROKE,
-        "sandbox/drop.*",
+        "Hello! How can",
         KiloConnectionError,
         played=IN_THE_ANSWER,
     ),
@@ -369,7 +370,7 @@ FAULTS = [
         _sandbox("bad-json-frame"),
         KiloResponseError,
         "cannot be used",
-        "sandbox/bad.*",
+        "Hello! How can",
         played=IN_THE_ANSWER,
     ),
 ]

@@ -96,7 +96,7 @@ def test_chat(kilo_sandbox: Sandbox) -> None:
     key = kilo_sandbox.api_key
     result = run("chat", "Plan a garden", "--tier", "frontier", "--mode", "plan", "--system", "Be short.", key=key)
     assert result.exit_code == 0
-    assert "Plan by anthropic/claude-opus-4.7" in result.stdout
+    assert "Draw the garden to scale" in result.stdout
     assert re.fullmatch(r"anthropic/claude-opus-4\.7, \d+ \+ \d+ tokens, 0\.\d{6} USD\n", result.stderr)
     sent = kilo_sandbox.last
     assert (sent.json["model"], sent.json["stream"], sent.headers["x-kilocode-mode"]) == (
@@ -162,7 +162,7 @@ def test_a_conversation_that_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = run("chat", "Hi", env={"KILO_CACHE_DIR": str(tmp_path / "file")})
     assert result.exit_code == 0
-    assert "you said: Hi" in result.stdout
+    assert "Hello!" in result.stdout
     assert "Note: --continue will not find this conversation" in result.stderr
 
 
@@ -296,7 +296,7 @@ def test_as_a_process(kilo_sandbox: Sandbox) -> None:
     environment = {**os.environ, "KILO_API_KEY": ""}
     command = [sys.executable, "-m", "kilo_gateway", "chat", "Hi"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, input="")
-    assert (done.returncode, "you said: Hi" in done.stdout) == (0, True)
+    assert (done.returncode, "Hello!" in done.stdout) == (0, True)
     notice, cost = done.stderr.splitlines()
     assert notice.startswith("Note: kilo-auto/free picks a free model")
     assert cost.endswith("tokens, cost not reported")

@@ -59,9 +59,17 @@ def test_python(
     if block.needs_key:
         monkeypatch.setenv("KILO_API_KEY", kilo_sandbox.api_key)
     monkeypatch.chdir(tmp_path)
+    canned: list[str] = []
+
+    def note(call: object, text: str) -> str:
+        canned.append(text)
+        return text
+
+    monkeypatch.setattr("kilo_gateway.sandbox.model.prose.canned", note)
     with warnings.catch_warnings():  # restores the filters that a block sets
         exec(compile(block.code, block.place, "exec"), {"__name__": "__main__"})  # noqa: S102 -- our own documentation
     printed = capsys.readouterr().out
+    assert canned == [], "these prompts need an answer in kilo_gateway/sandbox/model/answers.toml"
     if block.printed is not None:
         assert printed.rstrip() == block.printed.rstrip()
     elif "print(" in block.code:
@@ -90,6 +98,7 @@ def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command(line: str, kilo_sandbox: Sandbox) -> None:
     words = shlex.split(line, comments=True)
+    piped = bool({"|", "<"} & set(words))
     words = words[words.index("|") + 1 :] if "|" in words else words
     words = words[: words.index("<")] if "<" in words else words
     if not words or words[0] == "export":
@@ -106,9 +115,10 @@ def test_command(line: str, kilo_sandbox: Sandbox) -> None:
         environment = {"KILO_BASE_URL": kilo_sandbox.base_url, "KILO_API_KEY": kilo_sandbox.api_key}
         if "--continue" in words:
             CliRunner().invoke(cli, ["chat", "Hi"], env=environment)
-        result = CliRunner().invoke(cli, words[1:], env=environment, input="Hi")
+        result = CliRunner().invoke(cli, words[1:], env=environment, input="Hi" if piped else "")
         assert result.exit_code == 0, result.output
         assert result.stdout.strip()
+        assert piped or "Canned sandbox answer" not in result.stdout
 
 
 # Links

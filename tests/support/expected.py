@@ -84,7 +84,7 @@ def expected(api: str, model: str) -> Outcome:
     """Return the outcome of a scenario."""
     name = model.removeprefix("sandbox/")
     changes = dict(BY_API.get((api, name)) or CHANGES.get(name, {}))
-    usual = f"{model} on the sandbox: you said: {TOOLS_TEXT}"
+    usual = f"Canned sandbox answer ({model}): you said: {TOOLS_TEXT}"
     if name == "unicode":
         usual, changes = usual + UNICODE, {"tokens": 27}
     tokens = changes.pop("tokens", 18)

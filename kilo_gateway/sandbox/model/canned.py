@@ -50,7 +50,7 @@ def think(call: Call, reply: Reply, turn: Turn) -> None:
     """Add reasoning to a reply if the body that is sent upstream asks for it."""
     requested, hidden = _requested_reasoning(call.forwarded)
     if requested:
-        reply.reasoning = prose.reasoning(turn, reply)
+        reply.reasoning = prose.reasoning(call, turn, reply)
         reply.hidden_reasoning = hidden
 
 

@@ -1,4 +1,4 @@
-"""Write the canned model's texts: echo, plan, extract of a context, and the formats of some stock prompts."""
+"""Write the canned model's texts: scripted answers, echo, plan, extract of a context, formats of stock prompts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.model import judging, react
+from kilo_gateway.sandbox.model import judging, react, scripted
 from kilo_gateway.sandbox.model.conversation import Turn
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.model.words import content_words, count_tokens, sentences, terms
@@ -40,26 +40,39 @@ def compose(call: Call, turn: Turn) -> str:
 
 
 def _compose(call: Call, turn: Turn) -> str:
-    speaker = call.served + (f" (mode {call.mode})" if call.mode else "")
-    if turn.results:
-        results = "; ".join(f"{name} returned: {result}" for name, result in turn.results)
-        return f"{speaker} on the sandbox: {results}"
-    if formatted := _formatted(turn.user):
+    if not turn.results and (formatted := _formatted(turn.user)):
         return formatted
+    if answer := _scripted(call, turn):
+        return scripted.fill(answer["text"], turn)
+    if turn.results:
+        return canned(call, "; ".join(f"{name} returned: {result}" for name, result in turn.results))
     if call.mode and call.mode.lower() in ("plan", "architect"):
-        return _plan(speaker, turn.user)
+        return canned(call, _plan(turn.user))
     if extracted := _extract(turn):
         return extracted
     received = f" (also received: {', '.join(turn.attachments)})" if turn.attachments else ""
-    return f"{speaker} on the sandbox: you said: {turn.user}{received}"
+    return canned(call, f"you said: {turn.user}{received}")
 
 
-def reasoning(turn: Turn, reply: Reply) -> str:
+def canned(call: Call, text: str) -> str:
+    """Return an answer to a prompt that has no scripted one; it says so, and names the model and the mode."""
+    speaker = call.served + (f", mode {call.mode}" if call.mode else "")
+    return f"Canned sandbox answer ({speaker}): {text}"
+
+
+def reasoning(call: Call, turn: Turn, reply: Reply) -> str:
     """Return a line of reasoning that fits the reply."""
     if reply.calls:
         return f"The user needs {' and '.join(c.name for c in reply.calls)}, so I call it first."
-    topic = " ".join(turn.user.split()[:8]) or "nothing"
+    answer = _scripted(call, turn)
+    if answer and "thought" in answer:
+        return answer["thought"]
+    topic = " ".join(turn.user.split()[:8]).rstrip(".!?") or "nothing"
     return f"The user wrote: {topic}. I can answer that directly."
+
+
+def _scripted(call: Call, turn: Turn) -> scripted.Answer | None:
+    return scripted.find(call, turn, (turn.user, turn.user.partition(":\n")[0], _question(turn.user)))
 
 
 def embedded_schema(prompt: str) -> dict[str, Any] | None:
@@ -113,14 +126,13 @@ def _schemas(prompt: str) -> list[tuple[dict[str, Any], int, int]]:
     return schemas
 
 
-def _plan(speaker: str, text: str) -> str:
+def _plan(text: str) -> str:
     topics = [line.lstrip("#-* ").strip() for line in text.splitlines() if re.match(r"\s*(#|[-*] )", line)]
     topics = (topics or sentences(text) or ["the task"])[:6]
     steps = [f"Clarify the goal: {topics[0].rstrip('.!?')}."]
     steps += [f"Work out: {topic.rstrip('.!?')}." for topic in topics[1:]]
     steps += ["Build the smallest version that works.", "Test it and review the result."]
-    lines = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
-    return f"Plan by {speaker} on the sandbox:\n{lines}"
+    return "a plan:\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def _extract(turn: Turn) -> str | None:

@@ -39,7 +39,7 @@ _CANNED = [
 
 def think(call: Call, reply: Reply) -> None:
     """Add reasoning."""
-    reply.reasoning = prose.reasoning(conversation.read(call.messages), reply)
+    reply.reasoning = prose.reasoning(call, conversation.read(call.messages), reply)
     reply.hidden_reasoning = False
 
 

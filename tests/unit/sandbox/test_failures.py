@@ -216,11 +216,11 @@ def test_errors_within_a_choice(gw: Sandbox) -> None:
 def test_cut_and_dropped_streams(gw: Sandbox) -> None:
     cut = chat(gw, "sandbox/cut-stream", stream=True)
     assert cut.complete
-    assert joined(cut.chunks) == "sandbox/cut-stream on the"
+    assert joined(cut.chunks) == "Canned sandbox answer"
     assert finishes(cut.chunks) == []
     dropped = chat(gw, "sandbox/drop-connection", stream=True)
     assert not dropped.complete
-    assert dropped.data.endswith(b'"model":"sandbox/drop-con')
+    assert b"data: {" in dropped.data.rpartition(b"\n\n")[2]  # half a frame
     assert chat(gw, "sandbox/empty-stream", stream=True).events == []
     with pytest.raises(json.JSONDecodeError):
         _ = chat(gw, "sandbox/bad-json-frame", stream=True).chunks

@@ -26,10 +26,10 @@ def ask(gateway: Sandbox, text: Any, **fields: Any) -> Any:
 
 
 # Text.
-def test_it_echoes_and_names_model_and_mode(gw: Sandbox) -> None:
-    assert ask(gw, "Hello there").text == "openai/gpt-5.4 on the sandbox: you said: Hello there"
+def test_an_unknown_prompt_is_echoed_as_a_canned_answer(gw: Sandbox) -> None:
+    assert ask(gw, "Hello there").text == "Canned sandbox answer (openai/gpt-5.4): you said: Hello there"
     said = ask(gw, "Hello there", headers={"x-kilocode-mode": "code"}).text
-    assert said == "openai/gpt-5.4 (mode code) on the sandbox: you said: Hello there"
+    assert said == "Canned sandbox answer (openai/gpt-5.4, mode code): you said: Hello there"
 
 
 def test_it_is_deterministic(gw: Sandbox) -> None:
@@ -42,7 +42,7 @@ def test_it_is_deterministic(gw: Sandbox) -> None:
 def test_it_plans_in_planning_modes(gw: Sandbox) -> None:
     text = "# Accounts\nPeople sign in.\n# Messages\nPeople write."
     said = ask(gw, text, model="kilo-auto/frontier", headers={"x-kilocode-mode": "plan"}).text
-    assert said.startswith("Plan by anthropic/claude-opus-4.7 (mode plan)")
+    assert said.startswith("Canned sandbox answer (anthropic/claude-opus-4.7, mode plan): a plan:\n")
     assert "1. Clarify the goal: Accounts." in said
     assert "2. Work out: Messages." in said
 
@@ -101,19 +101,19 @@ def test_stock_prompts_of_llama_index_get_usable_answers(gw: Sandbox) -> None:
 # Parameters.
 @pytest.mark.parametrize("stop", ["you", ["nowhere", "you"], ["said", "you"]])
 def test_stop_cuts(gw: Sandbox, stop: str | list[str]) -> None:
-    answer = ask(gw, "Hi", stop=stop)
-    assert answer.text == "openai/gpt-5.4 on the sandbox: "
+    answer = ask(gw, "Hello there", stop=stop)
+    assert answer.text == "Canned sandbox answer (openai/gpt-5.4): "
     assert answer.json["choices"][0]["finish_reason"] == "stop"
-    assert joined(ask(gw, "Hi", stop=stop, stream=True).chunks) == answer.text
+    assert joined(ask(gw, "Hello there", stop=stop, stream=True).chunks) == answer.text
 
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_limits_cut(gw: Sandbox, field: str) -> None:
-    answer = ask(gw, "Hi", **{field: 3})
-    assert answer.text == "openai/gpt-5.4 on the"
+    answer = ask(gw, "Hello there", **{field: 3})
+    assert answer.text == "Canned sandbox answer"
     assert answer.json["choices"][0]["finish_reason"] == "length"
     assert answer.json["usage"]["completion_tokens"] == 3
-    assert ask(gw, "Hi", **{field: 50}).json["choices"][0]["finish_reason"] == "stop"
+    assert ask(gw, "Hello there", **{field: 50}).json["choices"][0]["finish_reason"] == "stop"
 
 
 def test_several_choices(gw: Sandbox) -> None:

@@ -44,11 +44,11 @@ def test_an_agent_that_calls_tools_in_text(gw: Sandbox) -> None:
     assert action == "Action: add"
     assert json.loads(given.removeprefix("Action Input: ")) == {"a": 2, "b": 3}
     said = ask(gw, agent(question, f"{thought}\n{action}\n{given}", "Observation: 5"))
-    assert said.endswith("Answer: openai/gpt-5.4 on the sandbox: add returned: 5")
+    assert said.endswith("Answer: Canned sandbox answer (openai/gpt-5.4): add returned: 5")
 
 
 def test_an_agent_without_a_fitting_tool_answers(gw: Sandbox) -> None:
-    assert ask(gw, agent("Hello")).endswith("\nAnswer: openai/gpt-5.4 on the sandbox: you said: Hello")
+    assert ask(gw, agent("Hello")).endswith("\nAnswer: Canned sandbox answer (openai/gpt-5.4): you said: Hello")
 
 
 def test_an_observation_without_an_agent_is_what_the_user_said(gw: Sandbox) -> None:

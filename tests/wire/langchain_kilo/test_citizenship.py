@@ -313,8 +313,8 @@ def test_retries(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
 @every_langchain_way
 def test_fallbacks_also_of_streams(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> None:
     llm: Any = scenario("stream-error-first").with_fallbacks([scenario("echo")])
-    assert said(way, llm, "hi").text.startswith("sandbox/echo")
-    assert said(way, llm.with_config(tags=["x"]), "hi").text.startswith("sandbox/echo")
+    assert said(way, llm, "hi").response_metadata["model_name"] == "sandbox/echo"
+    assert said(way, llm.with_config(tags=["x"]), "hi").response_metadata["model_name"] == "sandbox/echo"
     tools: Any = scenario("error-502").bind_tools([add]).with_fallbacks([scenario("echo").bind_tools([add])])
     assert [call["name"] for call in said(way, tools, "Call add(2, 3).").tool_calls] == ["add"]
     assert [record.json["model"] for record in kilo_sandbox.requests][-2:] == ["sandbox/error-502", "sandbox/echo"]
@@ -328,9 +328,9 @@ def test_compositions(scenario: Scenario, kilo_sandbox: Sandbox, way: str) -> No
         text=lambda state: state["answer"], planned=lambda state: state["answer"].upper()
     )
     result = said(way, chain, {"topic": "rivers"})
-    assert result["text"] == "sandbox/echo on the sandbox: you said: About rivers"
+    assert result["text"] == "Canned sandbox answer (sandbox/echo): you said: About rivers"
     assert result["planned"] == result["text"].upper()
-    both = said(way, RunnableParallel(plain=llm, planned=llm.bind(mode="plan")), "hi")
-    assert both["plain"].text == "sandbox/echo on the sandbox: you said: hi"
-    assert both["planned"].text.startswith("Plan by sandbox/echo (mode plan)")
+    both = said(way, RunnableParallel(plain=llm, planned=llm.bind(mode="plan")), "hello")
+    assert both["plain"].text == "Canned sandbox answer (sandbox/echo): you said: hello"
+    assert both["planned"].text.startswith("Canned sandbox answer (sandbox/echo, mode plan): a plan:")
     assert len(kilo_sandbox.requests) == 3

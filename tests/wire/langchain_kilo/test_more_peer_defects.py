@@ -193,4 +193,4 @@ def test_several_streams_at_once_do_not_mix(kilo_sandbox: Sandbox, scenario: Sce
         streams = [acollect(llm.astream(f"number {n}")) for n in range(8)]
         return [summed(chunks).text for chunks in await asyncio.gather(*streams)]
 
-    assert asyncio.run(ask()) == [f"sandbox/echo on the sandbox: you said: number {n}" for n in range(8)]
+    assert asyncio.run(ask()) == [f"Canned sandbox answer (sandbox/echo): you said: number {n}" for n in range(8)]

@@ -273,7 +273,7 @@ class TestChatOpenAI:
         llm = scenario("echo")
         said(way, llm, "hi")  # opens connections
         for twin in (pickle.loads(pickle.dumps(llm)), copy.deepcopy(llm), copy.copy(llm)):  # noqa: S301 -- our own data
-            assert said(way, twin, "hi").text == "sandbox/echo on the sandbox: you said: hi"
+            assert said(way, twin, "hi").text == "Hello! How can I help you?"
 
     @every_langchain_stream
     def test_13_a_tool_delta_without_a_function_is_ignored(self, way: str) -> None:

@@ -37,7 +37,7 @@ def test_the_official_client_reads_a_stream_and_an_error_frame(gw: Sandbox) -> N
             for chunk in client.chat.completions.create(model="sandbox/crlf", **ask)
             if chunk.choices
         )
-        assert text == "sandbox/crlf on the sandbox: you said: Hi"
+        assert text == "Hello! How can I help you?"
         with pytest.raises(openai.APIError, match="Provider returned error"):
             list(client.chat.completions.create(model="sandbox/stream-error-upstream", **ask))
 

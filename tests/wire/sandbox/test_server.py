@@ -90,7 +90,7 @@ async def test_it_is_an_async_context_manager() -> None:
         answer = await client.chat.completions.create(
             model="kilo-auto/free", messages=[{"role": "user", "content": "Hi"}]
         )
-    assert "Hi" in (answer.choices[0].message.content or "")
+    assert answer.choices[0].message.content == "Hello! How can I help you?"
 
 
 # The record
