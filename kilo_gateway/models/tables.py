@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -56,9 +56,17 @@ def plain_table(models: Sequence[ModelInfo], summary: str) -> str:
 
 def html_table(models: Sequence[ModelInfo], summary: str) -> str:
     """Return an HTML table; everything in it is escaped."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in COLUMNS)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(model))}</tr>" for model in models)
+    head = _html_row("th", COLUMNS)
+    body = "".join(f"<tr>{_html_row('td', _cells(model))}</tr>" for model in models)
     return f"<table><caption>{escape(summary)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    # Notebooks align cells to the right unless each says otherwise.
+    sides = ("right" if place in _NUMBERS else "left" for place in range(len(COLUMNS)))
+    return "".join(
+        f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for side, cell in zip(sides, cells, strict=True)
+    )
 
 
 def rich_lines(models: Sequence[ModelInfo], summary: str) -> Iterator[Text]:
