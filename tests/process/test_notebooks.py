@@ -62,6 +62,13 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {path.name: read(path) for path in folder.glob("*.ipynb")}
 
 
+def test_the_site_shows_them_under_their_titles() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for path in COMMITTED:
+        title = read(path).cells[0].source.splitlines()[0].removeprefix("# ")
+        assert f"- {title}: notebooks/{path.stem}.md\n" in navigation
+
+
 def test_there_are_eight() -> None:
     assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07", "08"]
 
@@ -100,6 +107,9 @@ class TestCommitted:
         assert first.cell_type == "markdown"
         assert "Rendered from the sandbox" in first.source
         assert "Nothing here was run against the live gateway" in first.source
+
+    def test_its_answers_were_written_for_it(self, path: Path) -> None:
+        assert "Canned sandbox answer" not in path.read_text(encoding="utf-8")
 
     def test_its_outputs_are_there_and_in_order(self, path: Path) -> None:
         cells = code_cells(read(path))
