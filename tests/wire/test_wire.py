@@ -20,6 +20,7 @@ from kilo_gateway import (
     KiloTimeoutError,
     chat,
 )
+from kilo_gateway.models import known
 from kilo_gateway.routing import MODES
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.transport import clients
@@ -254,6 +255,10 @@ def test_one_instance_in_two_event_loops_leaves_nothing_open(kilo_sandbox: Sandb
 def test_a_request_starts_no_thread(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, cls: Any) -> None:
     def threaded(*args: Any) -> None:
         raise AssertionError("a request does not need a thread")
+
+    # The list of models on the disk is read in a thread, at most once a second.
+    known.known("kilo-auto/free", base_url=kilo_sandbox.base_url)
+    monkeypatch.setattr(known, "_is_old", lambda _: False)
 
     async def twice() -> None:
         monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", threaded)
