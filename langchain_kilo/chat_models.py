@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
@@ -19,33 +19,23 @@ from langchain_core.utils.pydantic import TypeBaseModel
 from pydantic import ConfigDict, Field, model_validator
 
 import kilo_gateway as kilo
-from kilo_gateway import output
 from kilo_gateway.call import Call, as_tool_choice
-from kilo_gateway.models import known as known_models
 from kilo_gateway.models import prices
 from kilo_gateway.reply import Reply
 from kilo_gateway.settings.chat import GatewaySettings
 from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.settings.types import ExtraBody, SecretFromEnv, revealed
 from langchain_kilo import from_gateway
-from langchain_kilo.profiles import profile_of
+from langchain_kilo.keywords import shown, with_output_format
+from langchain_kilo.profiles import known_profile
 from langchain_kilo.to_gateway import conversation
 from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not take
 
-    from kilo_gateway.models.info import ModelInfo
     from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
-
-
-class _Derived(NamedTuple):
-    """A profile that follows from the facts about a model, and not one that the user gave."""
-
-    model: str
-    info: ModelInfo
-    profile: ModelProfile
 
 
 class _TraceParams(LangSmithParams, total=False):
@@ -88,25 +78,12 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return self
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return None  # see `_known_profile`; core would keep the facts of the day on which the model was built
+        return None  # see `known_profile`; core would keep the facts of the day on which the model was built
 
     if not TYPE_CHECKING:  # as pydantic's own one, so that type checkers refuse unknown names
 
         def __getattr__(self, name: str) -> Any:
-            return self._known_profile() if name == "profile" else super().__getattr__(name)
-
-    def _known_profile(self) -> ModelProfile | None:
-        """Return the profile by what is known of the model now, or the last one if the user has changed it in place."""
-        model = self.model_id
-        info = known_models.known(model, base_url=self.base_url)
-        last: _Derived | None = self.__dict__.get("_derived_profile")
-        if last is not None and last.model == model and (last.info is info or last.profile != profile_of(last.info)):
-            return last.profile
-        if info is None:
-            return None
-        profile = profile_of(info).copy()
-        self.__dict__["_derived_profile"] = _Derived(model, info, profile)
-        return profile
+            return known_profile(self) if name == "profile" else super().__getattr__(name)
 
     @property
     def _llm_type(self) -> str:
@@ -154,14 +131,14 @@ class ChatKilo(BaseChatModel, GatewaySettings):
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         # These go to callbacks and traces.
-        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **_shown(kwargs))
+        params: dict[str, Any] = super()._get_invocation_params(stop=stop, **shown(kwargs))
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the cache key: core's, and a digest of the account and of other values that may be secret."""
         # Core caches the serialized model on first use, and would not see later assignments and copies.
         self.__dict__.pop("_serialized", None)
-        key: str = super()._get_llm_string(stop=stop, **_shown(kwargs))
+        key: str = super()._get_llm_string(stop=stop, **shown(kwargs))
         # An answer that one account paid for, or that it alone may see, must not be returned to another.
         payer = self.bearer.identity if isinstance(self.bearer, KeyFunction) else self.bearer
         account = [payer or "anonymous", self.private_headers(), self.default_query]
@@ -208,7 +185,7 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         stream: bool,
     ) -> Call:
         # LangChain passes on its own switch between invoke and stream.
-        keywords = {name: value for name, value in _with_output_format(kwargs).items() if name != "stream"}
+        keywords = {name: value for name, value in with_output_format(kwargs).items() if name != "stream"}
         if stop is not None:
             keywords["stop"] = stop
         if self.task_id is None and "task_id" not in keywords and (thread := _thread_id(run_manager)):
@@ -335,22 +312,6 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         return structured.build(
             self, schema, method=method, include_raw=include_raw, strict=strict, tools=tools, **kwargs
         )
-
-
-def _shown(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keywords of a call without headers and query parameters, which may be secrets, and without classes."""
-    shown = _with_output_format(kwargs)
-    return {name: value for name, value in shown.items() if name not in ("extra_headers", "extra_query")}
-
-
-def _with_output_format(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the keywords of a call, a class or JSON schema as `response_format` in the form of the wire."""
-    form = kwargs.get("response_format")
-    if not output.is_schema(form):
-        return kwargs
-    from langchain_kilo import structured  # deferred, see get_num_tokens_from_messages
-
-    return {**kwargs, "response_format": structured.response_format_of(form)}
 
 
 def _thread_id(run_manager: BaseRunManager | None) -> str | None:
