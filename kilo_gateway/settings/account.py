@@ -12,6 +12,7 @@ from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.http_client import Live
 from kilo_gateway.settings.keys import KeyFunction
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
+from kilo_gateway.settings.signature import FieldSignature
 from kilo_gateway.settings.validation import check_field, fields_from, known_names
 
 
@@ -82,6 +83,16 @@ class AccountSettings(BaseModel):
         default=None, repr=False, exclude=True
     )
     """The same for async calls."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = FieldSignature()  # type: ignore[assignment] # a descriptor, as pydantic's own one
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        super().__pydantic_on_complete__()
+        cls.__signature__ = FieldSignature()  # type: ignore[assignment] # pydantic has put its own one in its place
 
     @model_validator(mode="before")
     @classmethod
