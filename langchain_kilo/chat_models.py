@@ -85,6 +85,8 @@ class ChatKilo(BaseChatModel, GatewaySettings):
         def __getattr__(self, name: str) -> Any:
             return known_profile(self) if name == "profile" else super().__getattr__(name)
 
+    __repr_args__ = GatewaySettings.__repr_args__  # core's class comes first, and shows the profile
+
     @property
     def _llm_type(self) -> str:
         return "kilo-chat"

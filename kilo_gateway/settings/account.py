@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -140,6 +140,15 @@ class AccountSettings(BaseModel):
             types.check_data_collection(**beside)
         if name == "default_headers":
             refuse_headers_of_fields(type(self), value, name)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the arguments that were given, without secrets, those of the framework and what names the model."""
+        if self.base_url != types.DEFAULT_BASE_URL:
+            yield "base_url", self.base_url
+        ours = fields_from(AccountSettings, type(self)) - {"model", "tier", "base_url"}
+        for name, field in type(self).model_fields.items():
+            if name in ours and name in self.model_fields_set and field.repr and getattr(self, name) is not None:
+                yield name, getattr(self, name)
 
     @property
     def bearer(self) -> str | KeyFunction | None:

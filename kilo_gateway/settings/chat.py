@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import model_validator
@@ -83,6 +83,11 @@ class GatewaySettings(AccountSettings):
         super()._check_beside_others(name, value)
         if name in ("model", "tier"):
             routing.resolve_model(**{"model": self.model, "tier": self.tier, name: value})
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the model that is asked, and the other arguments that were given."""
+        yield "model", self.model_id
+        yield from super().__repr_args__()
 
     @property
     def model_id(self) -> str:

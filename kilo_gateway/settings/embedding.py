@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
 from pydantic import PrivateAttr
@@ -51,6 +51,11 @@ class EmbeddingSettings(AccountSettings):
         other._usage = copy.deepcopy(self._usage)
         other._lengths = dict(self._lengths)
         return other
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the model that is asked, and the other arguments that were given."""
+        yield "model", self.model
+        yield from super().__repr_args__()
 
     @property
     def usage(self) -> Ledger:
