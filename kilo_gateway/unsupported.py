@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kilo_gateway.models.info import ModelInfo
 
 _CHECKED: Final = frozenset({"temperature", "reasoning", "reasoning_effort"})
+_TIERS_WITHOUT_MODES: Final = frozenset({"free", "small"})
+"""The routing service of the others may read the mode (docs/gateway.md, "Auto models")."""
 _DEFAULT_TEMPERATURE: Final = 1
 """The temperature that models without the setting use, and accept."""
 _SEEN: Final[set[tuple[str, str]]] = set()
@@ -26,6 +28,14 @@ _SEEN: Final[set[tuple[str, str]]] = set()
 
 def warn_once(call: Call, *, base_url: str) -> None:
     """Warn of the settings of `call` that its model does not take, as far as that is known offline."""
+    if call.mode is not None and call.tier in _TIERS_WITHOUT_MODES and (call.model, "mode") not in _SEEN:
+        _SEEN.add((call.model, "mode"))
+        warnings.warn(
+            f"mode={call.mode!r} is ignored by {call.model}; only tier='frontier' and tier='org' choose the "
+            "model by it: use one of them, or leave the mode out",
+            UserWarning,
+            stacklevel=user_stacklevel(),
+        )
     if _CHECKED.isdisjoint(call.options):
         return
     info = known_models.known(call.model, base_url=base_url)

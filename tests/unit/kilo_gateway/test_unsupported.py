@@ -43,6 +43,11 @@ def _a_list() -> None:
         ("ai21/jamba-large-1.7", {"reasoning": "low"}, ("reasoning", "takes no reasoning settings")),
         ("ai21/jamba-large-1.7", {"reasoning_effort": "low"}, ("reasoning", "takes no reasoning settings")),
         ("vendor/listed", {"reasoning": "xhigh"}, ("reasoning effort 'xhigh'", "low, high")),
+        (
+            "kilo-auto/free",
+            {"mode": "plan"},
+            ("mode='plan'", "tier='frontier'", "leave the mode out"),
+        ),
     ],
 )
 def test_a_setting_that_the_model_does_not_take_is_named_once(
@@ -63,6 +68,8 @@ def test_a_setting_that_the_model_does_not_take_is_named_once(
         ("ai21/jamba-large-1.7", {"reasoning": {"enabled": False}}),
         ("vendor/listed", {"reasoning": {"max_tokens": 100}}),
         ("kilo-auto/frontier", {"temperature": 0, "reasoning": "max"}),
+        *((f"kilo-auto/{tier}", {"mode": "plan"}) for tier in ("frontier", "org", "balanced", "efficient")),
+        ("vendor/listed", {"mode": "plan"}),
         ("nobody/knows-this", {"temperature": 0, "reasoning": "max"}),
     ],
 )
