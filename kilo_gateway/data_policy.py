@@ -16,6 +16,7 @@ _LOCK: Final = threading.Lock()
 _MAY_TRAIN = (
     "its provider may store prompts and answers and use them for training; send nothing confidential or personal"
 )
+_ANSWER = 'Confirm with acknowledge_data_policy=True, or refuse such models with data_collection="deny"'
 _NVIDIA_TRIAL = (
     "it is an NVIDIA trial endpoint: send nothing confidential or personal; use is logged for security and product "
     "improvement under NVIDIA's API trial terms"
@@ -32,20 +33,21 @@ def notice_for(model: str, *, keyed: bool, base_url: str | None = None) -> str |
     if name == "kilo-auto/free" or (name == "kilo-auto/small" and not keyed):
         return (
             f"{model} picks a free model on the server; {_MAY_TRAIN}. The choice may fall on NVIDIA trial "
-            "endpoints and can change per conversation"
+            f"endpoints and can change per conversation. {_ANSWER}"
         )
     if name.endswith(":free") and (name.startswith("nvidia/") or "nemotron" in name):
-        return f"{model}: {_NVIDIA_TRIAL}"
+        return f"{model}: {_NVIDIA_TRIAL}. {_ANSWER}"
     if name.endswith(":free") or name == "openrouter/free" or name.startswith("stealth/"):
-        return f"{model}: {_MAY_TRAIN}"
+        return f"{model}: {_MAY_TRAIN}. {_ANSWER}"
     if name in ("kilo-auto/balanced", "kilo-auto/efficient"):
         return (
             f"{model}: a routing classifier of the gateway also reads the prompt, and is billed as a small extra charge"
+            ". Confirm with acknowledge_data_policy=True"
         )
     info = known_models.known(model, base_url=base_url)
     if info is None or info.may_train_on_prompts is False:
         return None
-    return f"{model}: {_MAY_TRAIN}" if info.may_train_on_prompts or info.free else None
+    return f"{model}: {_MAY_TRAIN}. {_ANSWER}" if info.may_train_on_prompts or info.free else None
 
 
 def warn_once(settings: AccountSettings, model: str, *, refused: bool) -> None:

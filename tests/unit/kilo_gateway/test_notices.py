@@ -36,6 +36,8 @@ def test_notices(model: str, keyed: bool, message: str | None) -> None:
     notice = data_policy.notice_for(model, keyed=keyed)
     assert (notice is None) == (message is None)
     assert (message or "") in (notice or "")
+    assert notice is None or "acknowledge_data_policy=True" in notice
+    assert ('data_collection="deny"' in (notice or "")) == (notice is not None and message != "routing classifier")
 
 
 def test_what_the_list_of_models_tells() -> None:
