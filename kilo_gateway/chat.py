@@ -145,6 +145,7 @@ class _Request:
             interface.path,
             model=call.model,
             several=call.answers != 1,
+            nearest=partial(known.nearest, call.model, base_url=settings.base_url),
             body=body,
             headers=call.headers,
             query=call.query,

@@ -122,6 +122,15 @@ def tier_of(model: str) -> str | None:
     return name if name != model else None
 
 
+def nearest_models(model: str, ids: Collection[str]) -> list[str]:
+    """Return up to three model ids that are like `model`, or that contain its name."""
+    wanted = model.strip().lower()
+    name = wanted.rpartition("/")[2]
+    whole = {known if "/" in wanted else known.rpartition("/")[2]: known for known in ids}
+    holding = [known for known in ids if name and name in known]
+    return list(dict.fromkeys([*(whole[near] for near in difflib.get_close_matches(wanted, whole)), *holding]))[:3]
+
+
 def nearest_name(name: str, known: Collection[str]) -> str | None:
     """Return the known name most like `name`, or None when nothing is close."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)

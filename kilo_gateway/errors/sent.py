@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,8 @@ class Sent:
     """True if more than one choice was asked for."""
     chat: bool = True
     """True if a tier could have been asked instead."""
+    nearest: Callable[[], Sequence[str]] = tuple
+    """Returns the known model ids that are like an unknown `model`."""
 
 
 UNKNOWN: Final = Sent()

@@ -19,6 +19,7 @@ from kilo_gateway.encoding.printable import NAME_CHARACTERS, TEXT_CHARACTERS, pr
 from kilo_gateway.errors import (
     KiloCreditsError,
     KiloError,
+    KiloModelNotFoundError,
     KiloResponseError,
     KiloSignInRequiredError,
     connection,
@@ -77,11 +78,16 @@ def _remedy(row: rows.Row, facts: _Facts, status: int | None, sent: Sent, header
         remedy = _rejected_silently(sent)
     else:
         remedy = row.remedy if sent.chat else row.without_tiers or row.remedy
-    return remedy.format(
+    remedy = remedy.format(
         url=_label(facts.top_up_url),
         wait=f"Try again in {headers.wait:g} seconds." if headers.wait else "Wait a little, then try again.",
         location=f" to {_label(headers.location)}" if headers.location else "",
     )
+    # An unknown id counts as a paid model, so that without an account it is a 401 (docs/gateway.md, "Credentials").
+    if row.cls in (KiloModelNotFoundError, KiloSignInRequiredError) and (near := sent.nearest()):
+        either = " or ".join(repr(_label(model)) for model in near)
+        return f"{_label(sent.model)!r} is not in the list of models; did you mean {either}? {remedy}"
+    return remedy
 
 
 def _message(facts: _Facts, status: int | None, sent: Sent, headers: _Headers, remedy: str) -> str:

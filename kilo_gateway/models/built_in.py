@@ -42,6 +42,11 @@ def entry(model: str) -> Entry | None:
     return {**dated, **{key: value for key, value in documented.items() if value is not None}}
 
 
+def ids() -> set[str]:
+    """Return the ids of all models of the tables."""
+    return {*_documented(), *_models_dev()["models"]}
+
+
 def _dated(model: str) -> Entry | None:
     table = _models_dev()
     if (row := table["models"].get(model)) is None:

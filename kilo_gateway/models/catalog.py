@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -71,7 +70,7 @@ class ModelCatalog(Sequence[ModelInfo]):
         """Return the model with this id. Raises UnknownModelError, which names the nearest ids."""
         entry = self._by_id.get(model) or self._by_id.get(model.strip().lower())
         if entry is None:
-            near = _nearest(model.strip().lower(), self.ids)
+            near = routing.nearest_models(model, self.ids)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see .ids for the ones there are"
             raise UnknownModelError(f"{model!r} is not one of the {len(self)} models; {hint}")
         return entry
@@ -190,9 +189,3 @@ class ModelCatalog(Sequence[ModelInfo]):
 
     def _repr_html_(self) -> str:
         return tables.html_table(self._models, self._summary())
-
-
-def _nearest(model: str, ids: list[str]) -> list[str]:
-    name = model.rpartition("/")[2]
-    holding = [known_id for known_id in ids if name and name in known_id]
-    return list(dict.fromkeys([*difflib.get_close_matches(model, ids), *holding]))[:3]

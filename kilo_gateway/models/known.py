@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from kilo_gateway import routing
 from kilo_gateway.encoding import lenient_json
 from kilo_gateway.settings import types
 
@@ -50,6 +51,15 @@ async def aread(model: str, *, base_url: str | None = None) -> None:
     view = _VIEWS.get(base_url)
     if view is None or _is_old(view):
         await asyncio.to_thread(known, model, base_url=base_url)
+
+
+def nearest(model: str, *, base_url: str | None = None) -> list[str]:
+    """Return the known ids that are like an unknown one; none for a model that is known."""
+    from kilo_gateway.models import built_in  # as in `_exact`
+
+    if known(model, base_url=base_url) is not None:
+        return []
+    return routing.nearest_models(model, sorted({*_VIEWS[base_url].entries, *built_in.ids()}))
 
 
 def context_window(model: str, *, base_url: str | None = None) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -38,6 +38,8 @@ class Exchange:
     """True if more than one answer was requested."""
     chat: bool = True
     """True if an auto tier could be asked instead."""
+    nearest: Callable[[], Sequence[str]] = tuple
+    """Returns the known model ids that are like an unknown `model`."""
     body: dict[str, Any] | None = None
     """JSON to post; None for a GET."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Exchange:
             timeout=self.timeout,
             several=self.several,
             chat=self.chat,
+            nearest=self.nearest,
         )
 
     @classmethod

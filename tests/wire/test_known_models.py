@@ -4,7 +4,7 @@ import pytest
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
-from kilo_gateway import list_models
+from kilo_gateway import KiloError, KiloModelNotFoundError, KiloSignInRequiredError, list_models
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from llama_index_kilo import KiloLLM
@@ -44,3 +44,18 @@ def test_windows_and_limits_are_those_of_the_list(kilo_sandbox: Sandbox, model: 
     assert profile["max_input_tokens"] == info.context_length
     assert KiloLLM(model=model, base_url=kilo_sandbox.base_url).metadata.context_window == info.context_length
     assert not kilo_sandbox.requests  # the list was fetched before
+
+
+@pytest.mark.parametrize(("keyed", "expected"), [(False, KiloSignInRequiredError), (True, KiloModelNotFoundError)])
+def test_the_error_of_an_unknown_model_names_the_nearest(
+    kilo_sandbox: Sandbox, keyed: bool, expected: type[KiloError]
+) -> None:
+    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key if keyed else None}
+    with pytest.raises(expected, match=r"did you mean 'anthropic/claude-sonnet-4\.6' or "):
+        ChatKilo(model="claude-sonet-4.6", **account).invoke("Hi")
+
+
+def test_the_error_of_a_known_model_names_no_other(kilo_sandbox: Sandbox) -> None:
+    with pytest.raises(KiloSignInRequiredError) as caught:
+        ChatKilo(model="anthropic/claude-sonnet-4.6", base_url=kilo_sandbox.base_url).invoke("Hi")
+    assert "did you mean" not in str(caught.value)
