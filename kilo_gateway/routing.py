@@ -48,6 +48,12 @@ def normalize_model(model: str) -> str:
             f"to use {DEFAULT_MODEL!r}"
         )
     lowered = model.lower()
+    if lowered == "openrouter/auto":
+        warnings.warn(
+            f"model {model!r} is the router of another gateway; did you mean tier='balanced'?",
+            UserWarning,
+            stacklevel=user_stacklevel(),
+        )
     if replacement := LEGACY_MODELS.get(lowered):
         warnings.warn(
             f"model {model!r} is a retired name of the gateway; using {replacement!r}. "

@@ -64,7 +64,7 @@ class AccountSettings(BaseModel):
     default_headers: types.Headers | None = Field(default=None, repr=False, exclude=True)
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
-    timeout: Annotated[types.Seconds | None, PerCall()] = None
+    timeout: Annotated[types.Timeout | None, PerCall()] = None
     """Seconds to wait for the connection and for each read; None: 600, and 5 to connect."""
     total_timeout: Annotated[types.Seconds | None, PerCall()] = None
     """Seconds for the whole answer, retries and the waits between them included; None: no limit."""
@@ -131,6 +131,11 @@ class AccountSettings(BaseModel):
         if name in fields_from(AccountSettings, type(self)):
             value = check_field(type(self), name, value)
             self._check_beside_others(name, value)
+        elif _is_unknown(type(self), name):
+            known = known_names(type(self))
+            raise ValueError(
+                f"{type(self).__name__} has no field {name!r}; {names.hint(name, known, self.call_keywords)}"
+            )
         super().__setattr__(name, value)
 
     def _check_beside_others(self, name: str, value: Any) -> None:
@@ -184,6 +189,12 @@ def refuse_headers_of_fields(cls: type[AccountSettings], headers: Mapping[str, A
     for header in headers or ():
         if field := places.field_of_header(cls).get(header.lower()):
             raise ValueError(f"{name} must not contain {header}; pass it as {field}")
+
+
+def _is_unknown(cls: type[AccountSettings], name: str) -> bool:
+    """Return True if no object of `cls` can have an attribute of this name."""
+    named = name.startswith("_") or name in cls.model_fields or hasattr(cls, name)
+    return not named and cls.model_config.get("extra") != "allow"
 
 
 def _comes_from_environment(cls: type[AccountSettings], name: str) -> bool:

@@ -54,6 +54,7 @@ REQUEST_FIELDS: Final = frozenset(
         "route",
         "usage",
         "structured_outputs",
+        "trace",
     }
 )
 """Further request fields that the gateway or its providers know, which are therefore not typing errors."""
@@ -65,12 +66,50 @@ _PREFERENCES: Final = frozenset(
 """Routing preferences, which some classes for OpenRouter take as arguments of their own."""
 
 
+_ELSEWHERE: Final = {
+    "additional_kwargs": "model_kwargs",
+    "app_title": "project_id",
+    "async_http_client": "http_async_client",
+    "extra_headers": "default_headers",
+    "extra_query": "default_query",
+    "headers": "default_headers",
+    "max_completion_tokens": "max_tokens",
+    "model_kwargs": "additional_kwargs",
+    "openai_api_base": "base_url",
+    "openai_organization": "organization_id",
+    "openrouter_provider": "provider",
+    "organization": "organization_id",
+    "reasoning_effort": "reasoning",
+    "session_id": "task_id",
+    "stream_chunk_timeout": "stream_idle_timeout",
+    "system": "system_prompt",
+    "thread_id": "task_id",
+}
+"""Arguments of other packages, and the field here that has their meaning (docs/migrating.md)."""
+
+_REMEDIES: Final = {
+    "app_url": "leave it out: the gateway has no place for it",
+    "is_chat_model": "leave it out: each model is a chat model",
+    "openai_proxy": "give a client that uses the proxy: http_client=httpx.Client(proxy=...)",
+    "reuse_client": "leave it out: connections are always shared",
+    "should_use_structured_outputs": "write structured_output_method='json_schema'",
+    "stream_usage": "leave it out: usage is always requested",
+    "system": "put it into the messages, as the first one",
+    "system_prompt": "put it into the messages, as the first one",
+    "tiktoken_model_name": "leave it out: tokens are estimated offline",
+    "tokenizer": "leave it out: tokens are estimated offline",
+}
+"""Arguments of other packages that have no field here, and the remedy."""
+
+
 def hint(name: str, known: frozenset[str], call_keywords: frozenset[str]) -> str:
-    """Return a hint for a constructor argument that does not exist."""
+    """Return a hint for a constructor argument or a field that does not exist."""
     if name.endswith("api_key"):
         return "did you mean 'api_key'?"
-    if name == "max_completion_tokens" and "max_tokens" in known:
-        return "did you mean 'max_tokens'?"
+    if (field := ALIASES.get(name, _ELSEWHERE.get(name))) in known:
+        return f"did you mean {field!r}?"
+    if name in _REMEDIES:
+        return _REMEDIES[name]
     if name in _PREFERENCES:
         return f"it is a routing preference: provider={{{name!r}: ...}}"
     if name in call_keywords:

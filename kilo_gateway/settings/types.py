@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
@@ -14,9 +15,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from kilo_gateway import routing
+from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.settings.keys import KeyFunction
 
 DEFAULT_BASE_URL: Final = "https://api.kilo.ai/api/gateway"
+OTHER_GATEWAYS: Final = frozenset({"openrouter.ai", "api.openai.com", "api.anthropic.com"})
+"""Hosts that code for other packages names."""
 NO_KEY: Final = frozenset({"", "public", "anonymous"})
 """Keys that mean "no account": seed documents and older servers use them (docs/gateway.md, "Credentials")."""
 
@@ -28,6 +32,8 @@ VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
 
 MOST_SECONDS: Final = 2_000_000
 """The longest time that a socket can wait: systems count its milliseconds in 32 bits."""
+LIKELY_MILLISECONDS: Final = 10_000
+"""A wait for one read from which on milliseconds are probably meant, as ChatOpenRouter has them."""
 
 RESERVED_BODY_KEYS: Final = frozenset({"model", "messages", "stream"})
 CLIENT_ARGUMENTS: Final = {
@@ -64,6 +70,17 @@ def _seconds(value: float) -> float:
         raise ValueError(f"is {value!r}; it must be a positive number of seconds, or None for the default")
     if value > MOST_SECONDS:
         raise ValueError(f"is {value!r}; it must be at most {MOST_SECONDS:,}, which are 23 days: lower it")
+    return value
+
+
+def _not_milliseconds(value: float) -> float:
+    if value >= LIKELY_MILLISECONDS:
+        warnings.warn(
+            f"timeout={value!r} is in seconds, which are {value / 3600:.1f} hours; did you mean "
+            f"timeout={value / 1000:g}?",
+            UserWarning,
+            stacklevel=user_stacklevel(),
+        )
     return value
 
 
@@ -123,6 +140,11 @@ def _base_url(value: str) -> str:
         raise ValueError(f"is {value!r}; it must be an http(s) URL such as {DEFAULT_BASE_URL!r}")
     if parts.query or parts.fragment:
         raise ValueError("must end after the path; pass query parameters as default_query")
+    if parts.hostname in OTHER_GATEWAYS:
+        raise ValueError(
+            f"is {value!r}, which is not a Kilo gateway, and your key would be sent there: leave it out to use "
+            f"{DEFAULT_BASE_URL!r}"
+        )
     if url.endswith("/chat/completions"):
         raise ValueError(f"is {value!r}; leave out the last part: {url.removesuffix('/chat/completions')!r}")
     return url
@@ -219,6 +241,7 @@ BatchSize = Annotated[int, _at_least(1, "use 1 to send each text in a request of
 MaxRetries = Annotated[int, _at_least(0, "use 0 for no retries")]
 ResponseBytes = Annotated[int, _at_least(1, "give a number of bytes, such as 256_000_000")]
 Seconds = Annotated[float, AfterValidator(_seconds)]
+Timeout = Annotated[float, AfterValidator(_seconds), AfterValidator(_not_milliseconds)]
 LogitBias = Annotated[dict[str, float], BeforeValidator(_with_text_keys)]
 Stop = Annotated[list[str] | None, BeforeValidator(_stop)]
 Reasoning = Annotated[dict[str, Any] | None, BeforeValidator(_reasoning)]

@@ -195,35 +195,3 @@ def test_every_field_is_described_on_a_page() -> None:
     fields |= {*llama_index_kilo.KiloLLM.__annotations__, *kilo_gateway.EmbeddingSettings.__annotations__}
     public = {name for name in fields if not name.startswith("_") and name not in ("model_config", "call_keywords")}
     assert {name for name in public if not re.search(rf"`{name}\b|\b{name}=", text)} == set()
-
-
-MIGRATIONS = re.findall(
-    r"^\| `(ChatOpenAI|ChatOpenRouter|OpenAILike)` \| `(\w+)` \|.*?\n\|.*?\n((?:\|.*\n)+)",
-    (ROOT / "docs/migrating.md").read_text(encoding="utf-8"),
-    re.MULTILINE,
-)
-
-
-@pytest.mark.parametrize(("before", "after", "rows"), MIGRATIONS, ids=[before for before, _, _ in MIGRATIONS])
-def test_migrations(before: str, after: str, rows: str) -> None:
-    """Arguments listed as the same are accepted, removed or renamed ones are refused, and new names are accepted."""
-    ours = {"ChatKilo": langchain_kilo.ChatKilo, "KiloLLM": llama_index_kilo.KiloLLM}[after]
-    for row in rows.splitlines():
-        old, new = (cell.strip() for cell in row.strip("|").split("|")[:2])
-        spans = re.findall(r"`(\w+=[^`]+)`", new)
-        if "the same" in new:
-            build(ours, old.strip("`"))
-        elif new == "leave it out" and "base_url" not in old:
-            with pytest.raises(ValueError, match="has no argument"):
-                build(ours, old.strip("`"))
-        for span in spans:
-            build(ours, span)
-
-
-def build(cls: type, keywords: str) -> object:
-    return eval(f"cls({keywords})", {"cls": cls})  # noqa: S307 -- our own documentation
-
-
-def test_there_are_three_migrations() -> None:
-    assert [before for before, _, _ in MIGRATIONS] == ["ChatOpenAI", "ChatOpenRouter", "OpenAILike"]
-    assert all(rows.count("\n") > 10 for _, _, rows in MIGRATIONS)
