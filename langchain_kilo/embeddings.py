@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from langchain_core.embeddings import Embeddings
 
@@ -17,6 +17,7 @@ from langchain_kilo.translation import langchain_errors
 
 if TYPE_CHECKING:
     from kilo_gateway.embeddings import Embedded
+    from langchain_kilo.arguments import KiloEmbeddingsArguments
 
 
 class KiloEmbeddings(EmbeddingSettings, Embeddings):
@@ -33,6 +34,11 @@ class KiloEmbeddings(EmbeddingSettings, Embeddings):
     """Requests that `aembed_documents` has under way at the same time."""
     show_progress: bool = False
     """Show a bar of tqdm while documents are embedded; alias `show_progress_bar`."""
+
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[KiloEmbeddingsArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
 
     def embed_documents(self, texts: list[str]) -> list[Vector]:
         """Return a vector for each text, in their order. Raises KiloError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.instrumentation.events import BaseEvent
@@ -15,6 +15,7 @@ from kilo_gateway.settings.embedding import BATCH_SIZE, EmbeddingSettings, Vecto
 
 if TYPE_CHECKING:
     from kilo_gateway.embeddings import Embedded
+    from llama_index_kilo.arguments import KiloEmbeddingArguments
 
 
 class KiloEmbeddingUsageEvent(BaseEvent):
@@ -46,6 +47,11 @@ class KiloEmbedding(BaseEmbedding, EmbeddingSettings):
     """Texts of a request; less where the model's provider takes less, or the texts are long."""
     num_workers: int | None = 4
     """Requests that async batches have under way at the same time."""
+
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[KiloEmbeddingArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:

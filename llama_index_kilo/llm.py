@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -37,6 +37,8 @@ from llama_index_kilo.to_gateway import calls_beside_blocks, conversation
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
 
+    from llama_index_kilo.arguments import KiloLLMArguments
+
 
 class KiloLLM(StructuredPrediction, GatewaySettings):
     """Use any model behind the Kilo AI Gateway in query engines, chat engines and agents.
@@ -64,6 +66,11 @@ class KiloLLM(StructuredPrediction, GatewaySettings):
     structured_output_method: Literal["function_calling", "json_schema"] | None = None
     """How `structured_predict` and `as_structured_llm` ask for an object: by a forced tool, or by the model's own
     JSON mode; None: what is known of the model, else a tool."""
+
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[KiloLLMArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
 
     @classmethod
     def class_name(cls) -> str:

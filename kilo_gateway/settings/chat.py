@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, Unpack
 
 from pydantic import model_validator
 
@@ -18,6 +18,9 @@ from kilo_gateway.settings import names, places, types
 from kilo_gateway.settings.account import AccountSettings, refuse_headers_of_fields
 from kilo_gateway.settings.places import InBody, InHeader, PerCall
 from kilo_gateway.settings.validation import check_field
+
+if TYPE_CHECKING:
+    from kilo_gateway.settings.arguments import ChatArguments
 
 
 class GatewaySettings(AccountSettings):
@@ -67,6 +70,11 @@ class GatewaySettings(AccountSettings):
     include_response_headers: bool = False
     """True if the metadata of an answer contains its HTTP headers, without cookies, as `headers`."""
 
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[ChatArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
+
     @classmethod
     def _translated(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         for holder in names.DEFAULTS:
@@ -94,14 +102,14 @@ class GatewaySettings(AccountSettings):
         """The model id that is requested when a call does not say otherwise."""
         return routing.resolve_model(self.model, self.tier)
 
-    def with_mode(self, mode: str | None) -> Self:
+    def with_mode(self, mode: routing.Mode | str | None) -> Self:
         """Return a copy that works in another mode and shares the connections.
 
         Tools that are bound to a model are not part of it: call this first, or use `.bind(mode=...)`.
         """
         return self._copy(mode=check_field(type(self), "mode", mode))
 
-    def with_tier(self, tier: str) -> Self:
+    def with_tier(self, tier: routing.Tier) -> Self:
         """Return a copy that asks another auto tier and shares the connections; see `with_mode`."""
         return self._copy(tier=check_field(type(self), "tier", tier), model=None)
 

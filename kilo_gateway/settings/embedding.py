@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pydantic import PrivateAttr
 
@@ -13,6 +13,9 @@ from kilo_gateway.encoding.json_values import to_json
 from kilo_gateway.ledger import Ledger
 from kilo_gateway.settings import types
 from kilo_gateway.settings.account import AccountSettings
+
+if TYPE_CHECKING:
+    from kilo_gateway.settings.arguments import EmbeddingArguments
 
 DEFAULT_MODEL: Final = "mistralai/mistral-embed-2312"
 BATCH_SIZE: Final = 64
@@ -44,6 +47,11 @@ class EmbeddingSettings(AccountSettings):
 
     _usage: Ledger = PrivateAttr(default_factory=Ledger)
     _lengths: dict[tuple[str, int | None], int] = PrivateAttr(default_factory=dict)
+
+    if TYPE_CHECKING:  # pydantic's own constructor stays, which takes the same
+
+        def __init__(self, **arguments: Unpack[EmbeddingArguments]) -> None:
+            """Check the arguments. Raises pydantic.ValidationError, a ValueError."""
 
     def __copy__(self) -> Self:
         # A shallow copy would share them, and each object would count the other's requests.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from numbers import Integral
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -27,8 +27,12 @@ NO_KEY: Final = frozenset({"", "public", "anonymous"})
 KEY_LIMIT: Final = 20_000
 """Characters of a key."""
 
-REASONING_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-VERBOSITIES: Final = ("low", "medium", "high", "xhigh", "max")
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+"""How much a model reasons."""
+Level = Literal["low", "medium", "high", "xhigh", "max"]
+"""How long an answer is."""
+REASONING_EFFORTS: Final[tuple[str, ...]] = get_args(Effort)
+VERBOSITIES: Final[tuple[str, ...]] = get_args(Level)
 
 MOST_SECONDS: Final = 2_000_000
 """The longest time that a socket can wait: systems count its milliseconds in 32 bits."""

@@ -93,7 +93,7 @@ async def _suffer(fault: Fault, place: Place, way: str, fields: dict[str, Any]) 
 
 # The interfaces have the same two drivers, and both drivers use the decoder of the interface.
 @pytest.mark.parametrize(("api", "asynchronous"), [("completions", False), ("responses", True), ("messages", False)])
-def test_a_hundred_thousand_tiny_frames(api: str, asynchronous: bool) -> None:
+def test_a_hundred_thousand_tiny_frames(api: Any, asynchronous: bool) -> None:
     """The core decodes the frames. The frameworks are not tested here, because they need more time for each frame."""
     frames = FRAMES[api]
     with server(whole(frames.text, *[frames.delta * 1_000] * 100, frames.finish, frames.end)) as (url, _):

@@ -171,7 +171,12 @@ def test_a_prompt_that_does_not_fit(chat: ChatKilo, llm: KiloLLM) -> None:
 
 def test_behind_the_sandbox(server: LocalModel, chat: ChatKilo) -> None:
     with Sandbox(upstream=f"{server.url}/v1") as gateway:
-        fields = {"tier": "frontier", "mode": "plan", "base_url": gateway.base_url, "api_key": gateway.api_key}
+        fields: dict[str, Any] = {
+            "tier": "frontier",
+            "mode": "plan",
+            "base_url": gateway.base_url,
+            "api_key": gateway.api_key,
+        }
         answer = summed(list(ChatKilo(**fields, max_tokens=24, temperature=0.0).stream(PROMPT)))
     assert answer.text == chat.invoke(PROMPT).text
     assert answer.response_metadata["model_name"] == "anthropic/claude-opus-4.7"

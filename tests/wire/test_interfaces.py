@@ -123,7 +123,7 @@ def test_auto_follows_the_list_of_models(kilo_sandbox: Sandbox, monkeypatch: pyt
 
 def test_an_unknown_interface() -> None:
     with pytest.raises(ValueError, match="api"):
-        ChatKilo(api="chat")
+        ChatKilo(api="chat")  # type: ignore[arg-type] # what is refused
     with pytest.raises(ValueError, match=r"api.*'chat'"):
         ChatKilo().invoke("Hi", api="chat")
 

@@ -1,5 +1,7 @@
 """Test that both classes use the list of models after it was fetched, and never fetch it by themselves."""
 
+from typing import Any
+
 import pytest
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
@@ -27,7 +29,7 @@ def model(kilo_sandbox: Sandbox) -> str:
 
 
 def test_the_native_way_is_used_if_the_list_reports_it(kilo_sandbox: Sandbox, model: str) -> None:
-    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     assert ChatKilo(model=model, **account).with_structured_output(Person).invoke(PROMPT) == Person(name="Ada")
     assert "response_format" in kilo_sandbox.last.json
     llm = KiloLLM(model=model, **account)
@@ -50,7 +52,7 @@ def test_windows_and_limits_are_those_of_the_list(kilo_sandbox: Sandbox, model: 
 def test_the_error_of_an_unknown_model_names_the_nearest(
     kilo_sandbox: Sandbox, keyed: bool, expected: type[KiloError]
 ) -> None:
-    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key if keyed else None}
+    account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key if keyed else None}
     with pytest.raises(expected, match=r"did you mean 'anthropic/claude-sonnet-4\.6' or "):
         ChatKilo(model="claude-sonet-4.6", **account).invoke("Hi")
 

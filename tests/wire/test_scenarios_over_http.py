@@ -3,6 +3,8 @@
 tests/matrix/test_scenarios.py tests each scenario in all eight ways, without a socket.
 """
 
+from typing import Any
+
 import pytest
 
 from kilo_gateway import GatewaySettings, KiloError, chat
@@ -29,8 +31,8 @@ def test_an_answer_of_the_other_interfaces_over_http(kilo_sandbox: Sandbox, api:
 
 # Errors that come instead of an answer take the same way on each interface.
 @pytest.mark.parametrize(("api", "model"), sorted({*(("completions", model) for model in ERRORS), *BREAKING}))
-def test_an_error_over_http(kilo_sandbox: Sandbox, api: str, model: str) -> None:
-    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+def test_an_error_over_http(kilo_sandbox: Sandbox, api: Any, model: str) -> None:
+    account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     settings = GatewaySettings(model=model, api=api, max_retries=0, **account)
     with pytest.raises(KiloError) as caught:
         list(chat.stream(settings, settings.prepare("hi", stream=True)))

@@ -28,7 +28,7 @@ BAD_GATEWAY = HEAD.replace(b"200 OK", b"502 Bad Gateway").replace(b"text/event-s
 
 @every_stream
 @pytest.mark.parametrize("limit", [{"stream_idle_timeout": 0.3}, {"total_timeout": 0.5}], ids=["idle", "total"])
-async def test_keep_alives_after_a_complete_answer_do_no_harm(way: str, limit: dict[str, float]) -> None:
+async def test_keep_alives_after_a_complete_answer_do_no_harm(way: str, limit: dict[str, Any]) -> None:
     cls, ask = WAYS[way]
     with dripping(HEAD, lambda: itertools.chain([TEXT + FINISH + USAGE], itertools.repeat(b": bye\n\n"))) as url:
         assert await asyncio.wait_for(ask(cls(base_url=url, max_retries=0, **limit)), SOON) == "whole"

@@ -280,7 +280,9 @@ def test_instances_share_connections(kilo_sandbox: Sandbox) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sockets are counted in /proc")
 def test_a_thousand_instances_share_one_connection(kilo_sandbox: Sandbox) -> None:
-    kinds = [{"mode": mode, "temperature": t / 100, "timeout": 20 + t} for t in range(100) for mode in MODES[:5]]
+    kinds: list[dict[str, Any]] = [
+        {"mode": mode, "temperature": t / 100, "timeout": 20 + t} for t in range(100) for mode in MODES[:5]
+    ]
     many = [cls(base_url=kilo_sandbox.base_url, **kind) for kind in kinds for cls in (ChatKilo, KiloLLM)]
     assert len({id(clients.sync_client(model)) for model in many}) == 1
     ask(many[0])

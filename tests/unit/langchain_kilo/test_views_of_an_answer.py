@@ -99,7 +99,7 @@ ANSWERS = {"completions": _on_completions(), "responses": _on_responses(), "mess
 class Upstream:
     """Gives one answer to each request of an interface, and keeps the request."""
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, api: Any) -> None:
         self.api = api
         self.sent: Json = {}
 

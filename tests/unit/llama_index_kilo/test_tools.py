@@ -77,6 +77,7 @@ def test_strict_reaches_tools_and_structured_output(strict: bool | None) -> None
 
 
 def test_arguments_of_the_class_for_openrouter_are_named_with_ours() -> None:
+    value: Any
     for name, value in (("order", ["anthropic"]), ("allow_fallbacks", False)):
         with pytest.raises(ValueError, match=rf"provider=\{{'{name}': ...\}}"):
             KiloLLM(**{name: value})

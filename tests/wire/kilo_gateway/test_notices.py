@@ -63,7 +63,7 @@ def test_data_collection_per_call(kilo_sandbox: Sandbox) -> None:
 
 
 def test_embeddings_have_notices_too(kilo_sandbox: Sandbox) -> None:
-    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
 
     def act(**fields: Any) -> None:
         with contextlib.suppress(KiloError):  # the notice comes before the answer, so the call may fail

@@ -97,7 +97,7 @@ def test_the_task_can_be_set_or_turned_off(kilo_sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("api", "path"), [("completions", "/chat/completions"), ("messages", "/messages")])
 def test_the_prompt_is_marked_for_the_cache(kilo_sandbox: Sandbox, api: Any, path: str) -> None:
-    account = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
+    account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
     llm = ChatKilo(model="anthropic/claude-sonnet-4.6", api=api, **account)
     agent = create_agent(llm, [weather], system_prompt="Be brief.", middleware=[KiloPromptCachingMiddleware("1h")])
     agent.invoke(QUESTION)

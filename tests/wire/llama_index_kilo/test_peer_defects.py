@@ -280,4 +280,4 @@ def test_reasoning_effort_is_sent_for_every_model(llm: KiloLLM, kilo_sandbox: Sa
 def test_a_misspelt_field_is_named() -> None:
     """Both ignore unknown fields."""
     with pytest.raises(ValueError, match="did you mean 'temperature'"):
-        KiloLLM(temprature=0)
+        KiloLLM(temprature=0)  # type: ignore[call-arg] # what is refused

@@ -274,7 +274,7 @@ def test_programs_of_llama_index_can_be_chosen(kilo_sandbox: Sandbox) -> None:
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="structured_output_method"):
-        KiloLLM(structured_output_method="json")
+        KiloLLM(structured_output_method="json")  # type: ignore[arg-type] # what is refused
 
 
 def test_an_error_of_the_gateway_is_raised(scenario: Any) -> None:

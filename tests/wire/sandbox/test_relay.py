@@ -58,8 +58,8 @@ def test_the_sandbox_sets_tier_and_mode_and_the_server_answers(gateway: Sandbox,
 
 
 @pytest.mark.parametrize("api", ["responses", "messages"])
-def test_each_interface_has_its_own_path(gateway: Sandbox, backend: Sandbox, api: str) -> None:
-    account = {"base_url": gateway.base_url, "api_key": gateway.api_key}
+def test_each_interface_has_its_own_path(gateway: Sandbox, backend: Sandbox, api: Any) -> None:
+    account: dict[str, Any] = {"base_url": gateway.base_url, "api_key": gateway.api_key}
     llm = ChatKilo(model="anthropic/claude-sonnet-4.6", api=api, reasoning="low", **account)
     for answer in (llm.invoke("Say 'Oslo'", temperature=0.5), added_up(llm, "Say 'Oslo'", temperature=0.5)):
         assert "Oslo" in answer.text
@@ -76,14 +76,14 @@ def test_each_interface_has_its_own_path(gateway: Sandbox, backend: Sandbox, api
 
 
 @pytest.mark.parametrize("api", ["responses", "messages"])
-def test_a_server_without_the_path_says_so(api: str) -> None:
+def test_a_server_without_the_path_says_so(api: Any) -> None:
     with Sandbox(era="E1") as old, Sandbox(upstream=old.base_url, upstream_model=FREE) as gateway:
         with pytest.raises(KiloInvalidRequestError, match="only accepts the path"):
             ChatKilo(base_url=gateway.base_url, api=api).invoke("hi")
 
 
 @pytest.mark.parametrize("api", ["completions", "responses", "messages"])
-def test_a_stream_that_fails_at_the_server_fails(backend: Sandbox, api: str) -> None:
+def test_a_stream_that_fails_at_the_server_fails(backend: Sandbox, api: Any) -> None:
     with Sandbox(upstream=backend.base_url, upstream_model="sandbox/stream-error-timeout") as gateway:
         with pytest.raises(KiloServerError, match="did not answer in time") as caught:
             list(ChatKilo(base_url=gateway.base_url, api=api).stream("hi"))
