@@ -62,6 +62,7 @@ class AccountSettings(BaseModel):
     budget: KiloBudget | None = Field(default=None, repr=False, exclude=True)
     """A limit on the cost of requests; several objects may share one."""
     default_headers: types.Headers | None = Field(default=None, repr=False, exclude=True)
+    """HTTP headers of each request; their values do not show. Headers that have a field are refused."""
     default_query: dict[str, Any] | None = Field(default=None, repr=False, exclude=True)
     """Query parameters of each request; HTTP libraries log URLs, so put no secret here."""
     timeout: Annotated[types.Timeout | None, PerCall()] = None

@@ -25,6 +25,7 @@ class AccountArguments(TypedDict, total=False):
     api_key: Key | None
     base_url: str | None
     api_base: str | None
+    """Another name of `base_url`."""
     allow_insecure: bool
     organization_id: Secret | None
     project_id: str | None
@@ -37,6 +38,7 @@ class AccountArguments(TypedDict, total=False):
     default_query: Mapping[str, Any] | None
     timeout: float | None
     request_timeout: float | None
+    """Another name of `timeout`."""
     total_timeout: float | None
     max_retries: int
     max_retry_wait: float | None
@@ -51,17 +53,21 @@ class ChatArguments(AccountArguments, total=False):
 
     model: str | None
     model_name: str | None
+    """Another name of `model`."""
     tier: routing.Tier | None
     auto_tier: routing.Tier | None
+    """Another name of `tier`."""
     mode: routing.Mode | str | None  # editors complete the documented ones; organisations have modes of their own
     api: routing.Api
     use_responses_api: bool
+    """True means `api="responses"`."""
     task_id: str | None
     temperature: float | None
     max_tokens: int | None
     top_p: float | None
     stop: str | Sequence[str] | None
     stop_sequences: str | Sequence[str] | None
+    """Another name of `stop`."""
     seed: int | None
     frequency_penalty: float | None
     presence_penalty: float | None
@@ -84,6 +90,7 @@ class EmbeddingArguments(AccountArguments, total=False):
 
     model: str
     model_name: str
+    """Another name of `model`."""
     dimensions: int | None
     query_input_type: str | None
     document_input_type: str | None

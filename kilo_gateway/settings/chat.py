@@ -41,17 +41,25 @@ class GatewaySettings(AccountSettings):
     """Conversation id, which keeps prompt cache and free-tier model stable over a conversation; "" sends none."""
 
     temperature: Annotated[types.Temperature | None, InBody()] = None
+    """How freely the model chooses its words, 0 to 2; 0 is the most predictable."""
     max_tokens: Annotated[types.MaxTokens | None, InBody(responses="max_output_tokens")] = None
     """Upper limit of generated tokens, reasoning included."""
     top_p: Annotated[types.Probability | None, InBody()] = None
+    """Share of the probability, 0 to 1, that the likeliest next tokens must reach; the others are not chosen."""
     stop: Annotated[types.Stop, InBody(responses=None, messages="stop_sequences")] = None
     """Texts at which generation stops; alias `stop_sequences`."""
     seed: Annotated[int | None, InBody(responses=None, messages=None)] = None
+    """Number with which some providers repeat an answer."""
     frequency_penalty: Annotated[types.Penalty | None, InBody(messages=None)] = None
+    """How much a token is avoided for each time that it occurred, -2 to 2."""
     presence_penalty: Annotated[types.Penalty | None, InBody(messages=None)] = None
+    """How much a token is avoided once it has occurred, -2 to 2."""
     logprobs: Annotated[bool | None, InBody(responses=None, messages=None)] = None
+    """True if the answer reports the log probability of each token."""
     top_logprobs: Annotated[types.TopLogprobs | None, InBody(messages=None)] = None
+    """Number of likely tokens that are reported at each place, 0 to 20."""
     logit_bias: Annotated[types.LogitBias | None, InBody(responses=None, messages=None)] = None
+    """Token ids and the number that is added to the score of each, usually -100 to 100."""
     parallel_tool_calls: Annotated[bool | None, InBody(messages="tool_choice.disable_parallel_tool_use")] = None
     """True if the model may call several tools at once; sent only together with tools."""
     reasoning: Annotated[types.Reasoning, InBody(messages="thinking")] = None
@@ -59,8 +67,11 @@ class GatewaySettings(AccountSettings):
     verbosity: Annotated[
         types.Verbosity | None, InBody(responses="text.verbosity", messages="output_config.effort")
     ] = None
+    """Length of the answer (`low` ... `max`), not of the thoughts; auto tiers may overwrite it."""
     plugins: Annotated[list[dict[str, Any]] | None, InBody()] = None
+    """Plugins of the gateway's upstream, such as `[{"id": "web"}]`; sent unchanged."""
     transforms: Annotated[list[str] | None, InBody(responses=None, messages=None)] = None
+    """Changes that the upstream makes to a long prompt, such as `["middle-out"]`; sent unchanged."""
     extra_body: Annotated[types.ExtraBody | None, PerCall()] = None
     """Further fields of the request body; merged deeply per call."""
     stream_idle_timeout: Annotated[types.Seconds | None, PerCall()] = 300.0
