@@ -29,7 +29,7 @@ TRACES: Any = importlib.import_module("opentelemetry.proto.collector.trace.v1.tr
 
 RECIPES = [block for block in BLOCKS if block.packages]
 REQUESTED, SERVED = "kilo-auto/frontier", "anthropic/claude-opus-4.7"
-PROMPT, COMPLETION, COST = 11, 40, 0.001055
+PROMPT, COMPLETION, COST = 11, 109, 0.00278
 HEADER, CALL_HEADER = "s3cr3t-header", "s3cr3t-header-of-a-call"
 FAILED = 2
 """The status code of OpenTelemetry."""

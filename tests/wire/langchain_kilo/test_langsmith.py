@@ -13,7 +13,7 @@ from langchain_kilo import ChatKilo
 from tests.support.pages import ROOT, blocks
 
 [RECIPE] = [block for block in blocks(ROOT / "docs/observability.md") if "from langsmith" in block.code]
-SERVED, COST = "anthropic/claude-opus-4.7", 0.001055
+SERVED, COST = "anthropic/claude-opus-4.7", 0.00278
 HEADER, CALL_HEADER = "s3cr3t-header", "s3cr3t-header-of-a-call"
 
 
@@ -62,7 +62,7 @@ def test_the_recipe(account: list[str], langsmith: Kept, client: Client) -> None
     assert runs["ChatKilo"]["trace_id"] == runs["plan"]["id"]
     metadata = runs["ChatKilo"]["extra"]["metadata"]
     assert (metadata["ls_model_name"], metadata["kilo_mode"]) == ("kilo-auto/frontier", "plan")
-    assert [metadata["usage_metadata"][f"{name}_tokens"] for name in ("input", "output", "total")] == [11, 40, 51]
+    assert [metadata["usage_metadata"][f"{name}_tokens"] for name in ("input", "output", "total")] == [11, 109, 120]
     answered = runs["ChatKilo"]["outputs"]["generations"][0][0]["message"]["kwargs"]["response_metadata"]
     assert (answered["model_name"], answered["cost"]) == (SERVED, COST)
     assert runs["plan"]["extra"]["metadata"]["usage_metadata"] == {"total_cost": COST}
