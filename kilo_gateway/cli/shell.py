@@ -33,9 +33,8 @@ _WORDS: Final = {
 """Arguments of the classes, as the errors name them, and what a shell has instead."""
 _OPTIONS: Final = ("tier", "model", "mode", "api", "reasoning", "temperature")
 """Arguments of the classes that are options of the same name."""
-_IN_PYTHON: Final = re.compile(
-    "|".join([rf'\b(?P<option>{"|".join(_OPTIONS)})="(?P<value>[^"]+)"', *(rf"\b{re.escape(word)}" for word in _WORDS)])
-)
+_WRITTEN: Final = rf"""\b(?P<option>{"|".join(_OPTIONS)})=["'](?P<value>[^"']+)["']"""
+_IN_PYTHON: Final = re.compile("|".join([_WRITTEN, *(rf"\b{re.escape(word)}" for word in _WORDS)]))
 
 
 def in_shell(text: str) -> str:

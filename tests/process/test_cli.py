@@ -166,6 +166,11 @@ def test_a_conversation_that_cannot_be_kept(tmp_path: Path) -> None:
     assert "Note: --continue will not find this conversation" in result.stderr
 
 
+def test_a_warning_names_options() -> None:
+    shown = shell.in_shell("mode='plan' is ignored by kilo-auto/free; only tier='frontier' chooses the model by it")
+    assert shown == "--mode plan is ignored by kilo-auto/free; only --tier frontier chooses the model by it"
+
+
 def test_in_a_terminal_errors_and_tables_fit_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "40")
