@@ -162,7 +162,7 @@ def tried(block: Block, folder: Path) -> Trial:
         secrets = [gateway.member_api_key, gateway.organization_id, HEADER, CALL_HEADER]
         headers = [record.headers for record in gateway.requests]
     assert done.returncode == 0, done.stderr
-    assert "Plan by anthropic/claude-opus-4.7" in done.stdout
+    assert "Watch the place for a day" in done.stdout
     assert [sent.get("x-tenant") for sent in headers] == [None, HEADER, HEADER]
     assert [sent.get("x-call") for sent in headers[1:]] == [CALL_HEADER if "ChatKilo" in block.code else None] * 2
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
