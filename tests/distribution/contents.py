@@ -39,7 +39,7 @@ def test_the_sdist_contains_what_a_packager_needs_and_nothing_else() -> None:
     with tarfile.open(SDIST) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
     documents = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "RELEASING.md", "SECURITY.md"}
-    pins = {f"constraints{part}.txt" for part in ("", "-ahead", "-bench", "-lowest")}
+    pins = {f"constraints{part}.txt" for part in ("", "-ahead", "-bench", "-ecosystem", "-lowest")}
     project = {"Makefile", "hatch_build.py", "mkdocs.yml", "pyproject.toml", "PKG-INFO", ".gitignore"}
     assert {name for name in names if "/" not in name} == documents | pins | project
     folders = PACKAGES | {"benchmarks", "docs", "notebooks", "tests"}
