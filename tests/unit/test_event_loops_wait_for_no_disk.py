@@ -13,11 +13,21 @@ from tests.support.in_process import InProcess
 
 
 @pytest.fixture
-def readers(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """Return the threads that look for a kept list of models, which is too old after each look."""
+def gateway() -> InProcess:
+    return InProcess()
+
+
+@pytest.fixture
+def readers(gateway: InProcess, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """Return the threads that look for the gateway's kept list of models, which is too old after each look."""
     threads: list[threading.Thread] = []
+
+    def newest(base_url: str) -> None:
+        if base_url == gateway.base_url:  # streams of earlier tests that are collected now look for other lists
+            threads.append(threading.current_thread())
+
     monkeypatch.setattr(known, "RECHECK_SECONDS", 0)
-    monkeypatch.setattr(store, "newest", lambda _: threads.append(threading.current_thread()))
+    monkeypatch.setattr(store, "newest", newest)
     return threads
 
 
@@ -27,8 +37,7 @@ async def read(answer: AsyncIterator[Any]) -> None:
 
 
 @pytest.mark.parametrize("api", ["completions", "auto"])
-async def test_a_graph_runs_in_langgraph_dev(readers: list[threading.Thread], api: Any) -> None:
-    gateway = InProcess()
+async def test_a_graph_runs_in_langgraph_dev(gateway: InProcess, readers: list[threading.Thread], api: Any) -> None:
     fields: Any = {"base_url": gateway.base_url, "http_async_client": gateway.async_client, "api": api}
     chat, llm = ChatKilo(**fields), KiloLLM(**fields)
     for call in (
