@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import live
 from benchmarks.rivals import FLOOR_LANGCHAIN, FLOOR_LLAMA_INDEX, RAW
 
+OURS = ("ChatKilo", "KiloLLM")
 HERE = Path(__file__).parent
 FIGURES = HERE / "figures.json"
 PAGE = 4096 / 2**20
@@ -245,23 +246,42 @@ def report(environments: list[dict[str, Any]]) -> str:
     return "\n".join(parts) + "\n"
 
 
+CHARTED = {
+    "ChatKilo": "#2563eb",
+    "KiloLLM": "#0d9488",
+    RAW: "#374151",
+    "ChatOpenAI": "#9ca3af",
+    "ChatOpenRouter": "#9ca3af",
+    "OpenAILike": "#9ca3af",
+}
+"""The packages of the chart of live streams; RESULTS.md has the others."""
+
+
 def live_chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
     """Draw the delay of a live token by the number of streams."""
     plt = pyplot()
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     parts = {count: figures.get(live.Scene(count).part("p99"), {}) for count in live.STREAMS}
-    for name in dict.fromkeys(name for part in parts.values() for name in part):
+    for name, color in CHARTED.items():
         points = {count: median(part[name]) for count, part in parts.items() if name in part}
-        ours = "kilo" in name.lower()
-        axes.plot(*zip(*points.items(), strict=True), marker="o" if ours else ".", lw=2 if ours else 1, label=name)
+        if not points:
+            continue
+        (line,) = axes.plot(points.keys(), points.values(), marker="o", color=color, lw=2.5 if name in OURS else 1.2)
+        end = max(points)
+        axes.annotate(
+            name, (end, points[end]), xytext=(8, 0), textcoords="offset points", va="center", color=line.get_color()
+        )
     axes.set(
-        xscale="log", yscale="log", xlabel="streams of 25 tokens a second", ylabel="delay p99, ms (less is better)"
+        xscale="log",
+        yscale="log",
+        xlim=(0.9, 4000),
+        xlabel="streams of 25 tokens a second",
+        ylabel="delay p99, ms (less is better)",
     )
     axes.set_xticks(live.STREAMS, [str(count) for count in live.STREAMS])
     axes.minorticks_off()
     axes.set_title(f"Delay from the server's write to the caller, openai {versions['openai']}")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
     figure.savefig(path, dpi=150)
 
 
