@@ -31,7 +31,7 @@ class ProjectPage(MetadataHookInterface):
                 f"PROJECT_URL={address!r} is not the address of a repository; give https://host/owner/name"
             )
         version = metadata["version"]
-        ref = "HEAD" if version == "0.0" or re.search(r"dev|\+", version) else f"v{version}"  # else there is no tag
+        ref = "HEAD" if version == "0.0" or re.search(r"dev|\+", version) else f"v{version}"  # only a release has a tag
         readme = Path(self.root, "README.md").read_text(encoding="utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": absolute(readme, address, ref)}
         metadata["urls"] = dict(self.config["urls"])

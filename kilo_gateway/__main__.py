@@ -9,7 +9,7 @@ def main() -> int:
     """Run the command line; returns or exits with the status."""
     try:
         import click  # noqa: F401 -- imported to name the package that is missing
-        import rich  # noqa: F401 -- the same
+        import rich  # noqa: F401 -- imported to name the package that is missing
     except ImportError as error:
         sys.stderr.write(f'kilo-gateway needs {error.name}: pip install "kilo-gateway[cli]"\n')
         return 1

@@ -14,11 +14,14 @@ from kilo_gateway.cli.shell import FAILED, Commands, console, show_rows
 from kilo_gateway.encoding.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kilo_gateway.call import Call
     from kilo_gateway.cli.conversations import Conversation
     from kilo_gateway.models.info import ModelInfo
+    from kilo_gateway.reply import Ending, Reply
+    from kilo_gateway.settings.chat import GatewaySettings
 
-_CHOOSING = ("tier", "model", "mode", "api")
-"""The options that a conversation keeps."""
 _EXAMPLES = """\b
 Examples:
   kilo-gateway chat "Name three rivers of Europe."      no key needed
@@ -172,64 +175,73 @@ def chat(
 ) -> None:
     """Ask a model; TEXT is the question.
 
-    What comes through a pipe or from a file is added to it, or is the question if there is no TEXT. The answer goes to
-    standard output; the model that served, tokens and cost to standard error. The last conversation is kept in a file
-    that only you can read, for --continue.
+    Text from a pipe or a file is added to the question, or is the question if you give no TEXT. The answer goes to
+    standard output; the model that served, tokens and cost go to standard error. The last conversation is kept for
+    --continue, in a file that only you can read.
     """
-    from kilo_gateway import chat as drivers
-    from kilo_gateway.cli import conversations
-    from kilo_gateway.reply import Reply
+    from kilo_gateway.cli.conversations import OPTIONS, Conversation
     from kilo_gateway.settings.chat import GatewaySettings
 
-    given = {name: value for name, value in fields.items() if value is not None}
-    before = _before(system, given, going_on=going_on)
-    chosen = {name: given[name] for name in _CHOOSING if name in given}
-    question = ("user", _question(text))
+    earlier = _earlier(system, going_on=going_on)
+    options = {name: value for name, value in fields.items() if value is not None}
+    if options.keys().isdisjoint(("tier", "model")):
+        options = {**earlier.options, **options}
     settings = GatewaySettings(
         data_collection="deny" if deny_data_collection else None,
         acknowledge_data_policy=acknowledge_data_policy,
-        **given,
+        **options,
     )
-    asked = conversations.Conversation([*before, question], chosen)
-    call = settings.prepare(asked.messages(), stream=stream)
-    reply = Reply()
-    if stream:
-        try:
-            for delta in drivers.stream(settings, call):
-                reply.add(delta)
-                click.echo(printable(delta.text), nl=False)
-        finally:
-            if reply.text:
-                click.echo()  # an error begins on a line of its own
-    else:
+    turns = [*earlier.turns, ("user", _question(text))]
+    call = settings.prepare(Conversation(turns).messages(), stream=stream)
+    reply = _printed(settings, call)
+    if reply.text:
+        chosen = {name: options[name] for name in OPTIONS if name in options}
+        _keep(Conversation([*turns, ("assistant", reply.text)], chosen))
+    click.echo(", ".join(_facts(reply.ending, call)), err=True)
+
+
+def _printed(settings: GatewaySettings, call: Call) -> Reply:
+    """Print the answer to a call and return it. Raises KiloError."""
+    from kilo_gateway import chat as drivers
+    from kilo_gateway.reply import Reply
+
+    if not call.stream:
         reply = drivers.create(settings, call)
         click.echo(printable(reply.text))
-    if reply.text:
-        _keep(conversations.Conversation([*asked.turns, ("assistant", reply.text)], chosen))
-    ending = reply.ending
-    facts = [printable(ending.model or call.model)]
+        return reply
+    reply = Reply()
+    try:
+        for delta in drivers.stream(settings, call):
+            reply.add(delta)
+            click.echo(printable(delta.text), nl=False)
+    finally:
+        if reply.text:
+            click.echo()  # an error begins on a line of its own
+    return reply
+
+
+def _facts(ending: Ending, call: Call) -> Iterator[str]:
+    """Yield the model that served, tokens, cost, and the end if it is not the usual one."""
+    yield printable(ending.model or call.model)
     if usage := ending.usage:
-        facts.append(f"{usage.prompt_tokens} + {usage.completion_tokens} tokens")
-        facts.append("cost not reported" if usage.cost is None else f"{usage.cost:.6f} USD")
+        yield f"{usage.prompt_tokens} + {usage.completion_tokens} tokens"
+        yield "cost not reported" if usage.cost is None else f"{usage.cost:.6f} USD"
     if ending.finish_reason not in (None, "stop"):
-        facts.append(f"ended by {printable(ending.finish_reason)}")
-    click.echo(", ".join(facts), err=True)
+        yield f"ended by {printable(ending.finish_reason)}"
 
 
-def _before(system: str | None, given: dict[str, Any], *, going_on: bool) -> list[tuple[str, str]]:
-    """Return the conversation so far; if it goes on, put its options into `given` where they choose nothing else."""
-    from kilo_gateway.cli import conversations
+def _earlier(system: str | None, *, going_on: bool) -> Conversation:
+    """Return the conversation before the question."""
+    from kilo_gateway.cli.conversations import Conversation, last
 
     if not going_on:
-        return [] if system is None else [("system", system)]
-    if system is not None:
+        return Conversation([("system", system)] if system else [])
+    if system:
         raise click.UsageError("--system belongs to the first question of a conversation; leave it out here")
-    last = conversations.last()
-    if last is None:
-        raise click.UsageError("there is no conversation to go on with; ask without --continue first")
-    if not given.keys() & {"tier", "model"}:
-        given.update({name: value for name, value in last.options.items() if name not in given})
-    return list(last.turns)
+    kept = last()
+    if kept is None:
+        raise click.UsageError("no conversation is kept; ask a first question without --continue")
+    return kept
 
 
 def _keep(conversation: Conversation) -> None:

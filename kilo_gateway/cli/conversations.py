@@ -12,11 +12,13 @@ from kilo_gateway.conversation import Message, Text
 from kilo_gateway.models import store
 
 FORMAT: Final = 1
+OPTIONS: Final[tuple[str, ...]] = ("tier", "model", "mode", "api")
+"""The options that choose a model, which a conversation keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Texts by role, in order, and the options that chose the model: tier, model, mode and api."""
+    """Texts by role, in order, and the options that chose the model."""
 
     turns: Sequence[tuple[str, str]] = ()
     options: Mapping[str, str] = field(default_factory=dict)
@@ -31,12 +33,13 @@ class Conversation:
 
 
 def last() -> Conversation | None:
-    """Return the last conversation, or None if there is none that can be read."""
+    """Return the last conversation; None if the file is missing or cannot be used."""
     try:
         held: Any = json.loads(_path().read_bytes())
         if held["format"] == FORMAT:
-            return Conversation([(str(role), str(text)) for role, text in held["turns"]], dict(held["options"]))
-    except (OSError, ValueError, TypeError, KeyError):
+            options = {name: str(value) for name, value in held["options"].items() if name in OPTIONS}
+            return Conversation([(str(role), str(text)) for role, text in held["turns"]], options)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         pass
     return None
 

@@ -36,11 +36,7 @@ def known(model: str, *, base_url: str | None = None) -> ModelInfo | None:
     the gateway that the environment names. In an event loop it reads the disk only if nothing was read before; see
     `aread`.
     """
-    view = _VIEWS.get(base_url)
-    if view is None or (_is_old(view) and not _in_event_loop()):
-        view = _VIEWS[base_url] = _refreshed(view, base_url)
-    info = view.read.get(model)
-    return info if info is not None else view.look_up(model)
+    return _view(base_url).look_up(model)
 
 
 async def aread(model: str, *, base_url: str | None = None) -> None:
@@ -57,9 +53,10 @@ def nearest(model: str, *, base_url: str | None = None) -> list[str]:
     """Return the known ids that are like an unknown one; none for a model that is known."""
     from kilo_gateway.models import built_in  # as in `_exact`
 
-    if known(model, base_url=base_url) is not None:
+    view = _view(base_url)
+    if view.look_up(model) is not None:
         return []
-    return routing.nearest_models(model, sorted({*_VIEWS[base_url].entries, *built_in.ids()}))
+    return routing.nearest_models(model, sorted({*view.entries, *built_in.ids()}))
 
 
 def context_window(model: str, *, base_url: str | None = None) -> int:
@@ -80,14 +77,16 @@ class _View:
         self.entries = entries
         self.stamp = stamp
         self.check_at = 0.0
-        self.read: dict[str, ModelInfo] = {}
+        self._read: dict[str, ModelInfo] = {}
 
     def look_up(self, model: str) -> ModelInfo | None:
+        if (info := self._read.get(model)) is not None:
+            return info
         from kilo_gateway.models.info import ModelInfo
 
         info = ModelInfo.read(self._entry(model.strip()) or self._entry(model.strip().lower()))
         if info is not None:
-            self.read[model] = info
+            self._read[model] = info
         return info
 
     def _entry(self, model: str) -> Entry | None:
@@ -104,6 +103,13 @@ class _View:
 
 
 _VIEWS: Final[dict[str | None, _View]] = {}
+
+
+def _view(base_url: str | None) -> _View:
+    view = _VIEWS.get(base_url)
+    if view is None or (_is_old(view) and not _in_event_loop()):
+        view = _VIEWS[base_url] = _refreshed(view, base_url)
+    return view
 
 
 def _is_old(view: _View) -> bool:

@@ -108,7 +108,7 @@ def test_an_extractor_finds_triplets(llm: KiloLLM, script: Script, kind: str) ->
         extractor = SchemaLLMPathExtractor(
             llm=llm,
             possible_entities=Literal["PERSON", "COMPANY"],  # type: ignore[arg-type]  # as its documentation does
-            possible_relations=Literal["WORKS_AT"],  # type: ignore[arg-type]  # the same
+            possible_relations=Literal["WORKS_AT"],  # type: ignore[arg-type]  # as its documentation does
             kg_validation_schema=[("PERSON", "WORKS_AT", "COMPANY")],
             num_workers=1,
         )

@@ -128,7 +128,7 @@ def test_a_pipe_is_read(kilo_sandbox: Sandbox, arguments: tuple[str, ...], piped
 
 def test_a_conversation_goes_on(kilo_sandbox: Sandbox) -> None:
     key = kilo_sandbox.api_key
-    assert "ask without --continue first" in run("chat", "And?", "--continue").stderr
+    assert "ask a first question without --continue" in run("chat", "And?", "--continue").stderr
     arguments = ["--model", "openai/gpt-5.4", "--temperature", "0.5", "--system", "Be short."]
     answer = run("chat", "Name a river.", *arguments, key=key).stdout.strip()
     before = kilo_sandbox.last.json

@@ -11,4 +11,4 @@ def test_a_supervisor_turns_off_parallel_calls() -> None:
     llm = ChatKilo()
     assert "parallel_tool_calls" in inspect.signature(llm.bind_tools).parameters
     assert llm.bind_tools([add], parallel_tool_calls=False).kwargs["parallel_tool_calls"] is False  # type: ignore[attr-defined] # of a binding
-    assert "parallel_tool_calls" not in llm.bind_tools([add]).kwargs  # type: ignore[attr-defined] # the same
+    assert "parallel_tool_calls" not in llm.bind_tools([add]).kwargs  # type: ignore[attr-defined] # of a binding
