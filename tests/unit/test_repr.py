@@ -21,7 +21,7 @@ from llama_index_kilo import KiloEmbedding, KiloLLM
         (KiloEmbedding(model_name="a/b"), "KiloEmbedding(model='a/b')"),
     ],
     ids=lambda value: type(value).__name__,
-)  # fmt: skip
+)  # fmt: skip # a row for each case, to be compared by eye
 def test_a_model_shows_what_it_asks_and_what_was_given(model: AccountSettings, expected: str) -> None:
     assert repr(model) == expected
 

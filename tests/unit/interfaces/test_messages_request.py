@@ -292,7 +292,7 @@ JSON = st.recursive(
 FIELDS = [
     "max_tokens", "stop", "reasoning", "reasoning_effort", "verbosity", "tools", "tool_choice", "parallel_tool_calls",
     "response_format", "n", "thinking", "output_config", "system", "stream_options", "include_reasoning",
-]  # fmt: skip
+]  # fmt: skip # names need no line each
 
 
 @pytest.mark.filterwarnings("ignore:.*does not reason while:UserWarning")  # which some of the options ask for

@@ -153,7 +153,7 @@ def test_tool_choices_are_flat(choice: Any, sent: Any) -> None:
         ({"extra_body": {"input": "x"}}, "input='x' has no place"),
         ({"reasoning": {"exclude": True}}, "reasoning=.* has no place"),
     ],
-)  # fmt: skip
+)  # fmt: skip # a row for each case, to be compared by eye
 def test_a_field_without_a_place_is_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         body(**given)
