@@ -100,6 +100,7 @@ def test_the_page_leads_to_the_files_of_the_repository(tmp_path: Path, monkeypat
     assert [name for name in files if not (ROOT / name.partition("#")[0]).exists()] == []
     assert page.images == [
         f"{ADDRESS}/actions/workflows/tests.yml/badge.svg",
+        f"{ADDRESS}/raw/{ref}/benchmarks/live-delay.png",
         f"{ADDRESS}/raw/{ref}/benchmarks/chunk-cost.png",
     ]
     urls = dict(line.split(", ") for line in message.get_all("Project-URL", []))
