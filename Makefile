@@ -2,8 +2,8 @@
 # .venv-demo (only what the demo needs), .venv-build (builds and checks the distribution), .venv-bench (with the
 # packages that we compare with, which require older versions of some packages), .venv-ahead (see test-ahead),
 # .venv-ecosystem (with packages that users combine with ours), .venv-real (with a small real model),
-# .venv-models (with the data of `make models`), .venv-docs (builds the
-# documentation) and .venv-browser (with Playwright).
+# .venv-models (with the data of `make models`), .venv-docs (builds the documentation), .venv-browser (with Playwright)
+# and .venv-ray (with Ray and Dask).
 #
 # Another interpreter has environments of its own: with PYTHON=python3.13, .venv-3.13, .venv-3.13-lowest and so on.
 PYTHON ?= python3
@@ -25,6 +25,7 @@ REAL := $(VENV)-real
 MODELS := $(VENV)-models
 DOCS := $(VENV)-docs
 BROWSER := $(VENV)-browser
+RAY := $(VENV)-ray
 BIN := $(VENV)/bin
 EXTRAS := .[langchain,llama-index,cli,sandbox,notebooks]
 PYTEST := -m pytest -q
@@ -34,7 +35,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-browser demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-browser test-ray demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +109,12 @@ $(BROWSER)/.installed: pyproject.toml constraints.txt
 	$(BROWSER)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,sandbox]' --group test --group browser
 	@touch $@
 
+$(RAY)/.installed: pyproject.toml constraints.txt
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,llama-index,sandbox,ray]' --group test --group ray
+	@touch $@
+
 demo: $(DEMO)/.installed ## Run a chain, an agent and a query engine, and show their cost
 	@$(DEMO)/bin/python notebooks/demo.py
 
@@ -144,6 +151,9 @@ test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server w
 
 test-browser: $(BROWSER)/.installed ## Test the page of notebook 07 in headless Chromium (on Debian: apt-get install chromium)
 	$(BROWSER)/bin/python $(PYTEST) tests/process/browser.py $(ARGS)
+
+test-ray: $(RAY)/.installed ## Test datasets on Ray, Dask and process pools
+	$(RAY)/bin/python $(PYTEST) tests/ray $(ARGS)
 
 demo-local: $(REAL)/.installed ## Run the demo with the same model behind the sandbox
 	@KILO_DEMO_LOCAL=1 $(REAL)/bin/python notebooks/demo.py
