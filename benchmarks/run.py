@@ -268,9 +268,9 @@ def live_chart(figures: Figures, versions: dict[str, str], path: Path) -> None:
             continue
         (line,) = axes.plot(points.keys(), points.values(), marker="o", color=color, lw=2.5 if name in OURS else 1.2)
         end = max(points)
-        axes.annotate(
-            name, (end, points[end]), xytext=(8, 0), textcoords="offset points", va="center", color=line.get_color()
-        )
+        # The name of a line that ends early stands before its end, clear of the lines that go on.
+        place = {"xytext": (8, 0), "va": "center"} if end == max(live.STREAMS) else {"xytext": (-8, 4), "ha": "right"}
+        axes.annotate(name, (end, points[end]), textcoords="offset points", color=line.get_color(), **place)
     axes.set(
         xscale="log",
         yscale="log",

@@ -14,10 +14,12 @@ from textwrap import fill
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from pandas import isna
 from pandas.api.types import is_numeric_dtype
 
-BLUE, GREEN, GREY = "#4269d0", "#3ca951", "#bbbbbb"
+BLUE, GREEN, YELLOW, GREY = "#4269d0", "#3ca951", "#efb118", "#bbbbbb"
 PLAIN_NUMBERS = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -35,11 +37,11 @@ def show(image, alt):
 
 
 def table(frame):
-    """Display a data frame with texts on the left of their columns and numbers on the right."""
+    """Display a data frame: texts on the left of their columns, numbers on the right, `-` for a missing value."""
     html, lines = "", [""] * (len(frame) + 1)
     columns = []
     for name in frame:
-        cells = [str(value) for value in (name, *frame[name])]
+        cells = [name, *("-" if isna(value) else str(value) for value in frame[name])]
         columns.append((cells, "right" if is_numeric_dtype(frame[name]) else "left", max(map(len, cells))))
     for row in range(len(frame) + 1):
         tag = "td" if row else "th"
@@ -177,7 +179,7 @@ def compare_tiers(summary, intervals, title):
     ]
     figure, axes = plt.subplots(1, 4, figsize=(12, 3), sharey=True, layout="constrained")
     for place, (name, unit, values, error) in zip(axes, panels, strict=True):
-        drawn = place.barh(summary.index, values, xerr=error, capsize=3, color=[GREEN, "#efb118", BLUE, "#a463f2"])
+        drawn = place.barh(summary.index, values, xerr=error, capsize=3, color=[GREEN, YELLOW, BLUE, "#a463f2"])
         # The label is at the foot of a bar of quality, because the line of the interval covers its end.
         labels = [f"{value:.3g}" for value in values]
         if error:
@@ -198,3 +200,23 @@ def compare_tiers(summary, intervals, title):
         for tier in summary.itertuples()
     )
     show(png(figure), f"Four bar charts by tier, {title}. {figures}")
+
+
+# Notebook 08
+
+
+def time_line(steps, source):
+    """Display when each step of a run began, sent its first token and ended; a tool has no first token."""
+    colours = {"waits for the first token": YELLOW, "writes": BLUE, "tool": GREEN}
+    figure, axes = plt.subplots(figsize=(9, 0.5 * len(steps) + 1))
+    for row in steps.itertuples():
+        first = row.ended if isna(row.first) else row.first
+        waits = "tool" if row.step.startswith("tool") else "waits for the first token"
+        axes.barh(row.Index, first - row.began, left=row.began, color=colours[waits])
+        axes.barh(row.Index, row.ended - first, left=first, color=colours["writes"])
+    axes.set_yticks(steps.index, steps.step)
+    axes.invert_yaxis()
+    axes.set(title=f"One run of an agent ({source})", xlabel="seconds since its first call")
+    axes.legend([Patch(color=colour) for colour in colours.values()], colours, loc="upper left", bbox_to_anchor=(1, 1))
+    durations = "; ".join(f"{row.step} {row.ended - row.began:.2f} s" for row in steps.itertuples())
+    show(png(figure), f"Time line of one run ({source}), in order: {durations}")
