@@ -12,14 +12,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kilo_gateway.sandbox.gateway.rate_limits import RateLimits as RateLimits
     from kilo_gateway.sandbox.gateway.records import Record as Record
     from kilo_gateway.sandbox.scenarios import SCENARIOS as SCENARIOS
     from kilo_gateway.sandbox.scenarios import Scenario as Scenario
     from kilo_gateway.sandbox.server import Sandbox as Sandbox
 
-__all__ = ["SCENARIOS", "Record", "Sandbox", "Scenario"]
+__all__ = ["SCENARIOS", "RateLimits", "Record", "Sandbox", "Scenario"]
 
-_MODULES = {"SCENARIOS": "scenarios", "Scenario": "scenarios", "Sandbox": "server", "Record": "gateway.records"}
+_MODULES = {
+    "SCENARIOS": "scenarios",
+    "Scenario": "scenarios",
+    "Sandbox": "server",
+    "RateLimits": "gateway.rate_limits",
+    "Record": "gateway.records",
+}
 
 
 def __getattr__(name: str) -> Any:

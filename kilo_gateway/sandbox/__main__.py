@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kilo_gateway.sandbox.gateway.options import APIS
+from kilo_gateway.sandbox.gateway.rate_limits import LIMIT_NAMES, Limit, RateLimits
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _serve(options: argparse.Namespace, upstream: str) -> int:
             upstream=upstream,
             upstream_model=options.model,
             delay=options.delay,
+            latency=options.latency,
+            rate_limits=None if options.rate_limits is None else RateLimits(**dict(options.rate_limits)),
             done=not options.no_done,
             credits_status=options.credits_status,
         )
@@ -105,6 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--delay", type=float, default=0.01, help="seconds between the chunks of a stream (default: 0.01)"
     )
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer begins (default: 0)")
+    names = ", ".join(LIMIT_NAMES)
+    parser.add_argument(
+        "--rate-limits",
+        nargs="*",
+        type=_rate_limit,
+        metavar="NAME=N/SECONDS",
+        help=f"count requests and refuse them as the gateway does; NAME is one of {names}",
+    )
     parser.add_argument("--no-done", action="store_true", help="end streams without [DONE]")
     parser.add_argument(
         "--credits-status",
@@ -115,6 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the scenario models and their interfaces, and exit")
     return parser
+
+
+def _rate_limit(text: str) -> tuple[str, Limit]:
+    name, _, value = text.partition("=")
+    number, _, seconds = value.partition("/")
+    if name not in LIMIT_NAMES or not number.isdecimal() or not seconds.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a limit such as account=60/10 (60 requests in 10 seconds)")
+    return name, (int(number), int(seconds))
 
 
 def _greet(gateway: Sandbox) -> None:

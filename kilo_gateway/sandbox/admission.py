@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kilo_gateway.sandbox.gateway import auto_models, history_checks, model_list, provider_checks
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.credentials import identify
+from kilo_gateway.sandbox.gateway.credentials import account_of, identify
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal
 from kilo_gateway.sandbox.gateway.forwarding import forward
+from kilo_gateway.sandbox.gateway.rate_limits import RateCounts
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.wire.reading import as_chat
 
@@ -28,6 +30,16 @@ def admit(call: Call) -> Call:
     else:
         history_checks.check(call)
     return call
+
+
+def admit_account(counts: RateCounts, headers: Mapping[str, str], ip: str | None) -> None:
+    """Check the limits of an account, or of an address without one; the gateway does so before it parses the body."""
+    account = account_of(headers)
+    caller = account.name if account else f"anon:{ip}"
+    if counts.wait("account", caller):
+        raise Refusal("rate-limit")
+    if seconds := counts.wait("throttle", caller):
+        raise Refusal("throttled", seconds=math.ceil(seconds), milliseconds=math.ceil(seconds * 1000))
 
 
 def parse(raw: bytes) -> object:
@@ -134,11 +146,18 @@ def _client_ip(call: Call) -> None:
         raise Refusal("missing-client-ip")
 
 
+def _free_models_limit(call: Call) -> None:
+    if auto_models.is_rate_limited(call.served, call.options) and call.counts.wait("free_models", call.ip or ""):
+        raise Refusal("free-model-limit")
+
+
 def _credentials(call: Call) -> None:
     if call.identity.rejected:
         raise Refusal("invalid-token")
     if call.identity.anonymous and not auto_models.is_free(call.served):
         raise Refusal("paid-model")
+    if call.identity.anonymous and call.counts.wait("anonymous", call.ip or ""):
+        raise Refusal("promotion-limit")
 
 
 def _store(call: Call) -> None:
@@ -201,6 +220,7 @@ _CHECKS: tuple[Callable[[Call], None], ...] = (
     _identify,
     _auto_model,
     _client_ip,
+    _for_models(_free_models_limit),
     _for_models(_credentials),
     _store,
     _token_limit,

@@ -8,6 +8,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -15,19 +16,22 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from kilo_gateway.sandbox.admission import admit, parse
+from kilo_gateway.sandbox.admission import admit, admit_account, parse
 from kilo_gateway.sandbox.gateway import model_list, odd_model_lists
+from kilo_gateway.sandbox.gateway.auto_models import is_free
 from kilo_gateway.sandbox.gateway.call import Call
-from kilo_gateway.sandbox.gateway.credentials import identify
+from kilo_gateway.sandbox.gateway.credentials import Identity, identify
 from kilo_gateway.sandbox.gateway.delivery import Answer, deliver, json_answer
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal, render, upstream_body
 from kilo_gateway.sandbox.gateway.options import Api, Options
 from kilo_gateway.sandbox.gateway.provider_checks import UpstreamRefusal
+from kilo_gateway.sandbox.gateway.rate_limits import RateCounts
 from kilo_gateway.sandbox.gateway.records import KEPT, Log, Record
 from kilo_gateway.sandbox.model import canned, odd_vectors, vectors
 from kilo_gateway.sandbox.model.turn import Reply
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
+from kilo_gateway.sandbox.wire import chat_completions
 from kilo_gateway.sandbox.wire import framing as sse
 from kilo_gateway.sandbox.wire.interfaces import wire_of
 
@@ -52,6 +56,8 @@ class Gateway:
     def __init__(self, options: Options, *, keep: int = KEPT) -> None:
         self.options = options
         self.log = Log(keep)
+        self.counts = RateCounts(options.rate_limits)
+        self.billed = Decimal(0)
         self._relay: Relay | None = None
         if options.upstream_url is not None:
             from kilo_gateway.sandbox.relay import Relay  # imports the openai package, which only a relay needs
@@ -65,10 +71,12 @@ class Gateway:
         self.app = Starlette(routes=[Route("/{path:path}", self)])
 
     def reset(self) -> None:
-        """Delete the records and reset the number of calls of each scenario."""
+        """Delete the records, and reset the calls of each scenario, the counts of the rate limits and the bill."""
         self.log.clear()
+        self.counts.clear()
         with self._lock:
             self._repetitions.clear()
+            self.billed = Decimal(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
@@ -111,6 +119,7 @@ class Gateway:
         record.update(status=answer.status)
         if record.method == "POST":
             answer.headers = {**answer.headers, "request-id": f"req_sandbox_{number}"}
+            answer.latency = self.options.latency if answer.status == 200 else 0.0
         try:
             await deliver(answer, receive, send, record, self.stopping)
         finally:
@@ -127,23 +136,29 @@ class Gateway:
         if path is None:
             raise Refusal("invalid-path")
         bare = path.removeprefix("/v1")
-        if path == "/embeddings":
-            body = parse(record.body)
-            if not isinstance(body, dict):
-                raise Refusal("invalid-request")
-            record.update(json=body, requested_model=body.get("model"))
-            try:
-                payload = vectors.embed(body, identity, number)
-            except vectors.BadDimensions as error:
-                return json_answer(error.body, 400)
-            record.update(served_model=payload["model"])
-            odd = odd_vectors.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_vectors.PREFIX))
-            return odd(payload) if odd else json_answer(payload)
         # The oldest servers have one interface only.
-        if bare not in _KINDS or (self.options.era == "E1" and bare != "/chat/completions"):
+        embedding = path == "/embeddings"
+        if not embedding and (bare not in _KINDS or (self.options.era == "E1" and bare != "/chat/completions")):
             raise Refusal("invalid-path")
-        call = Call(record.headers, self.options, record.body, ip or None, number, api=_KINDS[bare])
+        admit_account(self.counts, record.headers, ip)
+        if embedding:
+            return self._embed(record, identity, number)
+        call = Call(record.headers, self.options, record.body, ip or None, number, api=_KINDS[bare], counts=self.counts)
         return await self._chat(record, call)
+
+    def _embed(self, record: Record, identity: Identity, number: int) -> Answer:
+        body = parse(record.body)
+        if not isinstance(body, dict):
+            raise Refusal("invalid-request")
+        record.update(json=body, requested_model=body.get("model"))
+        try:
+            payload = vectors.embed(body, identity, number)
+        except vectors.BadDimensions as error:
+            return json_answer(error.body, 400)
+        record.update(served_model=payload["model"])
+        self._bill(payload["usage"]["cost"])
+        odd = odd_vectors.ANSWERS.get(str(body["model"]).strip().removeprefix(odd_vectors.PREFIX))
+        return odd(payload) if odd else json_answer(payload)
 
     def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
@@ -190,7 +205,14 @@ class Gateway:
         elif self._relay:
             return await self._relay.answer(call)
         replies = canned.answer(call)
+        if not is_free(call.served):
+            self._bill(chat_completions.cost(call, replies))
         return self._streamed(call, replies) if call.streaming else _whole(call, replies)
+
+    def _bill(self, usd: str | float) -> None:
+        """Add the price of an answer to the bill when the answer begins, because its client may leave or be killed."""
+        with self._lock:
+            self.billed += Decimal(str(usd))
 
     def _streamed(self, call: Call, replies: list[Reply]) -> Answer:
         scenario, wire = _scenario(call), wire_of(call)

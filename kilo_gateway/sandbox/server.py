@@ -18,6 +18,7 @@ except ImportError as error:
 
 from kilo_gateway.sandbox.gateway.credentials import MEMBER, ORGANIZATION_ID, POOR, RICH
 from kilo_gateway.sandbox.gateway.options import CatalogIds, Era, Options, Upstream
+from kilo_gateway.sandbox.gateway.rate_limits import RateLimits
 from kilo_gateway.sandbox.gateway.records import KEPT, Record
 
 _START_SECONDS = 10.0
@@ -28,7 +29,8 @@ class Sandbox:
     """A local gateway on 127.0.0.1; use it with `with`, `async with`, or `start` and `stop`.
 
     `port` 0 selects a free port. `era` selects a server generation and sets its policies; the other arguments
-    override single policies. `delay` is the number of seconds between the chunks of a stream. `upstream` is the
+    override single policies. `latency` is the number of seconds before an answer begins, `delay` between the
+    chunks of a stream. `rate_limits` makes the sandbox count and refuse requests as the gateway does. `upstream` is the
     shape of the answers, or the base URL of a server with OpenAI's Chat Completions interface, which then answers
     instead of the canned model; `upstream_model` is a model of that server, by default the first one that it lists.
     The sandbox keeps the last `keep` requests, and at most 100 MB of their bodies. See docs/gateway.md, "Eras".
@@ -53,6 +55,8 @@ class Sandbox:
         upstream: Upstream | str = "openrouter",
         upstream_model: str | None = None,
         delay: float = 0.0,
+        latency: float = 0.0,
+        rate_limits: RateLimits | None = None,
         keep: int = KEPT,
     ) -> None:
         if keep < 1:
@@ -68,6 +72,8 @@ class Sandbox:
             upstream=upstream,
             upstream_model=upstream_model,
             delay=delay,
+            latency=latency,
+            rate_limits=rate_limits,
         )
         self._gateway = Gateway(self.options, keep=keep)
         self._wanted_port = port
@@ -92,8 +98,13 @@ class Sandbox:
             raise LookupError("the sandbox has received no request; send one first")
         return records[-1]
 
+    @property
+    def billed_usd(self) -> float:
+        """The sum in USD of the prices of all answers since `clear`, also of those whose client left early."""
+        return float(self._gateway.billed)
+
     def clear(self) -> None:
-        """Delete the requests and reset the scenarios that count calls."""
+        """Delete the requests, and reset the bill, the rate limits and the scenarios that count calls."""
         self._gateway.reset()
 
     def wait_for(self, predicate: Callable[[Record], bool], timeout: float = 5.0) -> Record:

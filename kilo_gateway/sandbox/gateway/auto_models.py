@@ -110,6 +110,9 @@ UNAVAILABLE = frozenset(
     {"google/gemma-4-26b-a4b-it:free", "google/gemma-4-31b-it:free", "thinkingmachines/inkling:free"}
 )
 
+# docs/gateway.md, "Rate limits"
+_RATE_LIMITED = frozenset({"google/gemma-4-26b-a4b-it:free"})
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -171,3 +174,8 @@ def is_free(model: str) -> bool:
         or model == "openrouter/free"
         or (model.startswith("stealth/") and model.endswith("-alpha"))
     )
+
+
+def is_rate_limited(model: str, options: Options) -> bool:
+    """Return True if the limit of free models counts a resolved id. See docs/gateway.md, "Rate limits"."""
+    return is_free(model) if options.era == "E1" else model in _RATE_LIMITED

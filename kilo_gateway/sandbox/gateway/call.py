@@ -10,6 +10,7 @@ from typing import Any
 
 from kilo_gateway.sandbox.gateway.credentials import ANONYMOUS, Identity
 from kilo_gateway.sandbox.gateway.options import Api, Options, Upstream
+from kilo_gateway.sandbox.gateway.rate_limits import RateCounts
 
 Json = dict[str, Any]
 
@@ -29,6 +30,7 @@ class Call:
     number: int = 1
     repetition: int = 1
     api: Api = "chat_completions"
+    counts: RateCounts = field(default_factory=RateCounts)
     received: Json = field(default_factory=dict)
     body: Json = field(default_factory=dict)
     effective: Json = field(default_factory=dict)

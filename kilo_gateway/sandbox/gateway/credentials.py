@@ -52,8 +52,7 @@ def identify(headers: Mapping[str, str], *, lenient: bool) -> Identity:
     As in the gateway, a wrong organisation id makes the caller anonymous and is not an error. A bad token is
     rejected, or makes the caller anonymous if `lenient` is True.
     """
-    header = headers.get("authorization", "")
-    token = header[7:].strip() if header[:7].lower() == "bearer " else ""
+    token = _token(headers)
     if token in ("", "anonymous"):
         return Identity(ANONYMOUS)
     account = _BY_TOKEN.get(token)
@@ -63,3 +62,13 @@ def identify(headers: Mapping[str, str], *, lenient: bool) -> Identity:
     if organization and (not _UUID.match(organization) or organization.lower() not in account.organizations):
         return Identity(ANONYMOUS)
     return Identity(account, organization)
+
+
+def account_of(headers: Mapping[str, str]) -> Account | None:
+    """Return the account whose token a request has, whatever its organisation; the cap of an account counts by it."""
+    return _BY_TOKEN.get(_token(headers))
+
+
+def _token(headers: Mapping[str, str]) -> str:
+    header = headers.get("authorization", "")
+    return header[7:].strip() if header[:7].lower() == "bearer " else ""

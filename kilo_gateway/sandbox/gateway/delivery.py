@@ -17,13 +17,17 @@ from kilo_gateway.sandbox.gateway.records import Record
 
 @dataclass
 class Answer:
-    """Status, headers and body parts of an answer; if `streaming` is True, the headers are sent at once."""
+    """Status, headers and body parts of an answer; if `streaming` is True, the headers are sent before the first part.
+
+    `latency` is the number of seconds before the headers, `delay` between the parts of the body.
+    """
 
     status: int = 200
     parts: Iterable[Part] | AsyncIterator[Part] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     streaming: bool = False
     delay: float = 0.0
+    latency: float = 0.0
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
@@ -57,6 +61,8 @@ class _Delivery:
     started: bool = False
 
     async def run(self) -> None:
+        if self.answer.latency and not await self._wait(self.answer.latency):
+            return
         if isinstance(self.answer.parts, AsyncIterator):
             await self._pass_on(self.answer.parts)
             return

@@ -194,7 +194,7 @@ ERRORS: dict[str, ErrorRow] = {
         "rate_limit_exceeded",
         _BUSY,
         _LIMIT,
-        {"retry-after": "1", "retry-after-ms": "40"},
+        {"retry-after": "<seconds>", "retry-after-ms": "<milliseconds>"},
     ),
     "free-model-limit": plain(
         "hourly limit of a free model",
@@ -313,7 +313,7 @@ def render(name: str, options: Options, **places: object) -> tuple[int, Json, di
         body.pop("error_type", None)
     # A field report has the credits error with status 200 (docs/gateway.md, "Where sources disagree").
     status = options.credits_status if row.status == 402 and "byok" not in name else row.status
-    return status, body, dict(row.headers)
+    return status, body, {name: _fill(value, places) for name, value in row.headers.items()}
 
 
 def _fill(value: Any, places: Mapping[str, object]) -> Any:

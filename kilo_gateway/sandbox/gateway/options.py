@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from kilo_gateway.sandbox.gateway.rate_limits import RateLimits
+
 Era = Literal["E1", "E2", "E3"]
 CatalogIds = Literal["mid-2026", "E3"]
 Upstream = Literal["openrouter", "vercel"]
@@ -28,6 +30,8 @@ class Options:
     upstream_url: str | None = None
     """The base URL of the server that answers instead of the canned model, or None."""
     upstream_model: str | None = None
+    latency: float = 0.0
+    rate_limits: RateLimits | None = None
 
     @classmethod
     def for_era(
@@ -43,6 +47,8 @@ class Options:
         upstream: Upstream | str = "openrouter",
         upstream_model: str | None = None,
         delay: float = 0.0,
+        latency: float = 0.0,
+        rate_limits: RateLimits | None = None,
     ) -> Options:
         """Return the options of `era`, except for the arguments given; raise ValueError for a wrong value."""
         _require("era", era, ("E1", "E2", "E3"))
@@ -54,8 +60,9 @@ class Options:
                 f"unknown upstream {upstream!r}; use 'openrouter', 'vercel' or the http(s) base URL of a server"
             )
         _require("credits_status", credits_status, (402, 200))
-        if delay < 0:
-            raise ValueError(f"delay={delay!r} is negative; use 0 or more seconds")
+        for name, seconds in (("delay", delay), ("latency", latency)):
+            if seconds < 0:
+                raise ValueError(f"{name}={seconds!r} is negative; use 0 or more seconds")
         return cls(
             era=era,
             lenient_tokens=era != "E3" if lenient_tokens is None else lenient_tokens,
@@ -70,6 +77,8 @@ class Options:
             delay=delay,
             upstream_url=upstream_url,
             upstream_model=upstream_model,
+            latency=latency,
+            rate_limits=rate_limits,
         )
 
 

@@ -18,6 +18,8 @@ _PHRASES = {524: "A Timeout Occurred", 529: "Overloaded"}  # of proxies and of A
 _PLACES = {
     "detail": "Expecting value",
     "id": "sandbox/error-model-not-found",
+    "seconds": "1",
+    "milliseconds": "40",
 }
 
 

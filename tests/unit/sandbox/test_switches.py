@@ -9,7 +9,14 @@ from kilo_gateway.sandbox import Sandbox
 
 @pytest.mark.parametrize(
     "switch",
-    [{"era": "E4"}, {"catalog_ids": "2027"}, {"upstream": "other"}, {"credits_status": 500}, {"delay": -1}],
+    [
+        {"era": "E4"},
+        {"catalog_ids": "2027"},
+        {"upstream": "other"},
+        {"credits_status": 500},
+        {"delay": -1},
+        {"latency": -1},
+    ],
 )
 def test_unknown_switches_are_refused(switch: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(switch))):

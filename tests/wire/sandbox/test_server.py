@@ -178,3 +178,22 @@ def test_faults_leave_nothing_in_the_log(gw: Sandbox, caplog: pytest.LogCaptureF
         _open_stream(gw, "sandbox/stall").close()
         gw.wait_for(lambda record: record.disconnected)
     assert [r for r in caplog.records if r.name.startswith(("uvicorn", "kilo_gateway.sandbox"))] == []
+
+
+# Latency
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_begins_after_the_latency(stream: bool) -> None:
+    with Sandbox(latency=0.05) as gateway:
+        begun = time.monotonic()
+        assert chat(gateway, "sandbox/echo", stream=stream).status == 200
+        assert time.monotonic() - begun >= 0.05
+
+
+def test_an_error_does_not_wait_for_the_latency_and_a_client_that_leaves_in_it_is_noticed() -> None:
+    with Sandbox(latency=600) as gateway:
+        assert chat(gateway, "sandbox/error-500").status == 500
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        connection.request("POST", CHAT, json.dumps({"model": "sandbox/echo", "messages": []}))
+        gateway.wait_for(lambda record: record.status == 200)
+        connection.close()
+        gateway.wait_for(lambda record: record.disconnected)
