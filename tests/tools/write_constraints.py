@@ -29,7 +29,9 @@ class Pins(NamedTuple):
 
 
 FILES = {
-    "constraints.txt": Pins((*PRODUCT, "notebooks", "ray"), ("test", "lint", "docs", "models", "build", "browser", "ray")),
+    "constraints.txt": Pins(
+        (*PRODUCT, "notebooks", "ray"), ("test", "lint", "docs", "models", "build", "browser", "ray")
+    ),
     "constraints-lowest.txt": Pins((*PRODUCT, "notebooks"), ("test",), lowest=True),
     "constraints-bench.txt": Pins(("langchain", "llama-index"), ("bench",)),
 }
