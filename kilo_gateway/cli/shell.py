@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import click
 from pydantic import ValidationError
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -60,17 +62,28 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table in a terminal, lines with tabs elsewhere."""
-    if sys.stdout.isatty():
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for title in columns:
-            table.add_column(title, overflow="fold")
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console().print(table)
-    else:
+    """Print a table in a terminal, a list if the terminal is too narrow for it, and lines with tabs elsewhere."""
+    rows = list(rows)
+    if not sys.stdout.isatty():
         for row in rows:
             click.echo("\t".join(row))
+        return
+    terminal = console()
+    widths = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(columns, *rows, strict=True)]
+    if sum(widths) + 2 * len(widths) <= terminal.width:  # no word is broken
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for title, width in zip(columns, widths, strict=True):
+            table.add_column(title, min_width=width)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        terminal.print(table)
+        return
+    names = 1 if columns[0] else 2  # a mark without a title stands before the name
+    for row in rows:
+        terminal.print(Text(" ".join(row[:names]), style="bold"))
+        for title, cell in zip(columns[names:], row[names:], strict=True):
+            if cell:
+                terminal.print(Padding(Text(f"{title}: {cell}"), (0, 0, 0, 2)))
 
 
 class Commands(click.Group):

@@ -89,7 +89,7 @@ def rich_table(models: Sequence[ModelInfo], summary: str, width: int) -> Table:
     from rich.text import Text
 
     table = Table(caption=summary, caption_justify="left", box=box.SIMPLE, padding=0)
-    narrow = len("reasoning") if width < WIDE else None
+    narrow = len("reasoning,") if width < WIDE else None
     for index, title in enumerate(COLUMNS):
         # Ids and numbers that are cut are of no use.
         if index in _NUMBERS:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -171,13 +172,27 @@ def test_a_warning_names_options() -> None:
     assert shown == "--mode plan is ignored by kilo-auto/free; only --tier frontier chooses the model by it"
 
 
-def test_in_a_terminal_errors_and_tables_fit_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_terminal_errors_fit_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "40")
     text = "Set KILO_API_KEY (sign in at https://app.kilo.ai), or use --tier free, which needs no key."
     lines = shell.wrapped(text).splitlines()
     assert " ".join(lines) == text
     assert all(len(line) <= 40 - len("Error: ") for line in lines)
+
+
+@pytest.mark.parametrize(("width", "as_table"), [(40, False), (100, True)])
+def test_rows_break_no_word_in_a_terminal(
+    width: int, as_table: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [("", "frontier", "anthropic/claude-opus-4.7", ""), ("note", "small", "google/gemma-4-26b-a4b-it:free", "x")]
+    shell.show_rows(("", "Tier", "Model", "Mark"), rows)
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert {word for row in rows for word in row if word} <= set(" ".join(lines).split())
+    assert ("Model: anthropic/claude-opus-4.7" not in " ".join(lines)) is as_table
 
 
 def test_models_in_a_narrow_terminal(kilo_sandbox: Sandbox) -> None:
