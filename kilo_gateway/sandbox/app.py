@@ -136,9 +136,9 @@ class Gateway:
         if path is None:
             raise Refusal("invalid-path")
         bare = path.removeprefix("/v1")
-        # The oldest servers have one interface only.
         embedding = path == "/embeddings"
-        if not embedding and (bare not in _KINDS or (self.options.era == "E1" and bare != "/chat/completions")):
+        # The oldest servers have one path only.
+        if not (path == "/chat/completions" if self.options.era == "E1" else embedding or bare in _KINDS):
             raise Refusal("invalid-path")
         admit_account(self.counts, record.headers, ip)
         if embedding:
@@ -162,6 +162,8 @@ class Gateway:
 
     def _get(self, path: str, headers: Mapping[str, str], *, signed_in: bool) -> Answer:
         bare = path.removeprefix("/v1")
+        if self.options.era == "E1" and path not in ("/models", "/providers"):
+            return Answer(405, (b"",))
         if bare == "/models" and (odd := odd_model_lists.LISTS.get(headers.get(odd_model_lists.HEADER, ""))):
             return odd(model_list.models(self.options, signed_in=signed_in))
         pages: dict[str, Callable[[], object]] = {

@@ -17,7 +17,8 @@ _NOT_AN_ANSWER = (None, "function_call_output")
 
 def check(call: Call) -> None:
     """Raise UpstreamRefusal for the first fault of a history."""
-    faults = _responses(call.received) if call.api == "responses" else _messages(call.received)
+    # On Messages, the gateway has repaired the tool calls and their results before.
+    faults = _responses(call.received) if call.api == "responses" else _messages(call.effective)
     for fault in faults:
         raise UpstreamRefusal(fault)
 
@@ -58,7 +59,6 @@ def _messages(body: Json) -> Iterator[str]:
     if not isinstance(body.get("max_tokens"), int):
         yield "max_tokens: Field required"
     previous = None
-    expected: set[str] = set()
     for number, message in enumerate(body.get("messages") or ()):
         place = f"messages.{number}"
         role = message.get("role") if isinstance(message, dict) else None
@@ -74,10 +74,6 @@ def _messages(body: Json) -> Iterator[str]:
             yield f"{place}: all messages must have non-empty content"
         if any(block.get("type") == "text" and not block.get("text") for block in blocks):
             yield f"{place}: text content blocks must be non-empty"
-        results = {str(block.get("tool_use_id")) for block in blocks if block.get("type") == "tool_result"}
-        if results != expected:
-            yield f"{place}: `tool_use` and `tool_result` blocks do not match: {sorted(results ^ expected)}"
-        expected = {str(block.get("id")) for block in blocks if block.get("type") == "tool_use"}
         thinking = [block.get("type") in ("thinking", "redacted_thinking") for block in blocks]
         calls = [block.get("type") == "tool_use" for block in blocks]
         if any(calls) and any(thinking[len(calls) - calls[::-1].index(True) :]):

@@ -108,6 +108,12 @@ _TIERS: dict[str, tuple[str, int, int, str, str, bool]] = {
     "free": ("Auto Free", 256_000, 32_768, "0", "0", False),
     "small": ("Auto Small", 262_144, 32_768, "0.00000005", "0.0000004", True),
 }
+_TIERS_OF_E2: dict[str, tuple[str, int, int, str, str, bool]] = {
+    **_TIERS,
+    "frontier": ("Auto Frontier", 1_000_000, 128_000, "0.000005", "0.000025", True),
+    "balanced": ("Auto Balanced", 1_000_000, 65_536, "0.000000325", "0.00000195", True),
+    "free": ("Auto Free", 256_000, 10_000, "0", "0", False),
+}
 
 
 def canonical(model: str) -> str | None:
@@ -172,7 +178,8 @@ def _auto_items(options: Options) -> list[Json]:
         "small": [table.small_paid],
     }
     items = []
-    for index, (tier, row) in enumerate(_TIERS.items()):
+    rows = _TIERS_OF_E2 if options.era == "E2" else _TIERS
+    for index, (tier, row) in enumerate(rows.items()):
         item = _shape(f"kilo-auto/{tier}", *row)
         item["architecture"]["tokenizer"] = "Other"
         item["pricing"] |= dict.fromkeys(("image", "request", "web_search", "internal_reasoning"), "0")

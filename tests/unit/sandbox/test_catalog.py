@@ -55,6 +55,14 @@ def test_auto_tiers_name_what_they_reach(gw: Sandbox) -> None:
         assert data[tier]["created"] == 0
 
 
+def test_tiers_had_prices_in_e2() -> None:
+    gateway = InProcess(era="E2")
+    data = {item["id"]: item for item in request(gateway, "GET", "/api/gateway/models").json["data"]}
+    prices = [data[tier]["pricing"]["completion"] for tier in TIERS[:3]]
+    assert prices == ["0.000025", "0.00000195", "-1"]
+    assert data["kilo-auto/free"]["top_provider"]["max_completion_tokens"] == 10_000
+
+
 def test_the_list_names_the_interface_of_a_model(gw: Sandbox) -> None:
     data = request(gw, "GET", "/api/gateway/models").json["data"]
     hints = {item["id"]: item.get("opencode", {}).get("ai_sdk_provider") for item in data}

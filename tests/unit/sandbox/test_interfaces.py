@@ -183,7 +183,6 @@ CHANGED = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm
     ("turns", "fault"),
     [
         ([USER, USER], "alternate"),
-        ([USER, USE, USER], "do not match"),
         ([USER, UNSIGNED, USER], "Invalid `signature`"),
         ([USER, CHANGED, USER], "Invalid `signature`"),
         ([{"role": "system", "content": "Hi"}], "expected user or assistant"),
@@ -197,9 +196,15 @@ def test_histories_that_messages_refuses(gw: Sandbox, turns: list[Any], fault: s
     assert fault in answer.data.decode()
 
 
+def test_messages_takes_a_tool_call_without_its_result(gw: Sandbox) -> None:
+    assert message(gw, [USER, USE, USER]).status == 200
+
+
 def test_the_oldest_servers_have_one_interface() -> None:
     gateway = InProcess(era="E1")
-    for path in (RESPONSES, MESSAGES):
+    for path in (RESPONSES, MESSAGES, "/api/gateway/v1/chat/completions", "/api/gateway/embeddings"):
         body = {"model": GPT, "messages": [USER], "max_tokens": 5}
         answer = post(gateway, path, body, gateway.api_key)
         assert (answer.status, "path" in answer.data.decode().lower()) == (400, True)
+    for path in ("/v1/models", "/embedding-models"):
+        assert gateway.exchange("GET", f"/api/gateway{path}").status == 405
