@@ -172,7 +172,7 @@ def _auto_items(options: Options) -> list[Json]:
     table = table_of(options)
     reachable = {
         "frontier": [table.planning, table.building],
-        "balanced": [table.balanced],
+        "balanced": [table.balanced, *table.balanced_elsewhere.values()],
         "efficient": [table.balanced],
         "free": [model for model, _ in table.free_pool],
         "small": [table.small_paid],
