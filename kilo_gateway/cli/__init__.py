@@ -1,1 +1,1 @@
-"""The command line: `app.py` has the commands, `doctor.py` the checks of `doctor`, `shell.py` their shared parts."""
+"""The command line: `app.py` has the commands, `doctor.py` and `verify.py` parts of one, `shell.py` what they share."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import IO, TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -31,6 +31,7 @@ Examples:
   kilo-gateway models --free --tools
   kilo-gateway models sonnet --json
   kilo-gateway doctor
+  kilo-gateway verify --free
 
 \b
 The account comes from the environment, so that no key gets into the history of a shell:
@@ -289,4 +290,51 @@ def doctor() -> None:
     results = checks.examine()
     show_rows(("", "What", "Found"), [(result.mark, result.subject, printable(result.finding)) for result in results])
     if any(result.bad for result in results):
+        raise SystemExit(FAILED)
+
+
+@cli.command()
+@click.option("--free", is_flag=True, help="Send no key: only checks that need none, and nothing is spent.")
+@click.option(
+    "--limit-usd",
+    type=click.FloatRange(0, min_open=True),
+    default=0.05,
+    show_default=True,
+    metavar="USD",
+    help="The most that all requests together may cost.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only this check, or the checks of this group; repeat.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--report",
+    type=click.File("w", encoding="utf-8", lazy=False),
+    metavar="FILE",
+    help="Write a text without secrets to this file, for an issue.",
+)
+@click.option("--list", "list_only", is_flag=True, help="List the checks and their cost at most, and send nothing.")
+def verify(
+    *, free: bool, limit_usd: float, only: tuple[str, ...], as_json: bool, report: IO[str] | None, list_only: bool
+) -> None:
+    """Check whether the gateway does what the page "The gateway's wire" says.
+
+    Each check sends a small request, or a few. The result says which era of the gateway the server behaves like. Exit
+    status 1: something differs, or could not be decided.
+    """
+    from kilo_gateway.cli import verify as shown
+    from kilo_gateway.verify import checks
+    from kilo_gateway.verify import verify as run
+
+    chosen = checks(only)
+    if list_only:
+        shown.show_checks(chosen)
+        return
+    with shown.progress(len(chosen)) as step:
+        result = run(free=free, limit_usd=limit_usd, only=only, progress=step)
+    if as_json:
+        click.echo(json.dumps(result.as_json(), indent=2))
+    else:
+        shown.show(result)
+    if report:
+        report.write(f"{result}\n")
+    if not result.ok:
         raise SystemExit(FAILED)

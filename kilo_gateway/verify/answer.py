@@ -57,14 +57,18 @@ class Answer:
         """The code inside `error`."""
         return self.error.get("code") if isinstance(self.error, dict) else None
 
+    @property
+    def brief(self) -> str:
+        """The status, and the type of an error or the model that served."""
+        return f"{self.status} {self.error_type or self.code or self.body.get('model') or ''}".strip()
+
     def __str__(self) -> str:
         """The answer in a few words."""
-        if self.status < 400 and not self.error:
-            return f"{self.status} {self.body.get('model') or ''}".strip()
         inner = self.error.get("message") if isinstance(self.error, dict) else self.error
-        texts = [self.error_type or self.code, self.body.get("message") or inner]
-        shown = ": ".join(str(text) for text in texts if text)
-        return f"{self.status} {shown or self.content[:100].decode('utf-8', 'replace') or '(empty body)'}"
+        message = self.body.get("message") or inner
+        if message and (self.status >= 400 or self.error):
+            return f"{self.brief}: {message}"
+        return self.brief if self.content else f"{self.status} (empty body)"
 
     # Judgements.
 

@@ -49,6 +49,8 @@ class Gateway:
     """The most that the check costs, in USD."""
     notes: list[str] = field(default_factory=list)
     """The texts that describe what the check has found."""
+    last: Answer | None = None
+    """The last answer that the check has got."""
     usd: float = 0.0
     """The cost of the check so far, in USD."""
     _answers: dict[object, Answer] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Gateway:
 
     def begin(self, eras: Era, at_most: float) -> None:
         """Begin a check, and forget what the one before has found."""
-        self.eras, self.at_most, self.notes, self.usd = eras, at_most, [], 0.0
+        self.eras, self.at_most, self.notes, self.last, self.usd = eras, at_most, [], None, 0.0
 
     def note(self, text: object) -> None:
         """Add a text to what the check has found."""
@@ -187,13 +189,14 @@ class Gateway:
         sent = {**account, **headers}
         same = (method, path, content, tuple(sorted(sent.items())))
         if same in self._answers and not again:
-            return self._answers[same]
+            self.last = self._answers[same]
+            return self.last
         paying = any(self.key and self.key in value for value in sent.values())
         if method == "POST" and paying:
             answer = self._paid(method, path, content, sent)
         else:
             answer = self._sent(method, path, content, sent)
-        self._answers[same] = answer
+        self._answers[same] = self.last = answer
         return answer
 
     def _account(self) -> dict[str, str]:

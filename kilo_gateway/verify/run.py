@@ -111,7 +111,8 @@ def _examined(gateway: Gateway, check: Check, *, free: bool) -> Result:
     eras = check.eras if eras is None else eras
     if not eras:
         return _result(check, gateway, "differs", "parts of the behaviour belong to different eras")
-    return _result(check, gateway, "held", "", eras=eras)
+    answer = "" if gateway.notes or gateway.last is None else gateway.last.brief
+    return _result(check, gateway, "held", answer, eras=eras)
 
 
 def _missing(gateway: Gateway, check: Check, *, free: bool) -> str:

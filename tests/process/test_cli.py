@@ -18,9 +18,11 @@ from rich.console import Console
 from kilo_gateway import __version__, list_models
 from kilo_gateway.cli import shell
 from kilo_gateway.cli.app import cli
+from kilo_gateway.cli.verify import show
 from kilo_gateway.models import store
 from kilo_gateway.sandbox import Sandbox
 from kilo_gateway.sandbox.scenarios import SCENARIOS
+from kilo_gateway.verify import verify
 
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
@@ -323,3 +325,69 @@ def test_as_a_process(kilo_sandbox: Sandbox) -> None:
     quiet = [*command, "--acknowledge-data-policy"]
     done = subprocess.run(quiet, env=environment, capture_output=True, text=True, check=False, input="")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_verify(kilo_sandbox: Sandbox, tmp_path: Path) -> None:
+    key, organization = kilo_sandbox.api_key, kilo_sandbox.organization_id
+    report = tmp_path / "report.md"
+    result = run("verify", "--report", str(report), key=key, env={"KILO_ORG_ID": organization})
+    assert (result.exit_code, result.stderr) == (0, "")
+    *rows, summary, behaviour = result.stdout.splitlines()
+    assert summary.startswith(f"{len(rows)} checks: {len(rows)} held, 0 differs, 0 undecided. Spent: 0.00")
+    assert behaviour.startswith("The server behaves like E3: ")
+    assert "held\tauto.retired\tE3\t404 model_not_found" in result.stdout
+    assert report.read_text(encoding="utf-8").startswith(f"# The gateway at {kilo_sandbox.base_url}\n")
+    assert not any(secret in result.output + report.read_text() for secret in (key, organization))
+
+
+def test_verify_chooses_checks_and_limits(kilo_sandbox: Sandbox) -> None:
+    chosen = run("verify", "--only", "streams", "--only", "auto.free", "--json", "--free", key=kilo_sandbox.api_key)
+    names = [row["check"] for row in json.loads(chosen.stdout)["results"]]
+    assert {name.partition(".")[0] for name in names} == {"streams", "auto"}
+    assert "auto.free" in names
+    assert {record.account for record in kilo_sandbox.requests} == {"anonymous"}
+    dear = run("verify", "--only", "auto.modes", "--limit-usd", "0.0001", key=kilo_sandbox.api_key)
+    assert dear.exit_code == 0
+    assert "undecided\tauto.modes\t\t0.0001 of 0.0001 USD are left" in dear.stdout
+    kilo_sandbox.clear()
+    listed = run("verify", "--list", "--only", "errors")
+    assert "errors.model-not-found\tkey\t0\tThe error of an unknown id names the id." in listed.stdout
+    assert kilo_sandbox.requests == ()
+
+
+def test_verify_fails_if_something_differs() -> None:
+    with Sandbox(keepalive="WAIT") as other:
+        result = run("verify", "--only", "streams.keep-alive", env={"KILO_BASE_URL": other.base_url})
+    assert result.exit_code == 1
+    assert result.stdout.startswith("differs\tstreams.keep-alive\t\tComments keep a stream alive")
+    assert "Found: WAIT; other comments\n" in result.stdout
+    gone = run("verify", "--free", env={"KILO_BASE_URL": other.base_url})
+    assert (gone.exit_code, gone.stdout) == (1, "")
+    assert gone.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "stream"], "did you mean 'streams'"),
+        (["--limit-usd", "0"], "0.0 is not in the range x>0"),
+        (["--report", "/no/such/folder/report.md"], "No such file or directory"),
+    ],
+)
+def test_wrong_usage_of_verify(arguments: list[str], message: str) -> None:
+    result = run("verify", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_verify_in_a_terminal(kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    report = verify(base_url=kilo_sandbox.base_url, free=True)
+    output = io.StringIO()
+    monkeypatch.setattr("kilo_gateway.cli.verify.console", lambda: Console(width=width, file=output))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    show(report)
+    lines = output.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert all(any(result.check.id in line for line in lines) for result in report.results)
+    assert next(line for line in lines if "streams.done" in line).split()[0] == "held"

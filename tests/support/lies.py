@@ -175,7 +175,7 @@ LIES: Mapping[str, Lie] = {
     "requests.order": INVALID,
     "requests.output-limit": SERVED,
     "requests.stateless": SERVED,
-    "requests.store-after-credentials": _plain(400, "unsupported_field"),
+    "requests.store-is-later": _plain(400, "unsupported_field"),
     "requests.privacy": SERVED,
     "requests.tool-history": says(400, UPSTREAM),
     "requests.bare-name": _plain(404, "model_not_found"),
@@ -240,10 +240,10 @@ LIES: Mapping[str, Lie] = {
     "interfaces.responses-history": SERVED_AFTER_ALL,
     "interfaces.messages-tool-call": _of_type("tool_use", lambda block: block.update(input="{}")),
     "interfaces.messages-history": says(400, UPSTREAM, _goes_on),
-    "interfaces.encrypted-reasoning-replay": _of_type("reasoning", lambda item: item.pop("encrypted_content")),
+    "interfaces.responses-reasoning": _of_type("reasoning", lambda item: item.pop("encrypted_content")),
     "interfaces.item-ids": SERVED_AFTER_ALL,
-    "interfaces.chat-reasoning-replay": says(400, UPSTREAM, _goes_on),
-    "interfaces.signed-thinking-replay": says(400, UPSTREAM, _goes_on),
+    "interfaces.chat-reasoning": says(400, UPSTREAM, _goes_on),
+    "interfaces.messages-thinking": says(400, UPSTREAM, _goes_on),
     "interfaces.changed-thinking": SERVED_AFTER_ALL,
 }
 """A lie for each check, by its id."""

@@ -224,7 +224,7 @@ def _without_id(item: Json) -> Json:
 
 
 @GROUP.add(section="Responses", needs="key", usd=0.008)
-def encrypted_reasoning_replay(gateway: Gateway) -> None:
+def responses_reasoning(gateway: Gateway) -> None:
     """Reasoning of OpenAI's models comes encrypted if `include` asks for it, and goes back without item ids."""
     reasoning, items = _reasoned(gateway)
     if not reasoning.get("encrypted_content"):
@@ -241,7 +241,7 @@ def item_ids(gateway: Gateway) -> None:
 
 
 @GROUP.add(section="Answers", eras=ALL, needs="key", usd=0.008)
-def chat_reasoning_replay(gateway: Gateway) -> None:
+def chat_reasoning(gateway: Gateway) -> None:
     """On Chat Completions, `reasoning_details` go back unchanged with the message of the assistant."""
     model = gateway.cheapest("openai")
     more: Json = {"reasoning": {"effort": "low"}, "max_tokens": _TOKENS}
@@ -270,7 +270,7 @@ def _replayed(gateway: Gateway, *, changed: bool) -> Answer:
 
 
 @GROUP.add(section="Messages", needs="key", usd=0.015)
-def signed_thinking_replay(gateway: Gateway) -> None:
+def messages_thinking(gateway: Gateway) -> None:
     """Signed thinking of Claude goes back unchanged."""
     _taken(_replayed(gateway, changed=False))
 

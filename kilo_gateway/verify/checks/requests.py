@@ -100,7 +100,7 @@ def output_limit(gateway: Gateway) -> Era:
 
 
 @GROUP.add(eras=SINCE_E2)
-def store_after_credentials(gateway: Gateway) -> Era:
+def store_is_later(gateway: Gateway) -> Era:
     """The gateway looks at the credentials before `store`."""
     body = {"model": NO_SUCH_MODEL, "input": HELLO, "store": True}
     return gateway.post("/responses", body).refused(401, "paid_model_auth_required")
