@@ -177,8 +177,8 @@ constraints: $(BUILD)/.installed ## Write the constraints files again, with the 
 notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
 	$(BIN)/python notebooks/execute.py $(ARGS)
 
-record: $(VENV)/.installed ## Record the cassettes again, from the sandbox, or from the live gateway if KILO_API_KEY is set
-	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py $(ARGS)
+record: $(VENV)/.installed ## Record the cassettes of tests and of `kilo-gateway verify` again, from the sandbox, or from the live gateway if KILO_API_KEY is set
+	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py tests/standard/test_verify_replay.py $(ARGS)
 
 bench: $(VENV)/.installed $(BENCH)/.installed ## Compare the speed with the official client and similar packages; writes benchmarks/RESULTS.md
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)

@@ -17,8 +17,12 @@ KEPT_RESPONSE_HEADERS = ("content-type", "request-id")
 REPLAY_URL = "https://gateway.invalid/api/gateway"
 HIDDEN = "HIDDEN"
 
-# An account's id, which some error bodies of the gateway contain (docs/gateway.md, "Errors").
-_ACCOUNT = re.compile(rb'("user_id"\s*:\s*)"[^"]*"')
+# An account's id and its digests: some errors contain them, and Responses repeats the fields of a request that the
+# gateway has replaced (docs/gateway.md, "Errors" and "Requests").
+_ACCOUNT = re.compile(rb'("(?:user_id|user|safety_identifier|prompt_cache_key)"\s*:\s*)"[^"]*"')
+_HOST = re.compile(r"^https?://[^/]+")
+_CHECKED_HEADERS = re.compile(r"content-type|request-id|www-authenticate|.*(rate-?limit|cost|generation).*")
+_VENDORS = ("anthropic", "openai")
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,17 @@ def live() -> Source | None:
 
 def config(source: Source) -> dict[str, Any]:
     """Return the settings for vcrpy."""
-    secrets = [secret.encode() for secret in (source.api_key, source.organization_id) if secret]
-
-    def hidden(body: bytes) -> bytes:
-        for secret in secrets:
-            body = body.replace(secret, HIDDEN.encode())
-        return _ACCOUNT.sub(rf'\1"{HIDDEN}"'.encode(), body)
 
     def anonymous_request(request: Any) -> Any:
         # The path ends in `/chat/completions`, also if the base URL has another path.
         request.uri = f"{REPLAY_URL}/{'/'.join(request.path.split('/')[-2:])}"
         request.headers = _kept(request.headers, KEPT_REQUEST_HEADERS)
-        request.body = hidden(_normal(request.body))
+        request.body = _hidden(_normal(request.body), source)
         return request
 
     def anonymous_response(response: dict[str, Any]) -> dict[str, Any]:
         kept = _kept(response["headers"], KEPT_RESPONSE_HEADERS)
-        body = {"string": hidden(response["body"]["string"])}
+        body = {"string": _hidden(response["body"]["string"], source)}
         return {**response, "headers": {RECORDED_FROM: [source.label], **kept}, "body": body}
 
     return {
@@ -82,6 +80,68 @@ def config(source: Source) -> dict[str, Any]:
         "allow_playback_repeats": True,
         "decode_compressed_response": True,
     }
+
+
+def checks_config(source: Source) -> dict[str, Any]:
+    """Return the settings for the checks of `kilo-gateway verify`, whose requests stay as they are.
+
+    Requests that differ only in headers, which cassettes leave out, are played in the order of the recording.
+    """
+
+    def anonymous_request(request: Any) -> Any:
+        request.uri = _HOST.sub(_HOST.match(REPLAY_URL)[0], request.uri)  # type: ignore[index] # it is a URL
+        request.headers = _kept(request.headers, KEPT_REQUEST_HEADERS)
+        request.body = _hidden(request.body or b"", source)
+        return request
+
+    def anonymous_response(response: dict[str, Any]) -> dict[str, Any]:
+        named = {name.lower(): value for name, value in response["headers"].items()}
+        kept = {name: value for name, value in named.items() if _CHECKED_HEADERS.fullmatch(name)}
+        body = {"string": _hidden(_shortened(response["body"]["string"]), source)}
+        return {**response, "headers": {RECORDED_FROM: [source.label], **kept}, "body": body}
+
+    return {
+        **config(source),
+        "before_record_request": anonymous_request,
+        "before_record_response": anonymous_response,
+        "allow_playback_repeats": False,
+    }
+
+
+def _hidden(body: bytes, source: Source) -> bytes:
+    for secret in (source.api_key, source.organization_id):
+        body = body.replace(secret.encode(), HIDDEN.encode()) if secret else body
+    return _ACCOUNT.sub(rf'\1"{HIDDEN}"'.encode(), body)
+
+
+def _shortened(body: bytes) -> bytes:
+    """Return an answer whose list of models has only the entries that the checks choose from, and short numbers."""
+    try:
+        answer = json.loads(body)
+        entries = [entry for entry in answer["data"] if isinstance(entry, dict)]
+    except (ValueError, TypeError, KeyError):
+        return body
+    if all("pricing" in entry for entry in entries):
+        answer["data"] = _chosen(entries)
+    for entry in answer["data"]:
+        if isinstance(entry.get("description"), str):
+            entry["description"] = ""
+        if isinstance(entry.get("embedding"), list):
+            entry["embedding"] = [round(number, 2) for number in entry["embedding"]]
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def _chosen(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the auto tiers, the models that they reach, and the cheapest paid model of each vendor that is asked."""
+    tiers = [entry for entry in entries if entry["id"].startswith("kilo")]
+    ids = {model for tier in tiers for model in (tier.get("autoRouting") or {}).get("models", ())}
+    for vendor in _VENDORS:
+        own = [e for e in entries if (e.get("opencode") or {}).get("ai_sdk_provider") == vendor and e not in tiers]
+        own = [e for e in own if e["id"].startswith(vendor) and float(e["pricing"]["completion"]) > 0]
+        ids |= {entry["id"] for entry in sorted(own, key=lambda e: float(e["pricing"]["completion"]))[:1]}
+    free = [entry["id"] for entry in entries if entry["id"].endswith(":free")]
+    ids |= set(sorted(free)[:1])
+    return [entry for entry in entries if entry in tiers or entry["id"] in ids]
 
 
 def _kept(headers: Any, names: tuple[str, ...]) -> dict[str, Any]:
