@@ -35,7 +35,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-browser test-ray demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-live test-browser test-ray demo-local record bench soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,6 +148,10 @@ test-langchain-agents: $(ECOSYSTEM)/.installed ## Run langchain's own tests of i
 
 test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server with a small real model (downloads 290 MB)
 	$(REAL)/bin/python $(PYTEST) tests/process/real_server.py $(ARGS)
+
+# In one process, because each one has a budget of its own.
+test-live: $(VENV)/.installed ## Run langchain-tests and the LlamaIndex contract against the live gateway, for at most KILO_LIVE_LIMIT_USD=0.50; needs KILO_API_KEY
+	KILO_LIVE=1 $(BIN)/python $(PYTEST) --force-enable-socket tests/standard/test_integration.py tests/standard/test_interfaces.py tests/standard/test_embeddings.py tests/contract/test_kilo_contract.py tests/contract/test_kilo_contract_interfaces.py $(ARGS)
 
 test-browser: $(BROWSER)/.installed ## Test the page of notebook 07 in headless Chromium (on Debian: apt-get install chromium)
 	$(BROWSER)/bin/python $(PYTEST) tests/process/browser.py $(ARGS)

@@ -7,8 +7,6 @@ from typing import ClassVar
 
 from llama_index.core.llms import ChatMessage
 
-from llama_index_kilo import KiloLLM
-
 from .answers import AnswerContract
 from .base import CHAT
 from .lifecycle import LifecycleContract
@@ -19,28 +17,23 @@ from .tools import ToolContract
 
 class OnMessages(OnSandbox):
     api = "messages"
-
-    def make_failing_llm(self) -> KiloLLM:
-        return self.make("anthropic/unknown")
+    live_model = "anthropic/claude-haiku-4.5"
+    failing_model = "anthropic/unknown"
 
 
 class OnResponses(OnSandbox):
     api = "responses"
     model = "openai/gpt-5.5"
-
-    def make_failing_llm(self) -> KiloLLM:
-        return self.make("openai/unknown")
+    failing_model = "openai/unknown"
 
 
 class AllButQuirks(OnSandbox, AnswerContract, ToolContract, ObjectContract, LifecycleContract):
     signed: ClassVar[str]
     """The field of a request's parts that holds the signature or the encrypted reasoning."""
 
-    def make_thinking_llm(self) -> KiloLLM:
-        return self.make_llm(reasoning={"effort": "low"})
-
     def test_signed_thoughts_are_sent_back(self) -> None:
         """A thought and its signature go back unchanged, also through JSON, in the interface's own parts."""
+        self.need(not self.is_live, "record of requests")
         llm = self.make_thinking_llm()
         for endpoint in CHAT:
             answer = self.ask(llm, endpoint)[-1].message

@@ -20,7 +20,7 @@ class ChatKiloStandard(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "google/gemini-2.5-flash", **self.gateway.params}
+        return {"model": "google/gemini-2.5-flash", **self.gateway.chat_params}
 
     @property
     def model_override_value(self) -> str:

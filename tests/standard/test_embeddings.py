@@ -1,4 +1,4 @@
-"""Run both halves of langchain-tests for embeddings; the second half uses real HTTP and the sandbox."""
+"""Run both halves of langchain-tests for embeddings; the second half asks the sandbox or the live gateway."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 
-from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import KiloEmbeddings
+from tests.support.vcr_settings import Source
 
 
 class TestKiloEmbeddingsUnit(EmbeddingsUnitTests):
@@ -26,8 +26,8 @@ class TestKiloEmbeddingsUnit(EmbeddingsUnitTests):
 
 class TestKiloEmbeddingsIntegration(EmbeddingsIntegrationTests):
     @pytest.fixture(autouse=True)
-    def _gateway(self, kilo_sandbox: Sandbox) -> None:
-        self.gateway = kilo_sandbox
+    def _gateway(self, tested_gateway: Source) -> None:
+        self.gateway = tested_gateway
 
     @property
     def embeddings_class(self) -> type[Embeddings]:
@@ -35,4 +35,4 @@ class TestKiloEmbeddingsIntegration(EmbeddingsIntegrationTests):
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        return {"base_url": self.gateway.base_url, "api_key": self.gateway.api_key}
+        return self.gateway.params

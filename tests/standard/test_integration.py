@@ -1,13 +1,12 @@
-"""Run the whole integration half of langchain-tests over real HTTP with the sandbox."""
+"""Run the whole integration half of langchain-tests over real HTTP, with the sandbox or the live gateway."""
 
 import pytest
 
-from kilo_gateway.sandbox import Sandbox
 from tests.standard.chat_model import ChatKiloStandard
-from tests.support import vcr_settings
+from tests.support.vcr_settings import Source
 
 
 class TestChatKiloIntegration(ChatKiloStandard):
     @pytest.fixture(autouse=True)
-    def _gateway(self, kilo_sandbox: Sandbox) -> None:
-        self.gateway = vcr_settings.sandbox(kilo_sandbox)
+    def _gateway(self, tested_gateway: Source) -> None:
+        self.gateway = tested_gateway

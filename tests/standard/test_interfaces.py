@@ -1,13 +1,12 @@
-"""Run the whole integration half of langchain-tests on the other interfaces, over real HTTP with the sandbox."""
+"""Run the whole integration half of langchain-tests on the other interfaces, with the sandbox or the live gateway."""
 
 from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
 
-from kilo_gateway.sandbox import Sandbox
 from tests.standard.chat_model import ChatKiloStandard
-from tests.support import vcr_settings
+from tests.support.vcr_settings import Source
 
 
 class OnAnInterface(ChatKiloStandard):
@@ -18,12 +17,12 @@ class OnAnInterface(ChatKiloStandard):
     model_id: str
 
     @pytest.fixture(autouse=True)
-    def _gateway(self, kilo_sandbox: Sandbox) -> None:
-        self.gateway = vcr_settings.sandbox(kilo_sandbox)
+    def _gateway(self, tested_gateway: Source) -> None:
+        self.gateway = tested_gateway
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": self.model_id, "api": self.api, **self.gateway.params}
+        return {"model": self.model_id, "api": self.api, **self.gateway.chat_params}
 
     @property
     def supports_json_mode(self) -> bool:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from kilo_gateway import GatewaySettings
+from kilo_gateway import GatewaySettings, KiloBudget
 from kilo_gateway.sandbox import Sandbox
 
 RECORDED_FROM = "Recorded-From"
 """A header that is first in a cassette, because capitals sort before the other headers."""
 KEPT_REQUEST_HEADERS = ("content-type", "x-kilocode-mode")
 KEPT_RESPONSE_HEADERS = ("content-type", "request-id")
+LIVE_TOKENS = 1000
+"""The output limit of a chat request against the live gateway."""
 REPLAY_URL = "https://gateway.invalid/api/gateway"
 HIDDEN = "HIDDEN"
 
@@ -33,12 +35,19 @@ class Source:
     base_url: str
     api_key: str | None = field(repr=False)
     organization_id: str | None = field(default=None, repr=False)
+    budget: KiloBudget | None = None
+    """The limit of a run against the live gateway."""
 
     @property
     def params(self) -> dict[str, Any]:
-        """The arguments of `ChatKilo` that reach this gateway."""
+        """The arguments of every class that reach this gateway."""
         arguments = {"base_url": self.base_url, "api_key": self.api_key, "organization_id": self.organization_id}
-        return {name: value for name, value in arguments.items() if value}
+        return {name: value for name, value in {**arguments, "budget": self.budget}.items() if value}
+
+    @property
+    def chat_params(self) -> dict[str, Any]:
+        """The same for chat: without an output limit, a budget would reserve the price of the longest answer."""
+        return self.params if self.budget is None else {"max_tokens": LIVE_TOKENS, **self.params}
 
 
 NOBODY = Source("nobody", REPLAY_URL, "replayed")
