@@ -167,17 +167,17 @@ class Gateway:
         raise Undecided(f"the list of models does not have {tier}", expected="kilo/auto" in ids)
 
     def cheapest(self, vendor: str) -> str:
-        """Return the paid model with tools of a vendor that costs least, by the list of models."""
+        """Return the paid model of a vendor that costs least, by the list of models, with tools and reasoning."""
         found = {}
         for item in self.listed():
             hints, price, parameters = item.get("opencode"), item.get("pricing"), item.get("supported_parameters")
             own = isinstance(hints, dict) and hints.get("ai_sdk_provider") == vendor
-            if own and str(item["id"]).startswith(f"{vendor}/") and "tools" in (parameters or ()):
+            if own and str(item["id"]).startswith(f"{vendor}/") and {"tools", "reasoning"} <= set(parameters or ()):
                 with suppress(TypeError, ValueError):
                     found[float(price["completion"] if isinstance(price, dict) else "nan")] = str(item["id"])
         found = {price: name for price, name in found.items() if price > 0}
         if not found:
-            raise Undecided(f"the list of models has no paid model of {vendor} with tools")
+            raise Undecided(f"the list of models has no paid model of {vendor} with tools and reasoning")
         return found[min(found)]
 
     # One exchange.

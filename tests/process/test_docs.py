@@ -96,7 +96,8 @@ def test_blocks_that_are_tests_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_command(line: str, kilo_sandbox: Sandbox) -> None:
+def test_command(line: str, kilo_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # a command may write a file
     words = shlex.split(line, comments=True)
     piped = bool({"|", "<"} & set(words))
     words = words[words.index("|") + 1 :] if "|" in words else words

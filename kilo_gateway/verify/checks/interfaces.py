@@ -14,7 +14,7 @@ from kilo_gateway.verify.findings import ALL, SINCE_E2, Differs, Undecided
 from kilo_gateway.verify.gateway import HELLO, Gateway
 
 GROUP = Group("interfaces", "Interfaces", eras=SINCE_E2)
-_TOKENS = 300
+_TOKENS = 600
 _SCHEMA: Json = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 _NAME = "get_weather"
 _ASK = "Call get_weather for the city 'Oslo'."
@@ -134,7 +134,7 @@ def chat_tool_fragments(gateway: Gateway) -> None:
         raise Differs("the joined arguments are not JSON")
 
 
-@GROUP.add(section="Tool calls", eras=ALL, needs="key", usd=0.004)
+@GROUP.add(section="Tool calls", eras=ALL, needs="key", usd=0.008)
 def chat_tool_result(gateway: Gateway) -> None:
     """A tool call and its result go back on Chat Completions, and the model answers."""
     answer = _chat_call(gateway).served()
@@ -269,13 +269,13 @@ def _replayed(gateway: Gateway, *, changed: bool) -> Answer:
     return _signed(gateway, {"role": "assistant", "content": blocks}, {"role": "user", "content": _GO_ON})
 
 
-@GROUP.add(section="Messages", needs="key", usd=0.015)
+@GROUP.add(section="Messages", needs="key", usd=0.02)
 def messages_thinking(gateway: Gateway) -> None:
     """Signed thinking of Claude goes back unchanged."""
     _taken(_replayed(gateway, changed=False))
 
 
-@GROUP.add(section="Messages", needs="key", usd=0.015)
+@GROUP.add(section="Messages", needs="key", usd=0.02)
 def changed_thinking(gateway: Gateway) -> None:
     """Thinking that was changed does not fit its signature, and is refused."""
     answer = _replayed(gateway, changed=True)

@@ -112,13 +112,15 @@ def tier_parameters(gateway: Gateway) -> None:
 
 @GROUP.add()
 def flags(gateway: Gateway) -> Era:
-    """`isFree` and `mayTrainOnYourPrompts` are booleans since E2, and missing in E1."""
+    """`isFree` and `mayTrainOnYourPrompts` are booleans since E2 (missing: unknown); no entry has them in E1."""
     items = gateway.listed()
-    if not any("isFree" in item or "mayTrainOnYourPrompts" in item for item in items):
+    names = ("isFree", "mayTrainOnYourPrompts")
+    found = {name for name in names for item in items if name in item}
+    if not found:
         return Era.E1
-    _all(items, [isinstance(item.get("isFree"), bool) for item in items], "entries without isFree")
-    if not any(isinstance(item.get("mayTrainOnYourPrompts"), bool) for item in items):
-        raise Differs("no entry with mayTrainOnYourPrompts")
+    _all(items, [all(isinstance(item.get(name, False), bool) for name in names) for item in items], "other values")
+    if len(found) < len(names):
+        raise Differs(f"the list has only {', '.join(found)}")
     return SINCE_E2
 
 
