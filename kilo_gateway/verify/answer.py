@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Self
 
+from kilo_gateway.encoding import lenient_json
 from kilo_gateway.encoding.sse import EventDecoder
 from kilo_gateway.verify.findings import SINCE_E2, Differs, Era, Undecided
 
@@ -103,7 +104,7 @@ class Answer:
     @property
     def _is_own(self) -> bool:
         """True if an error has one of the gateway's own shapes."""
-        return isinstance(self.error, str) or isinstance(self.code, str) or "title" in (self.error or {})
+        return isinstance(self.error, str) or isinstance(self.code, str) or "title" in _dict(self.error)
 
     @property
     def is_invalid_path(self) -> bool:
@@ -162,10 +163,8 @@ class Answer:
         for place in reversed([self.body, *self.frames]):
             for holder in _holders(place):
                 for value in (_dict(holder.get("usage")).get("cost"), _vercel(holder)):
-                    try:
-                        return float(str(value))
-                    except ValueError:
-                        continue
+                    if (price := lenient_json.number(value)) is not None and price >= 0:
+                        return float(price)
         return None
 
     def items(self, kind: str) -> list[Json]:

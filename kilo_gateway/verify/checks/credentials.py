@@ -106,7 +106,7 @@ def small(gateway: Gateway) -> None:
 @GROUP.add(needs="key")
 def good_key(gateway: Gateway) -> Era:
     """With a good key, an unknown model is 404, or 402 if the account has no balance."""
-    return _accepted(gateway.unknown(key=True))
+    return _accepted(gateway.unknown(headers={"Authorization": f"Bearer {gateway.key}"}))
 
 
 @GROUP.add(needs="key")

@@ -30,7 +30,7 @@ def keep_alive(gateway: Gateway) -> Era:
     """Comments keep a stream alive: `KILO PROCESSING` since E2, upstream's `OPENROUTER PROCESSING` in E1."""
     comments = set(_stream(gateway).comments)
     if not comments:
-        raise Undecided("the stream had no comment; it may have been too short")
+        raise Undecided("the stream had no comment, which a short one need not have", expected=True)
     gateway.note(", ".join(sorted(comments)))
     eras = {"KILO PROCESSING": SINCE_E2, "OPENROUTER PROCESSING": Era.E1}
     found = [eras.get(comment) for comment in comments]
