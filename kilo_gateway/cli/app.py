@@ -321,10 +321,10 @@ def verify(
     status 1: something differs, or could not be decided.
     """
     from kilo_gateway.cli import verify as shown
-    from kilo_gateway.verify import checks
+    from kilo_gateway.verify import list_checks
     from kilo_gateway.verify import verify as run
 
-    chosen = checks(only)
+    chosen = list_checks(only)
     if list_only:
         shown.show_checks(chosen)
         return

@@ -24,7 +24,7 @@ LIMIT_USD: Final = 0.05
 Progress = Callable[[Check, Result | None], None]
 
 
-def checks(only: Sequence[str] = ()) -> list[Check]:
+def list_checks(only: Sequence[str] = ()) -> list[Check]:
     """Return the checks, all or those whose id or group is in `only`. Raises ValueError for an unknown name."""
     names = sorted({*(check.id for check in CHECKS), *(check.group for check in CHECKS)})
     for name in only:
@@ -54,7 +54,7 @@ def verify(
 
     Raises KiloConnectionError if the gateway cannot be reached, and ValueError for arguments that cannot work.
     """
-    chosen = checks(only)
+    chosen = list_checks(only)
     settings = GatewaySettings(
         base_url=base_url,
         api_key="" if free else api_key,

@@ -42,6 +42,7 @@ def run(code: str, blocked: set[str]) -> subprocess.CompletedProcess[str]:
         ("from kilo_gateway import *; GatewaySettings(); chat.stream", LANGCHAIN | LLAMA_INDEX | SANDBOX),
         ("from kilo_gateway.sandbox import Sandbox\nwith Sandbox(): pass", LANGCHAIN | LLAMA_INDEX),
         ("import kilo_gateway.cli.app, sys; assert 'kilo_gateway.sandbox' not in sys.modules", LANGCHAIN | LLAMA_INDEX),
+        ("import kilo_gateway.cli.app, sys; assert 'kilo_gateway.verify' not in sys.modules", LANGCHAIN | LLAMA_INDEX),
         ("import kilo_gateway.sandbox.pytest_plugin", LANGCHAIN | LLAMA_INDEX | SANDBOX),
     ],
 )

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
-from kilo_gateway.verify import checks, verify
+from kilo_gateway.verify import list_checks, verify
 from tests.support import vcr_settings
 from tests.support.vcr_settings import Source
 
-GROUPS = list(dict.fromkeys(check.group for check in checks()))
+GROUPS = list(dict.fromkeys(check.group for check in list_checks()))
 ORGANIZATION = "0b7cc6f2-6d0b-4c3e-9a53-0d1de1d0a7b5"
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from kilo_gateway.sandbox.server import Sandbox
-from kilo_gateway.verify import Era, Report, Result, checks, verify
+from kilo_gateway.verify import Era, Report, Result, list_checks, verify
 from kilo_gateway.verify.report import STATUSES
 from tests.support.in_process import Exchange, InProcess
 from tests.support.lies import ALSO, LIES, Asked, LyingSandbox, at, says, swaps
 
-CHECKS = {check.id: check for check in checks()}
+CHECKS = {check.id: check for check in list_checks()}
 SECRETS = (Sandbox.api_key, Sandbox.organization_id)
 SECTIONS = Path(__file__).parents[3] / "docs/gateway.md"
 
@@ -180,8 +180,8 @@ def test_no_secret_is_shown() -> None:
 
 def test_unknown_names_are_errors() -> None:
     with pytest.raises(ValueError, match="there is no check or group 'stream'; did you mean 'streams'"):
-        checks(["stream"])
-    assert {check.group for check in checks(["streams", "auto.free"])} == {"streams", "auto"}
+        list_checks(["stream"])
+    assert {check.group for check in list_checks(["streams", "auto.free"])} == {"streams", "auto"}
     with pytest.raises(ValueError, match="limit_usd=0"):
         verify(limit_usd=0)
 
