@@ -61,12 +61,13 @@ class Answer:
     @property
     def brief(self) -> str:
         """The status, and the type of an error or the model that served."""
-        return f"{self.status} {self.error_type or self.code or self.body.get('model') or ''}".strip()
+        code = self.code if isinstance(self.code, str) else ""
+        return f"{self.status} {self.error_type or code or self.body.get('model') or ''}".strip()
 
     def __str__(self) -> str:
         """The answer in a few words."""
         inner = self.error.get("message") if isinstance(self.error, dict) else self.error
-        message = self.body.get("message") or inner
+        message = _dict(_dict(self.error).get("metadata")).get("raw") or self.body.get("message") or inner
         if message and (self.status >= 400 or self.error):
             return f"{self.brief}: {message}"
         return self.brief if self.content else f"{self.status} (empty body)"
