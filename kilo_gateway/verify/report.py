@@ -75,10 +75,9 @@ class Report:
             return "No result shows which era the server behaves like."
         names = [str(era) for era in self.eras]
         if all(self.eras in result.eras for result in dated):
-            only = self._only(self.eras, among=ALL)
-            number = f"{len(dated)} results depend" if len(dated) > 1 else "1 result depends"
-            alone = f", and {len(only)} of them fit no other" if len(dated) > 1 else ""
-            return f"The server behaves like {' or '.join(names)}: {number} on the era{alone}."
+            alone = _named(self._only(self.eras, among=ALL)) or "none"
+            fits = f"results that depend on the era: {len(dated)}; those that fit no other: {alone}"
+            return f"The server behaves like {' or '.join(names)}: {fits}."
         sides = [f"like {era}: {_named(only)}" for era in self.eras if (only := self._only(era, among=self.eras))]
         return f"The server is between {' and '.join(names)}; {'; '.join(sides)}."
 
