@@ -65,7 +65,6 @@ class Gateway:
             self._relay = Relay(options.upstream_url, options.upstream_model)
         self.stopping = asyncio.Event()
         self._lock = threading.Lock()
-        self._number = 0
         self._repetitions: Counter[str] = Counter()
         # Starlette would wrap a function and limit it to GET. It mounts an instance unchanged, for all methods.
         self.app = Starlette(routes=[Route("/{path:path}", self)])
@@ -100,13 +99,10 @@ class Gateway:
             body=bytes(body),
             query=scope.get("query_string", b"").decode("latin-1"),
         )
-        with self._lock:
-            self._number += 1
-            number = self._number
         peer = (scope.get("client") or ("127.0.0.1", 0))[0]
         forwarded = headers.get("x-forwarded-for", peer).split(",")[0].strip()
         try:
-            answer = await self._answer(record, number, forwarded)
+            answer = await self._answer(record, record.number, forwarded)
         except Refusal as refusal:
             status, content, extra = render(refusal.name, self.options, **refusal.places)
             answer = json_answer(content, status, extra)
@@ -116,14 +112,14 @@ class Gateway:
         except Exception:
             logger.exception("the sandbox failed to answer %s %s", record.method, record.path)
             answer = json_answer({"error": {"message": "The sandbox failed; see its log.", "code": 500}}, 500)
-        record.update(status=answer.status)
         if record.method == "POST":
-            answer.headers = {**answer.headers, "request-id": f"req_sandbox_{number}"}
+            answer.headers = {**answer.headers, "request-id": f"req_sandbox_{record.number}"}
             answer.latency = self.options.latency if answer.status == 200 else 0.0
+        record.answered(answer.status, answer.headers)
         try:
             await deliver(answer, receive, send, record, self.stopping)
         finally:
-            record.update(finished=True)
+            self.log.close(record)
 
     async def _answer(self, record: Record, number: int, ip: str) -> Answer:
         path = _relative(record.path)

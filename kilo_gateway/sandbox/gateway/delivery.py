@@ -41,7 +41,7 @@ async def deliver(answer: Answer, receive: Receive, send: Send, record: Record, 
 
     If the answer is not finished (a dropped socket, a stopped sandbox), the server closes the connection.
     """
-    client_left = asyncio.ensure_future(_wait_for_disconnect(receive))
+    client_left = asyncio.ensure_future(wait_for_disconnect(receive))
     stopped = asyncio.ensure_future(stopping.wait())
     try:
         await _Delivery(answer, send, record, client_left, stopped).run()
@@ -103,6 +103,8 @@ class _Delivery:
                 self.record.update(disconnected=self.client_left.done())
                 return
             part = step.result()
+            if isinstance(part, Drop):
+                return
             await self._body(part if isinstance(part, bytes) else b"", more=part is not None)
             if part is None:
                 return
@@ -126,7 +128,11 @@ class _Delivery:
     async def _body(self, data: bytes, *, more: bool) -> None:
         if not self.started:
             await self._start()
+        if data:
+            self.record.wrote(data)
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        if not more:
+            self.record.complete = True
 
     async def _wait(self, seconds: float) -> bool:
         """Wait, and return True; return False if the client leaves, which is recorded, or the sandbox stops."""
@@ -144,6 +150,7 @@ class _Delivery:
         return not self.stopped.done()
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass

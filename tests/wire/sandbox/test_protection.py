@@ -126,6 +126,28 @@ def test_large_bodies_push_out_older_records(monkeypatch: pytest.MonkeyPatch) ->
     assert gateway.requests == ()
 
 
+def test_answers_push_out_older_records_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kilo_gateway.sandbox.gateway.records.MOST_BYTES", 50_000)
+    gateway = InProcess()
+    for _ in range(4):  # an answer of one byte per write needs some 140 bytes for each
+        gateway.exchange(
+            "POST", CHAT, json.dumps({"model": "sandbox/tiny-chunks", "stream": True, "messages": []}).encode()
+        )
+    assert len(gateway.requests) == 1
+
+
+def test_of_a_long_answer_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kilo_gateway.sandbox.gateway.records.MOST_ANSWER_BYTES", 2_000)
+    gateway = InProcess()
+    body = json.dumps({"model": "sandbox/echo", "stream": True, "messages": [{"role": "user", "content": "a " * 500}]})
+    pieces = b"".join(gateway.exchange("POST", CHAT, body.encode()).pieces)
+    record = gateway.last
+    kept = b"".join(data for _, data in record.written)
+    assert pieces.startswith(kept)
+    assert 500 < len(kept) <= 2_000
+    assert record.unkept_bytes == len(pieces) - len(kept)
+
+
 def test_records_cannot_be_changed_by_accident(kilo_sandbox: Sandbox) -> None:
     assert isinstance(kilo_sandbox.requests, tuple)
 
