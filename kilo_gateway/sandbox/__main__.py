@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         default="openrouter",
         metavar="URL",
         help="base URL of an OpenAI-compatible server (llama.cpp, Ollama, vLLM) whose model answers; local: a small "
-        "model that the extra [local] installs; openrouter, vercel: canned answers in the shape of that upstream "
+        "model that the extra [local] installs; a base URL that ends in /api/gateway: another Kilo gateway, to which "
+        "requests go with the caller's own key; openrouter, vercel: canned answers in the shape of that upstream "
         "(default: openrouter)",
     )
     parser.add_argument(
@@ -141,6 +142,16 @@ def _greet(gateway: Sandbox) -> None:
     _say(
         f"Kilo sandbox on {gateway.base_url} (press Ctrl-C to stop)",
         "",
+    )
+    if gateway.options.passes_through:
+        _say(
+            f"Requests go on to {gateway.options.upstream_url} with the caller's own key, and are paid there.",
+            "No record has the key. In another terminal:",
+            "",
+            f"  export KILO_BASE_URL={gateway.base_url}",
+        )
+        return
+    _say(
         f"  key with balance     {gateway.api_key}",
         f"  key without balance  {gateway.poor_api_key}",
         f"  key of a member      {gateway.member_api_key}",

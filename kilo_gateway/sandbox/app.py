@@ -36,6 +36,7 @@ from kilo_gateway.sandbox.wire import framing as sse
 from kilo_gateway.sandbox.wire.interfaces import wire_of
 
 if TYPE_CHECKING:
+    from kilo_gateway.sandbox.pass_through import PassThrough
     from kilo_gateway.sandbox.relay import Relay
 
 logger = logging.getLogger("kilo_gateway.sandbox")
@@ -59,7 +60,12 @@ class Gateway:
         self.counts = RateCounts(options.rate_limits)
         self.billed = Decimal(0)
         self._relay: Relay | None = None
-        if options.upstream_url is not None:
+        self._pass_through: PassThrough | None = None
+        if options.upstream_url is not None and options.passes_through:
+            from kilo_gateway.sandbox.pass_through import PassThrough
+
+            self._pass_through = PassThrough(options.upstream_url)
+        elif options.upstream_url is not None:
             from kilo_gateway.sandbox.relay import Relay  # imports the openai package, which only a relay needs
 
             self._relay = Relay(options.upstream_url, options.upstream_model)
@@ -98,11 +104,15 @@ class Gateway:
             headers=headers,
             body=bytes(body),
             query=scope.get("query_string", b"").decode("latin-1"),
+            private=self._pass_through is not None,
         )
         peer = (scope.get("client") or ("127.0.0.1", 0))[0]
         forwarded = headers.get("x-forwarded-for", peer).split(",")[0].strip()
         try:
-            answer = await self._answer(record, record.number, forwarded)
+            if self._pass_through:
+                answer = await self._pass_through.answer(record, _relative(record.path), scope, bytes(body))
+            else:
+                answer = await self._answer(record, record.number, forwarded)
         except Refusal as refusal:
             status, content, extra = render(refusal.name, self.options, **refusal.places)
             answer = json_answer(content, status, extra)
@@ -112,7 +122,7 @@ class Gateway:
         except Exception:
             logger.exception("the sandbox failed to answer %s %s", record.method, record.path)
             answer = json_answer({"error": {"message": "The sandbox failed; see its log.", "code": 500}}, 500)
-        if record.method == "POST":
+        if record.method == "POST" and not self._pass_through:
             answer.headers = {**answer.headers, "request-id": f"req_sandbox_{record.number}"}
             answer.latency = self.options.latency if answer.status == 200 else 0.0
         record.answered(answer.status, answer.headers)

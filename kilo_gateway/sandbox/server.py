@@ -33,7 +33,9 @@ class Sandbox:
     chunks of a stream. `rate_limits` makes the sandbox count and refuse requests as the gateway does. `upstream` is the
     shape of the answers, or the base URL of a server with OpenAI's Chat Completions interface, which then answers
     instead of the canned model; `upstream_model` is a model of that server, by default the first one that it lists.
-    The sandbox keeps the last `keep` requests, and at most 100 MB of their bodies. See docs/gateway.md, "Eras".
+    If the base URL is that of a gateway (it ends in /api/gateway) and `upstream_model` is None, requests go there with
+    the caller's own key. The sandbox keeps the last `keep` requests, and at most 100 MB of bodies and answers. See
+    docs/gateway.md, "Eras".
     """
 
     api_key = RICH.token

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from kilo_gateway.sandbox.gateway.rate_limits import RateLimits
 
@@ -12,6 +14,7 @@ CatalogIds = Literal["mid-2026", "E3"]
 Upstream = Literal["openrouter", "vercel"]
 Api = Literal["chat_completions", "responses", "messages"]
 APIS: tuple[Api, ...] = get_args(Api)
+_LOOPBACK = re.compile(r"127(\.\d{1,3}){3}|::1|([a-z0-9-]+\.)*localhost", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Options:
     upstream_model: str | None = None
     latency: float = 0.0
     rate_limits: RateLimits | None = None
+
+    @property
+    def passes_through(self) -> bool:
+        """True if another gateway answers, with the caller's own key, and not a model behind this one."""
+        return bool(self.upstream_url and self.upstream_model is None and _is_gateway(self.upstream_url))
 
     @classmethod
     def for_era(
@@ -59,6 +67,8 @@ class Options:
             raise ValueError(
                 f"unknown upstream {upstream!r}; use 'openrouter', 'vercel' or the http(s) base URL of a server"
             )
+        if upstream_url and upstream_model is None and _is_gateway(upstream_url):
+            _require_encryption(upstream_url)
         _require("credits_status", credits_status, (402, 200))
         for name, seconds in (("delay", delay), ("latency", latency)):
             if seconds < 0:
@@ -85,3 +95,13 @@ class Options:
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, allowed))}")
+
+
+def _is_gateway(url: str) -> bool:
+    """Return True for the base URL of a Kilo gateway, which is known by its path."""
+    return urlsplit(url).path.rstrip("/").removesuffix("/v1").endswith(("/api/gateway", "/api/openrouter"))
+
+
+def _require_encryption(url: str) -> None:
+    if url.startswith("http://") and not _LOOPBACK.fullmatch(urlsplit(url).hostname or ""):
+        raise ValueError(f"upstream {url!r} would send keys unencrypted to another machine; use its https URL")

@@ -64,6 +64,18 @@ def test_it_serves_until_a_signal(ending: signal.Signals, background: bool, gw: 
     assert "schema" in answer.stdout
 
 
+def test_it_says_where_requests_go_and_shows_no_key_of_its_own(gw: Sandbox) -> None:
+    command = [*MODULE, "--port", "0", "--upstream", gw.base_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        printed = ""
+        while "KILO_BASE_URL" not in printed:
+            printed += process.stdout.readline()
+        process.terminate()
+    assert f"Requests go on to {gw.base_url}" in printed
+    assert gw.api_key not in printed
+
+
 PLUGIN_TEST = """
 def test_first(kilo_sandbox):
     import http.client
