@@ -141,12 +141,13 @@ def _rate_limit(text: str) -> tuple[str, Limit]:
 def _greet(gateway: Sandbox) -> None:
     _say(
         f"Kilo sandbox on {gateway.base_url} (press Ctrl-C to stop)",
+        f"See the requests on {gateway.page_url}",
         "",
     )
     if gateway.options.passes_through:
         _say(
             f"Requests go on to {gateway.options.upstream_url} with the caller's own key, and are paid there.",
-            "No record has the key. In another terminal:",
+            "The page does not show the key, and no record has it. In another terminal:",
             "",
             f"  export KILO_BASE_URL={gateway.base_url}",
         )

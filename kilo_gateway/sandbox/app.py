@@ -29,6 +29,7 @@ from kilo_gateway.sandbox.gateway.rate_limits import RateCounts
 from kilo_gateway.sandbox.gateway.records import KEPT, Log, Record
 from kilo_gateway.sandbox.model import canned, odd_vectors, vectors
 from kilo_gateway.sandbox.model.turn import Reply
+from kilo_gateway.sandbox.page.routes import Page as RequestsPage
 from kilo_gateway.sandbox.scenarios import SCENARIOS
 from kilo_gateway.sandbox.scenarios.base import Page, Scenario
 from kilo_gateway.sandbox.wire import chat_completions
@@ -59,6 +60,7 @@ class Gateway:
         self.log = Log(keep)
         self.counts = RateCounts(options.rate_limits)
         self.billed = Decimal(0)
+        self.page = RequestsPage(self.log, options, self.reset)
         self._relay: Relay | None = None
         self._pass_through: PassThrough | None = None
         if options.upstream_url is not None and options.passes_through:
@@ -97,6 +99,9 @@ class Gateway:
             json_type = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 403, "headers": json_type})
             await send({"type": "http.response.body", "body": _FOREIGN, "more_body": False})
+            return
+        if self.page.serves(scope["path"]):
+            await self.page(scope, receive, send, self.stopping)
             return
         record = self.log.open(
             method=scope["method"],

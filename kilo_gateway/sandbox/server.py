@@ -89,6 +89,11 @@ class Sandbox:
         return f"http://127.0.0.1:{self.port}/api/gateway"
 
     @property
+    def page_url(self) -> str:
+        """The address of the page that shows the requests as they happen."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
     def requests(self) -> tuple[Record, ...]:
         """The requests that the sandbox keeps, in order of arrival; `clear` deletes them."""
         return self._gateway.log.snapshot()

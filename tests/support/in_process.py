@@ -64,7 +64,8 @@ class InProcess(Sandbox):
         }
         await self._gateway.app(scope, receive, send)
         start, *parts = answer
-        return Exchange(start["status"], start["headers"], [part["body"] for part in parts], not parts[-1]["more_body"])
+        complete = not parts[-1].get("more_body", False)
+        return Exchange(start["status"], start["headers"], [part["body"] for part in parts], complete)
 
     @cached_property
     def client(self) -> httpx.Client:

@@ -72,6 +72,8 @@ def test_it_says_where_requests_go_and_shows_no_key_of_its_own(gw: Sandbox) -> N
         while "KILO_BASE_URL" not in printed:
             printed += process.stdout.readline()
         process.terminate()
+    page = printed.splitlines()[1].rpartition(" ")[2]
+    assert page == printed.split()[3].removesuffix("api/gateway")
     assert f"Requests go on to {gw.base_url}" in printed
     assert gw.api_key not in printed
 

@@ -120,7 +120,7 @@ def test_other_posts_are_invalid_paths(gw: Sandbox, path: str) -> None:
     [
         ("GET", CHAT),
         ("GET", "/api/gateway/models/openai%2Fgpt-5.4"),
-        ("GET", "/"),
+        ("GET", "/other"),
         ("DELETE", CHAT),
         ("OPTIONS", "/api/gateway/models"),
     ],

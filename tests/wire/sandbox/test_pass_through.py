@@ -1,5 +1,6 @@
 """Test requests that the sandbox passes on to another gateway; here a second sandbox is this gateway."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,9 @@ def test_the_other_gateway_decides_and_answers(gateway: Sandbox, live: Sandbox, 
     assert (received.path, received.mode) == (seen.path, "plan")
     assert received.headers["user-agent"] == seen.headers["user-agent"]
     assert received.headers["host"] == f"127.0.0.1:{live.port}"
+    row = request(gateway, "GET", f"/page/requests/{seen.number}").json["row"]
+    assert (row["served"], row["state"], row["requested"]) == ("anthropic/claude-opus-4.7", "ok", "kilo-auto/frontier")
+    assert row["cost"] > 0
     assert seen.effective == {}  # only the other gateway knows what it changes
 
 
@@ -59,6 +63,8 @@ def test_its_errors_and_scenarios_are_its_own(gateway: Sandbox, live: Sandbox) -
         ChatKilo(tier="frontier", base_url=gateway.base_url, api_key=live.poor_api_key).invoke("Hi")
     with pytest.raises(KiloStreamInterruptedError):
         list(ChatKilo(model="sandbox/drop-connection", base_url=gateway.base_url).stream("Hi"))
+    row = request(gateway, "GET", f"/page/requests/{gateway.last.number}").json["row"]
+    assert (row["state"], row["error"]["message"]) == ("failed", "The connection broke before the end of the answer.")
 
 
 def test_the_key_is_in_no_record(gateway: Sandbox, live: Sandbox) -> None:
@@ -78,6 +84,8 @@ def test_the_key_is_in_no_record(gateway: Sandbox, live: Sandbox) -> None:
         kept = [*record.headers.raw, record.query, record.body, record.json, *record.written, record.mask]
         assert not [secret for secret in secrets if secret in str(kept)]
         assert record.headers["authorization"] == "[hidden]"
+    command = request(gateway, "GET", "/page/requests/1/curl").data.decode()
+    assert '--header "Authorization: Bearer $KILO_API_KEY"' in command
 
 
 def test_a_browser_and_this_computer_are_not_named(gateway: Sandbox, live: Sandbox) -> None:
@@ -132,3 +140,11 @@ def test_the_address_says_if_a_gateway_answers(url: str, model: str | None, pass
 def test_a_key_does_not_travel_unencrypted(host: str) -> None:
     with pytest.raises(ValueError, match="unencrypted to another machine; use its https URL"):
         Sandbox(upstream=f"http://{host}/api/gateway")
+
+
+def test_the_page_says_who_answers(gateway: Sandbox, live: Sandbox) -> None:
+    chat(gateway, "sandbox/echo")
+    text = request(gateway, "GET", "/page/requests/1/cassette").data.decode()
+    assert f"{live.base_url}, through the kilo-gateway sandbox" in text
+    assert f"{live.base_url}/chat/completions" in text
+    assert json.loads(gateway.last.body)["model"] == "sandbox/echo"

@@ -146,6 +146,9 @@ def test_of_a_long_answer_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch)
     assert pieces.startswith(kept)
     assert 500 < len(kept) <= 2_000
     assert record.unkept_bytes == len(pieces) - len(kept)
+    shown = json.loads(b"".join(gateway.exchange("GET", "/page/requests/1").pieces))
+    assert (shown["unkept_bytes"], shown["row"]["error"]) == (record.unkept_bytes, None)
+    assert gateway.exchange("GET", "/page/requests/1/cassette").status == 409
 
 
 def test_records_cannot_be_changed_by_accident(kilo_sandbox: Sandbox) -> None:

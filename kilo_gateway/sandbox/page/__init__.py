@@ -1,0 +1,1 @@
+"""The page of the sandbox, which shows the requests that arrive."""
