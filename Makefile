@@ -153,8 +153,8 @@ test-real: $(REAL)/.installed ## Run both classes against the llama.cpp server w
 test-live: $(VENV)/.installed ## Run langchain-tests and the LlamaIndex contract against the live gateway, for at most KILO_LIVE_LIMIT_USD=0.50; needs KILO_API_KEY
 	KILO_LIVE=1 $(BIN)/python $(PYTEST) --force-enable-socket tests/standard/test_integration.py tests/standard/test_interfaces.py tests/standard/test_embeddings.py tests/contract/test_kilo_contract.py tests/contract/test_kilo_contract_interfaces.py $(ARGS)
 
-test-browser: $(BROWSER)/.installed ## Test the page of notebook 07 in headless Chromium (on Debian: apt-get install chromium)
-	$(BROWSER)/bin/python $(PYTEST) tests/process/browser.py $(ARGS)
+test-browser: $(BROWSER)/.installed ## Test the pages of the sandbox and of notebook 07 in headless Chromium (on Debian: apt-get install chromium)
+	$(BROWSER)/bin/python $(PYTEST) tests/process/browser_notebook.py tests/process/browser_page.py $(ARGS)
 
 test-ray: $(RAY)/.installed ## Test datasets on Ray, Dask and process pools
 	$(RAY)/bin/python $(PYTEST) tests/ray $(ARGS)

@@ -63,7 +63,7 @@ class Reading:
         text = self._decoder.decode(data)
         ended = "\n" in text or "\r" in text or self._rest.endswith("\r")
         self._rest += text
-        if not self._opened:  # the first text may begin with a byte order mark
+        if self._rest and not self._opened:  # the first text may begin with a byte order mark
             self._opened = True
             self._rest = self._rest.removeprefix("\ufeff")
         if not ended:  # a long event in many writes is searched for lines once

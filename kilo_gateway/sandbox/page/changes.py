@@ -34,7 +34,8 @@ class Changes:
             self._name, self._revision = name, 0
             self._writes.clear()
             self.behind = True
-            return _event("reset", {"source": self._source}, f"{name}.0")
+            # A browser that has lost the connection waits this number of milliseconds (HTML standard, 9.2.6).
+            return b"retry: 500\n" + _event("reset", {"source": self._source}, f"{name}.0")
         changed = sorted((r for r in records if r.revision > self._revision), key=lambda record: record.revision)
         self.behind = len(changed) > _MOST_ROWS
         changed = changed[:_MOST_ROWS]

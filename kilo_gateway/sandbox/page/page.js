@@ -80,7 +80,8 @@ function drawList() {
   const list = $("list");
   $("rows").style.height = `${order.length * ROW_HEIGHT}px`;
   const first = Math.max(0, Math.floor(list.scrollTop / ROW_HEIGHT) - 4);
-  const visible = order.slice(first, first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 8);
+  const last = first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 8;
+  const visible = order.slice(first, last).filter((number) => rows.has(number)); // one may have left since
   for (const [number, node] of shown) {
     if (visible.includes(number)) continue;
     node.remove();
@@ -114,8 +115,7 @@ function listRow(row) {
 }
 
 function move(by) {
-  const place = order.indexOf(selected);
-  const next = Math.min(order.length - 1, Math.max(0, place < 0 ? 0 : place + by));
+  const next = Math.min(order.length - 1, Math.max(0, order.indexOf(selected) + by));
   const list = $("list");
   const top = next * ROW_HEIGHT;
   list.scrollTop = Math.max(Math.min(list.scrollTop, top), top + ROW_HEIGHT - list.clientHeight);

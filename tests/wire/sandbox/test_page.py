@@ -31,7 +31,7 @@ class Reader:
 
     def next(self) -> tuple[str, Json]:
         fields: dict[str, str] = {}
-        while (line := self.answer.readline().decode().rstrip("\n")) or "data" not in fields:
+        while (line := self.answer.readline().decode().rstrip("\n")) or "data" not in fields:  # a comment has no data
             name, _, value = line.partition(": ")
             fields[name] = value
         self.last_id = fields["id"]

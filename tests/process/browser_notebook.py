@@ -4,7 +4,6 @@ The application is the notebook's: its cells run up to the one that serves it.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,12 @@ from unittest import mock
 import nbformat
 import pytest
 from langchain.agents import create_agent
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from langchain_kilo import ChatKilo
+from tests.support.chromium import chromium
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks/07_web_app.ipynb"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-REMEDY = (
-    "no Chromium is installed; on Debian: apt-get install chromium; "
-    "elsewhere: .venv-browser/bin/playwright install chromium"
-)
 QUESTION = "Use find_trains for the city 'Oslo'."
 # Collects every text that the page shows. An observer sees each change, and needs no waiting.
 WATCH = """() => {
@@ -36,12 +31,8 @@ Application = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        installed = next(filter(None, map(shutil.which, CHROMIUM)), None)
-        if installed is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.fail(REMEDY, pytrace=False)
-        with playwright.chromium.launch(executable_path=installed) as browser:
-            yield browser
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
