@@ -32,6 +32,8 @@ def test_the_wheel_contains_the_packages_their_types_and_the_tables() -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
     assert {f"kilo_gateway/data/{table}.json" for table in ("models", "models_dev", "tiers")} <= names
+    page = {"index.html", "page.js", "style.css"}
+    assert {name.rpartition("/")[2] for name in names if name.startswith("kilo_gateway/sandbox/page/")} > page
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
@@ -44,7 +46,8 @@ def test_the_sdist_contains_what_a_packager_needs_and_nothing_else() -> None:
     assert {name for name in names if "/" not in name} == documents | pins | project
     folders = PACKAGES | {"benchmarks", "docs", "notebooks", "tests"}
     assert {name.partition("/")[0] for name in names if "/" in name} == folders
-    assert {"tests/conftest.py", "docs/gateway.md", "notebooks/demo.py"} <= names
+    assert {"tests/conftest.py", "docs/gateway.md", "notebooks/demo.py", "docs/images/see-requests.png"} <= names
+    assert "kilo_gateway/sandbox/page/page.js" in names
 
 
 def test_a_release_is_in_the_changelog() -> None:
