@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from langchain_core.tools import tool
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response, expect
 
 from kilo_gateway import KiloCreditsError
-from kilo_gateway.sandbox import Sandbox
+from kilo_gateway.sandbox import Record, Sandbox
 from langchain_kilo import ChatKilo
 from tests.support.chromium import chromium
 from tests.support.plain_client import CHAT, PATHS, chat, post
@@ -364,19 +365,28 @@ def copied(page: Page, form: str) -> str:
     return text
 
 
-def test_copies_run(page: Page, gw: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask(gw, tier="frontier", mode="plan").invoke([("system", "Be short."), ("user", 'It\'s a "garden" for $HOME')])
-    first = gw.last
-    read(page, first.number)
+def asked(page: Page, gateway: Sandbox) -> Record:
+    ask(gateway, tier="frontier", mode="plan").invoke([("system", "Be short."), ("user", 'It\'s a "garden" for $HOME')])
+    read(page, number_of(gateway))
+    return gateway.last
+
+
+def test_a_copied_program_runs(page: Page, gw: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = asked(page, gw)
+    assert "KiloLLM(" in copied(page, "LlamaIndex")
     monkeypatch.setenv("KILO_API_KEY", gw.api_key)
     exec(compile(copied(page, "LangChain"), "copied", "exec"), {"__name__": "__main__"})  # noqa: S102 -- our own page
-    command = copied(page, "curl")
-    subprocess.run(["/bin/sh", "-c", command], env={**os.environ, "no_proxy": "*"}, capture_output=True, check=True)
-    assert "KiloLLM(" in copied(page, "LlamaIndex")
-    _, program, curl = gw.requests
-    assert program.json == first.json
-    assert curl.body == first.body
-    assert program.account == curl.account == "rich"
+    assert gw.last is not first
+    assert (gw.last.json, gw.last.account) == (first.json, "rich")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_copied_command_runs(page: Page, gw: Sandbox) -> None:
+    first = asked(page, gw)
+    environment = {**os.environ, "no_proxy": "*", "KILO_API_KEY": gw.api_key}
+    subprocess.run(["/bin/sh", "-c", copied(page, "curl")], env=environment, capture_output=True, check=True)
+    assert gw.last is not first
+    assert (gw.last.body, gw.last.account) == (first.body, "rich")
 
 
 def test_a_saved_cassette_replays(page: Page, gw: Sandbox, tmp_path: Path) -> None:
@@ -541,7 +551,7 @@ def in_threads(work: Callable[[int], object], threads: int) -> None:
 
 
 def test_a_thousand_requests_do_not_make_it_stutter(page: Page, gw: Sandbox) -> None:
-    """The bounds are for two cores that the sandbox and its clients use too."""
+    """The sandbox and its clients use the same cores, so the page's own work is measured in CPU time."""
 
     def send(thread: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", gw.port, timeout=60)
@@ -552,20 +562,22 @@ def test_a_thousand_requests_do_not_make_it_stutter(page: Page, gw: Sandbox) -> 
             connection.getresponse().read()
         connection.close()
 
+    metrics = page.context.new_cdp_session(page)
+    metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.evaluate(MEASURE)
     in_threads(send, 4)
     expect(page.locator("#count")).to_have_text("1,000 requests", timeout=60_000)
+    values = {metric["name"]: metric["value"] for metric in metrics.send("Performance.getMetrics")["metrics"]}
     frames = sorted(page.evaluate("window.frames"))
     tasks: list[float] = page.evaluate("tasks")
-    late = frames[len(frames) * 95 // 100]
+    late, work = frames[len(frames) * 95 // 100], values["TaskDuration"] * 1000 / len(frames)
     # `make test-browser ARGS=-s` shows them.
-    sys.stdout.write(f"\n{len(frames)} frames; median {frames[len(frames) // 2]:.1f} ms, 95 % within {late:.1f} ms, ")
-    sys.stdout.write(
-        f"longest {frames[-1]:.1f} ms; {len(tasks)} tasks of 50 ms or more, {max(tasks, default=0):.0f} ms\n"
-    )
+    sys.stdout.write(f"\n{len(frames)} frames: 95 % within {late:.1f} ms, median {frames[len(frames) // 2]:.1f} ms, ")
+    sys.stdout.write(f"longest {frames[-1]:.1f} ms, {work:.2f} ms of CPU for each; tasks of 50 ms or more: {tasks}\n")
     assert len(frames) > 60
-    assert max(tasks, default=0) < 100
-    assert late < 40
+    assert work < 8  # half of the time between two frames
+    assert late < 51  # three frames
+    assert len([task for task in tasks if task > 100]) <= 3  # the system may take the core away
     assert page.locator("#list").get_by_role("option").count() < 30  # only the visible rows are elements
     page.get_by_role("listbox").focus()
     page.keyboard.press("End")

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from kilo_gateway.sandbox.gateway.records import Log
+from kilo_gateway.sandbox.page.values import whole
 from kilo_gateway.sandbox.page.views import Views
 
 _MOST_ROWS: Final = 100
@@ -22,7 +23,7 @@ class Changes:
         self._log = log
         self._views = views
         self._name, _, revision = last_id.partition(".")
-        self._revision = int(revision) if revision.isascii() and revision.isdecimal() else 0
+        self._revision = whole(revision) or 0
         self._writes: dict[int, int] = {}
         self.behind = False
         """True if more has changed than the last event contains."""

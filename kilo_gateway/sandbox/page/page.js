@@ -101,7 +101,8 @@ function drawList() {
     node.setAttribute("aria-setsize", order.length);
     node.setAttribute("aria-posinset", first + place + 1);
   });
-  list.setAttribute("aria-activedescendant", shown.has(selected) ? `row-${selected}` : "");
+  if (shown.has(selected)) list.setAttribute("aria-activedescendant", `row-${selected}`);
+  else list.removeAttribute("aria-activedescendant");
 }
 
 function listRow(row) {
@@ -335,12 +336,15 @@ async function save(number) {
 
 // Search, keys and events
 
-let searches = 0;
+let searching = false;
 async function search() {
-  const [text, turn] = [$("search").value.trim(), ++searches];
-  const numbers = text ? await (await get(`/page/search?text=${encodeURIComponent(text)}`)).json() : null;
-  if (turn !== searches) return;
-  found = numbers && new Set(numbers);
+  if (searching) return searchSoon();
+  searching = true;
+  const text = $("search").value.trim();
+  try {
+    found = text ? new Set(await (await get(`/page/search?text=${encodeURIComponent(text)}`)).json()) : null;
+  } catch (error) { say(`Not searched: ${error.message}`); }
+  searching = false;
   draw(filter);
 }
 const searchSoon = later(search, 200);

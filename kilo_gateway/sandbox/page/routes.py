@@ -20,6 +20,7 @@ from kilo_gateway.sandbox.gateway.records import Log, Record
 from kilo_gateway.sandbox.page import python_code
 from kilo_gateway.sandbox.page.changes import Changes
 from kilo_gateway.sandbox.page.exports import NotPossible, cassette, curl
+from kilo_gateway.sandbox.page.values import whole
 from kilo_gateway.sandbox.page.views import Views
 
 _ROOT: Final = "/page/"
@@ -89,15 +90,14 @@ class Page:
         if record is None:
             return _text("There is no such request, or it is no longer kept.", 404)
         if len(steps) == 2:
-            start = query.get("from", ["0"])[0]
-            return _json(self._views.details(record, int(start) if start.isdecimal() and start.isascii() else 0))
+            return _json(self._views.details(record, whole(query.get("from", [""])[0]) or 0))
         if steps[2] == "compare":
             other = self._record(query.get("with", [""])[0])
             return _json(self._views.compared(record, other)) if other else _text("Name two requests.", 404)
         return self._export(record, steps[2], headers.get("host", "127.0.0.1"))
 
     def _record(self, number: str) -> Record | None:
-        return self._log.get(int(number)) if number.isdecimal() and number.isascii() else None
+        return self._log.get(whole(number) or 0)
 
     def _export(self, record: Record, form: str, host: str) -> Response:
         root = f"http://{host}"

@@ -42,6 +42,11 @@ def number(value: Any) -> float | int | None:
     return value if value - value == 0 else None
 
 
+def whole(text: str) -> int | None:
+    """Return the whole number that a text of digits means; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
+
+
 def written(value: Any, indent: int | None = None) -> str:
     """Return a value as JSON, or a remark in the place of one that is nested too deeply."""
     try:

@@ -20,6 +20,8 @@ _TIER: Final = re.compile(r"\s*kilo-auto/([\w-]+)\s*", re.IGNORECASE)
 _MOST_TEXT: Final = 400_000
 """The number of characters that are shown of a body."""
 _MOST_READINGS: Final = 16
+_MOST_CHARACTERS: Final = 20_000_000
+"""The number of characters that are kept for the search."""
 _PREVIEW: Final = 140
 
 _BROKEN: Final = {"type": "", "code": None, "message": "The connection broke before the end of the answer."}
@@ -60,10 +62,16 @@ class Views:
         self._readings: OrderedDict[int, Reading] = OrderedDict()
         self._rows: dict[int, Json] = {}
         self._previews: dict[int, str] = {}
+        self._texts: dict[int, str] = {}
+        self._characters = 0
+        self._first = 0
 
     def forget(self, before: int) -> None:
         """Drop what belongs to records that are no longer kept."""
-        for kept in (self._rows, self._previews, self._readings):
+        if before == self._first:
+            return
+        self._first = before
+        for kept in (self._rows, self._previews, self._readings, self._texts):
             for number in [number for number in kept if number < before]:
                 del kept[number]
 
@@ -115,7 +123,20 @@ class Views:
         return marked([*named, *differences(*(self._side(record) for record in (one, other)))])
 
     def text(self, record: Record) -> str:
-        """Return the texts of a request in which the page searches, in lower case."""
+        """Return the texts of a request in which the page searches, in lower case; those of finished ones are kept."""
+        if text := self._texts.get(record.number):
+            return text
+        finished = record.finished
+        text = self._text(record)
+        if finished:
+            self._characters += len(text)
+            if self._characters > _MOST_CHARACTERS:
+                self._characters = len(text)
+                self._texts.clear()
+            self._texts[record.number] = text
+        return text
+
+    def _text(self, record: Record) -> str:
         body, row = body_of(record), self.row(record)
         turns = [*conversation.of_request(interface_of(record), body), *self._reading(record).turns]
         texts = [f"{part.get('name', '')} {part['text']}" for turn in turns for part in turn["parts"]]

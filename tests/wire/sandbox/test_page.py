@@ -125,6 +125,7 @@ def test_only_the_page_reads_its_data(headers: dict[str, str], allowed: bool) ->
         ("GET", "/page/requests/2", 404),
         ("GET", "/page/requests/-1", 404),
         ("GET", "/page/requests/one", 404),
+        ("GET", f"/page/requests/{'9' * 5000}", 404),
         ("GET", "/page/requests/1/nothing", 404),
         ("GET", "/page/requests/1/compare?with=2", 404),
         ("GET", "/page/other", 404),
@@ -179,7 +180,7 @@ def test_a_reader_that_returns_gets_what_it_has_missed_and_nothing_else(gw: Sand
         assert list(reloaded.rows_until(3)) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("last_id", ["", "another-sandbox.7", "nonsense", "."])
+@pytest.mark.parametrize("last_id", ["", "another-sandbox.7", "nonsense", ".", f"a.{'9' * 5000}"])
 def test_a_reader_of_another_log_starts_again(gw: Sandbox, last_id: str) -> None:
     chat(gw, "sandbox/echo")
     with reading(gw, last_id) as reader:
