@@ -7,7 +7,8 @@ way, and in no record.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import openai
@@ -18,6 +19,8 @@ from kilo_gateway.sandbox.gateway.delivery import Answer, json_answer
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal
 from kilo_gateway.sandbox.gateway.parts import DROP, Part
 from kilo_gateway.sandbox.gateway.records import Record
+
+logger = logging.getLogger("kilo_gateway.sandbox")
 
 # Headers of one connection (RFC 9110, 7.6.1), and those that belong to this computer or to the sandbox's own site.
 _NOT_SENT: Final = frozenset(
@@ -60,13 +63,11 @@ class PassThrough:
             response = await client.send(request, stream=True)
         except Exception as error:  # of httpx or httpx2, the one that openai uses
             await client.aclose()
-            return json_answer({"error": {"message": f"{self._url}: {_named(error)}", "code": 502}}, 502)
-        kept = {name: value for name, value in _pairs(response.headers) if name not in _NOT_RETURNED}
+            message = f"{self._url}: {type(error).__name__}: {error}"
+            return json_answer({"error": {"message": message, "code": 502}}, 502)
+        received = {name.lower(): value for name, value in response.headers.items()}
+        kept = {name: value for name, value in received.items() if name not in _NOT_RETURNED}
         return Answer(response.status_code, _stream(client, response), kept, streaming=True)
-
-
-def _pairs(headers: Any) -> Iterable[tuple[str, str]]:
-    return ((name.lower(), value) for name, value in headers.items())
 
 
 def _parsed(body: bytes) -> Any:
@@ -76,16 +77,13 @@ def _parsed(body: bytes) -> Any:
         return None
 
 
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
 async def _stream(client: Any, response: Any) -> AsyncIterator[Part]:
     try:
         async for data in response.aiter_bytes():
             yield data
-    except Exception:
-        yield DROP  # the caller's connection breaks as the gateway's did
+    except Exception as error:  # the caller's connection breaks as the gateway's did, so that its client raises
+        logger.info("the gateway broke off: %s: %s", type(error).__name__, error)
+        yield DROP
     finally:
         await response.aclose()
         await client.aclose()

@@ -117,8 +117,7 @@ function listRow(row) {
 
 function move(by) {
   const next = Math.min(order.length - 1, Math.max(0, order.indexOf(selected) + by));
-  const list = $("list");
-  const top = next * ROW_HEIGHT;
+  const [list, top] = [$("list"), next * ROW_HEIGHT];
   list.scrollTop = Math.max(Math.min(list.scrollTop, top), top + ROW_HEIGHT - list.clientHeight);
   if (order.length) select(order[next], false);
 }
@@ -178,7 +177,8 @@ async function showRequest(number) {
 }
 
 // Returns the parts of the page that grow with an answer. Buttons and blocks stay, so that they can be used meanwhile.
-function build({ row, conversation: turns, changes, tools: offered, body, headers: sent, answer_headers: received }) {
+function build(data) {
+  const { row, conversation: turns, changes, tools: offered, body, headers: sent, answer_headers: received } = data;
   const more = button("more", "", () => { current.limit += 2000; draw(drawAnswer); });
   const parts = {
     facts: el("div"), answer: el("div"), state: note(""), canvas: el("canvas", { id: "ticks", role: "img" }), more,
@@ -190,7 +190,7 @@ function build({ row, conversation: turns, changes, tools: offered, body, header
     el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value)));
   $("details").replaceChildren(
     el("div", { className: "title" }, button("back", "Back", leave),
-      el("h2", {}, `Request ${row.number}`), el("code", {}, row.path)),
+      el("h2", {}, `Request ${row.number}`), el("code", {}, data.address)),
     el("div", { className: "buttons" }, note("Copy as"), ...copies,
       button("save", "Save as cassette", () => save(row.number)), compare),
     parts.facts,
@@ -340,9 +340,9 @@ let searching = false;
 async function search() {
   if (searching) return searchSoon();
   searching = true;
-  const text = $("search").value.trim();
+  const text = encodeURIComponent($("search").value.trim());
   try {
-    found = text ? new Set(await (await get(`/page/search?text=${encodeURIComponent(text)}`)).json()) : null;
+    found = text ? new Set(await (await get(`/page/search?text=${text}`)).json()) : null;
   } catch (error) { say(`Not searched: ${error.message}`); }
   searching = false;
   draw(filter);

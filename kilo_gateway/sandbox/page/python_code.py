@@ -11,7 +11,7 @@ from kilo_gateway.sandbox.gateway.masking import Mask
 from kilo_gateway.sandbox.gateway.records import Record
 from kilo_gateway.sandbox.page import conversation
 from kilo_gateway.sandbox.page.exports import NotPossible
-from kilo_gateway.sandbox.page.values import Json, mapping, mappings, string
+from kilo_gateway.sandbox.page.values import Json, mapping, mappings, string, written
 from kilo_gateway.sandbox.page.views import body_of, interface_of, mask_of
 
 _APIS: Final = {"chat_completions": "completions", "responses": "responses", "messages": "messages"}
@@ -37,9 +37,22 @@ _ARGUMENTS: Final = {
     "provider": "provider",
     "parallel_tool_calls": "parallel_tool_calls",
 }
-# The conversation, and fields that the classes send without being asked.
-_WRITTEN: Final = frozenset({"model", "messages", "input", "instructions", "system", "stream", "tools", "tool_choice"})
-_ALWAYS: Final = frozenset({"stream_options", "include", "store"})
+_HEADERS: Final = {
+    "mode": "x-kilocode-mode",
+    "task_id": "x-kilocode-taskid",
+    "project_id": "x-kilocode-projectid",
+    "feature": "x-kilocode-feature",
+}
+# The conversation and the fields of the call, which are written apart.
+_WRITTEN: Final = frozenset(
+    {"model", "messages", "input", "instructions", "system", "stream", "tools", "tool_choice", "response_format"}
+)
+# What the classes send without being asked.
+_ALWAYS: Final = {
+    "stream_options": {"include_usage": True},
+    "include": ["reasoning.encrypted_content"],
+    "store": False,
+}
 _ROLES: Final = {"system": "SystemMessage", "user": "HumanMessage"}
 
 
@@ -78,9 +91,9 @@ def _program(
     if api not in _APIS or not body:
         raise NotPossible("Only a chat request with a JSON body can be written as Python.")
     mask = mask_of(record)
-    left_out: list[str] = []
+    left_out = list(_marks(body))
     turns: list[Json] = mask.json(conversation.of_request(api, body))
-    messages = [message(turn["role"], turn["parts"], left_out) for turn in _merged(turns)]
+    messages = [message(turn["role"], turn["parts"], left_out) for turn in _merged(turns, left_out)]
     constructor = _arguments({**_constructor(record, api, body, mask), "base_url": base_url})
     call = ", ".join(["messages", *_keywords(api, body, mask)])
     text = f"messages = [\n{''.join(f'    {line},{chr(10)}' for line in messages)}]\n"
@@ -101,7 +114,7 @@ def _constructor(record: Record, api: str, body: Json, mask: Mask) -> Json:
     model = string(body.get("model"))
     tier = model.removeprefix("kilo-auto/")
     arguments: Json = {"tier": tier} if tier != model and tier in _TIERS else {"model": model}
-    for name, header in (("mode", "x-kilocode-mode"), ("task_id", "x-kilocode-taskid")):
+    for name, header in _HEADERS.items():
         if value := record.headers.get(header):
             arguments[name] = value
     if api != "chat_completions":
@@ -110,7 +123,7 @@ def _constructor(record: Record, api: str, body: Json, mask: Mask) -> Json:
         arguments["api_key"] = "anonymous"
     further = {}
     for field, value in body.items():
-        if value is None or field in _WRITTEN or field in _ALWAYS or field == "response_format":
+        if value is None or field in _WRITTEN or _ALWAYS.get(field) == value:
             continue
         argument = _ARGUMENTS.get(field)
         if argument:
@@ -155,7 +168,15 @@ def _arguments(arguments: Json) -> list[str]:
     return [f"    {name}={value!r}," for name, value in arguments.items()]
 
 
-def _merged(turns: list[Json]) -> Iterator[Json]:
+def _marks(body: Json) -> Iterator[str]:
+    """Yield what messages can have besides their parts."""
+    if '"cache_control"' in written(body):
+        yield "cache marks"
+    if any(message.get("name") for message in mappings(body.get("messages"))):
+        yield "names of messages"
+
+
+def _merged(turns: list[Json], left_out: list[str]) -> Iterator[Json]:
     """Yield the turns as messages: items of one answer together, and each result of a tool by itself."""
     last: Json | None = None
     for turn in turns:
@@ -167,7 +188,9 @@ def _merged(turns: list[Json]) -> Iterator[Json]:
         yield from ({"role": "tool", "parts": [result]} for result in results)
         if turn["role"] == "assistant":
             last = {"role": "assistant", "parts": [*(last["parts"] if last else ()), *rest]}
-        elif rest and not (results and turn["role"] == "tool"):
+        elif rest and results and turn["role"] == "tool":
+            left_out.append("images in results")
+        elif rest:
             yield {"role": turn["role"], "parts": rest}
     if last:
         yield last

@@ -99,7 +99,7 @@ class Views:
         if not start:
             body = body_of(record)
             details |= {
-                "address": f"{record.path}?{record.query}" if record.query else record.path,
+                "address": f"{record.method} {record.path}{'?' if record.query else ''}{record.query}",
                 "conversation": conversation.of_request(interface_of(record), body) if body else [],
                 "tools": conversation.tools(body),
                 "changes": differences(body, record.effective) if record.effective else [],

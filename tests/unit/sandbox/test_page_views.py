@@ -237,7 +237,7 @@ def test_requests_that_are_no_chat_have_a_row_too(gw: Sandbox) -> None:
     request(gw, "GET", "/api/gateway/models?page=1")
     shown = details(gw)
     assert (shown["row"]["interface"], shown["row"]["label"]["model"]) == ("other", "GET /api/gateway/models")
-    assert shown["address"] == "/api/gateway/models?page=1"
+    assert shown["address"] == "GET /api/gateway/models?page=1"
     post(gw, "/api/gateway/embeddings", {"model": "mistral-embed-2312", "input": ["one", "two"]}, gw.api_key)
     assert parts(details(gw)["conversation"]) == [("text", "", "one"), ("text", "", "two")]
 

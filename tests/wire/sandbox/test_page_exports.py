@@ -104,7 +104,12 @@ def plain(value: Any) -> Any:
 def test_the_program_sends_the_same_request(
     gw: Sandbox, api: str, form: str, stream: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    headers = {"x-kilocode-mode": "plan", "x-kilocode-taskid": "trip"}
+    headers = {
+        "x-kilocode-mode": "plan",
+        "x-kilocode-taskid": "trip",
+        "x-kilocode-projectid": "p",
+        "x-kilocode-feature": "f",
+    }
     post(gw, PATHS[api], {**BODIES[api], "stream": stream}, gw.api_key, headers)
     code = export(gw, form)
     assert gw.api_key not in code
@@ -117,7 +122,7 @@ def test_the_program_sends_the_same_request(
     assert second.status == 200
     assert plain(second.json) == plain(first.json)
     assert second.json.get("stream", False) is stream
-    sent = ("authorization", "x-kilocode-mode", "x-kilocode-taskid")
+    sent = ("authorization", *headers)
     assert [second.headers[name] for name in sent] == [first.headers[name] for name in sent]
     assert capsys.readouterr().out.strip()
 
@@ -134,9 +139,16 @@ def test_a_program_without_a_key_stays_without_one(gw: Sandbox, form: str, monke
 def test_a_program_names_what_it_leaves_out(gw: Sandbox) -> None:
     thought = {"role": "assistant", "content": "5", "reasoning": "I add."}
     sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-    messages = [{"role": "user", "content": "2+3"}, thought, {"role": "user", "content": [sound]}]
+    named = {
+        "role": "user",
+        "name": "Ann",
+        "content": [{"type": "text", "text": "2+3", "cache_control": {"type": "a"}}],
+    }
+    messages = [named, thought, {"role": "user", "content": [sound]}]
     post(gw, CHAT, {"model": "sandbox/echo", "messages": messages}, gw.api_key)
-    assert export(gw, "langchain").splitlines()[0] == "# Left out: reasoning, input_audio."
+    assert export(gw, "langchain").splitlines()[0] == (
+        "# Left out: cache marks, names of messages, reasoning, input_audio."
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/gateway/models"), ("POST", "/api/gateway/embeddings")])
