@@ -575,9 +575,10 @@ def test_a_thousand_requests_do_not_make_it_stutter(page: Page, gw: Sandbox) -> 
     sys.stdout.write(f"\n{len(frames)} frames: 95 % within {late:.1f} ms, median {frames[len(frames) // 2]:.1f} ms, ")
     sys.stdout.write(f"longest {frames[-1]:.1f} ms, {work:.2f} ms of CPU for each; tasks of 50 ms or more: {tasks}\n")
     assert len(frames) > 60
-    assert work < 8  # half of the time between two frames
-    assert late < 51  # three frames
-    assert len([task for task in tasks if task > 100]) <= 3  # the system may take the core away
+    assert work < 4  # a quarter of the time between two frames
+    # The system may take the core away: on two idle cores, 95 % are within 17 ms; with thirty busy programs, within 84.
+    assert frames[len(frames) // 2] < 34
+    assert late < 100
     assert page.locator("#list").get_by_role("option").count() < 30  # only the visible rows are elements
     page.get_by_role("listbox").focus()
     page.keyboard.press("End")
