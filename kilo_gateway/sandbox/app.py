@@ -115,7 +115,7 @@ class Gateway:
         forwarded = headers.get("x-forwarded-for", peer).split(",")[0].strip()
         try:
             if self._pass_through:
-                answer = await self._pass_through.answer(record, _relative(record.path), scope, bytes(body))
+                answer = await self._pass_through.answer(record, _relative(record.path), scope, bytes(body), receive)
             else:
                 answer = await self._answer(record, record.number, forwarded)
         except Refusal as refusal:

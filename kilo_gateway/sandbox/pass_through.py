@@ -6,16 +6,17 @@ way, and in no record.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final
 
 import openai
 from starlette.datastructures import Headers
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
-from kilo_gateway.sandbox.gateway.delivery import Answer, json_answer
+from kilo_gateway.sandbox.gateway.delivery import Answer, json_answer, wait_for_disconnect
 from kilo_gateway.sandbox.gateway.error_bodies import Refusal
 from kilo_gateway.sandbox.gateway.parts import DROP, Part
 from kilo_gateway.sandbox.gateway.records import Record
@@ -42,7 +43,7 @@ class PassThrough:
     def __init__(self, base_url: str) -> None:
         self._url = base_url.rstrip("/").removesuffix("/v1")
 
-    async def answer(self, record: Record, path: str | None, scope: Scope, body: bytes) -> Answer:
+    async def answer(self, record: Record, path: str | None, scope: Scope, body: bytes, receive: Receive) -> Answer:
         """Send a request on; `scope` and `body` have the secrets of the caller, which the record does not have."""
         if path is None:
             raise Refusal("invalid-path")
@@ -60,11 +61,15 @@ class PassThrough:
             request = client.build_request(
                 record.method, address, headers=[*sent, ("accept-encoding", "identity")], content=body
             )
-            response = await client.send(request, stream=True)
+            response = await _unless_left(client.send(request, stream=True), receive)
         except Exception as error:  # of httpx or httpx2, the one that openai uses
             await client.aclose()
             message = f"{self._url}: {type(error).__name__}: {error}"
             return json_answer({"error": {"message": message, "code": 502}}, 502)
+        if response is None:
+            await client.aclose()
+            record.update(disconnected=True)
+            return Answer(499)  # the gateway's own status for a caller who hung up
         received = {name.lower(): value for name, value in response.headers.items()}
         kept = {name: value for name, value in received.items() if name not in _NOT_RETURNED}
         return Answer(response.status_code, _stream(client, response), kept, streaming=True)
@@ -75,6 +80,19 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+async def _unless_left(sending: Awaitable[Any], receive: Receive) -> Any:
+    """Return the other gateway's answer; if the caller leaves before it, end the request there and return None."""
+    answer = asyncio.ensure_future(sending)
+    left = asyncio.ensure_future(wait_for_disconnect(receive))
+    try:
+        await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+        return await answer if answer.done() else None
+    finally:
+        for task in (answer, left):
+            task.cancel()
+        await asyncio.gather(answer, left, return_exceptions=True)
 
 
 async def _stream(client: Any, response: Any) -> AsyncIterator[Part]:

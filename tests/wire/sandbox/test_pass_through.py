@@ -1,6 +1,7 @@
 """Test requests that the sandbox passes on to another gateway; here a second sandbox is this gateway."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,17 @@ def test_a_client_that_leaves_frees_the_gateway_too(gateway: Sandbox, live: Sand
     stream.close()
     assert gateway.wait_for(lambda record: record.disconnected)
     assert live.wait_for(lambda record: record.disconnected)
+
+
+def test_a_client_that_leaves_before_an_answer_frees_the_gateway_too(gateway: Sandbox, live: Sandbox) -> None:
+    body = json.dumps({"model": "sandbox/stall", "messages": []}).encode()
+    with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
+        head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+        sock.sendall(head % (CHAT.encode(), len(body), body))
+        live.wait_for(lambda record: record.status == 200)
+    assert live.wait_for(lambda record: record.disconnected)
+    record = gateway.wait_for(lambda record: record.finished)
+    assert (record.status, record.disconnected) == (499, True)
 
 
 @pytest.mark.parametrize(
