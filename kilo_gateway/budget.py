@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal, Self, get_args
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, get_args
 from weakref import WeakSet
 
 UnknownPrice = Literal["one_at_a_time", "refuse", "allow"]
 """How a budget treats a call whose cost has no known upper limit."""
 
-Verdict = Literal["granted", "spent", "refused", "lost count", "wait", "wait for yourself"]
+Verdict = Literal["granted", "spent", "refused", "lost count", "wait", "wait for yourself", "queue"]
+"""The answer to a call that asks to be sent; "queue" is a wait that may take any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,109 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """The words for a limit in the text of an error."""
+
+    subject: str
+    higher: str
+    """The remedy that allows more."""
+    unknown: str
+    """The remedy for a call of unknown price."""
+    refused: str
+    """The reason why a call of unknown price is refused."""
+
+
+class Limit(ABC):
+    """What calls are counted against. A call reserves, is sent, and settles; all from any thread.
+
+    Garbage collection may end a call at any time, also in a thread that holds the lock: ended calls queue.
+    """
+
+    wording: ClassVar[Wording]
+
+    def __init__(self) -> None:
+        self._start_empty()
+        _LIMITS.add(self)
+
+    def _start_empty(self) -> None:
+        """Forget the calls under way and the lock, which belong to the parent process."""
+        self._lock = threading.Lock()
+        self._ended: deque[tuple[Hashable, Cost | None]] = deque()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock:
+            self._settle_ended()
+            yield
+        # A call may have ended while the lock was held.
+        self._settle_if_free()
+
+    def _settle_if_free(self) -> None:
+        while self._ended and self._lock.acquire(
+            blocking=False
+        ):  # the thread that holds it looks at the queue afterwards
+            try:
+                self._settle_ended()
+            finally:
+                self._lock.release()
+
+    def _settle_ended(self) -> None:
+        while self._ended:
+            self._end(*self._ended.popleft())
+
+    def settle(self, call: Hashable, cost: Cost | None) -> None:
+        """Replace the reservation of `call` by its cost, None for nothing; only the first time counts.
+
+        A call that no longer waits for its reservation settles with None.
+        """
+        self._ended.append((call, cost))
+        self._settle_if_free()
+
+    @abstractmethod
+    def _end(self, call: Hashable, cost: Cost | None) -> None:
+        """Settle a call while the lock is held."""
+
+    @abstractmethod
+    def reserve(self, call: Any, usd: float | None, holder: Holder, wake: Callable[[], None]) -> Verdict:
+        """Reserve the most that `call` may cost, None if it is unknown.
+
+        After "wait" and "queue", `wake` is called once, from any thread, as soon as asking again may help.
+        """
+
+    @abstractmethod
+    def again(self, call: Hashable, lost: Cost) -> bool:
+        """Count the attempt of `call` that was lost; return True if another one fits."""
+
+    @abstractmethod
+    def state(self) -> tuple[float | None, float, float]:
+        """Return the limit, what is spent, and the most that calls under way may cost, in USD."""
+
+
+class Caller(Hashable, Protocol):
+    """A call, as the limits of a cluster see it."""
+
+    model: str
+    keyed: bool
+    """True if the call is made for an account."""
+
+
+class Rate(Limit):
+    """A limit on requests besides money: each attempt of a call has its turn. See `in_force`."""
+
+    @abstractmethod
+    def attempt(self, call: Hashable, wake: Callable[[], None]) -> Verdict:
+        """Take the turn of the next attempt of a call that has its reservation; "queue" is as in `reserve`."""
+
+    @abstractmethod
+    def pause(self, seconds: float) -> None:
+        """Send nothing for some seconds, because the gateway asks for it."""
+
+
+in_force: Final[ContextVar[tuple[Rate, ...]]] = ContextVar("kilo_gateway_limits", default=())
+"""The limits that each call of this context obeys, besides the budget of its model."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Reserved:
     """The most that a call under way may cost, and the calls that wait for its end."""
 
@@ -50,7 +156,7 @@ class _Reserved:
     unknown: bool
 
 
-class KiloBudget:
+class KiloBudget(Limit):
     """Refuse the next request once it could cost more than is left of `limit_usd`.
 
     Pass the same instance to every model that should share the limit:
@@ -78,6 +184,13 @@ class KiloBudget:
     inherits, goes on by itself from what was spent. Raises ValueError for a limit that is not above 0.
     """
 
+    wording = Wording(
+        subject="The budget",
+        higher="Use a KiloBudget with a higher limit_usd",
+        unknown="Fetch the prices with list_models(), choose a model that has one, or pass unknown_price='allow'",
+        refused="unknown_price is 'refuse'",
+    )
+
     def __init__(
         self, limit_usd: float, *, unknown_cost_usd: float | None = None, unknown_price: UnknownPrice = "one_at_a_time"
     ) -> None:
@@ -94,45 +207,22 @@ class KiloBudget:
         self._estimated = Decimal(0)
         self._estimated_calls = 0
         self._unpriced_calls = 0
-        self._start_empty()
-        _BUDGETS.add(self)
+        super().__init__()
 
     def _start_empty(self) -> None:
-        """Forget the calls under way and the lock, which belong to the parent process."""
-        self._lock = threading.Lock()
+        super()._start_empty()
         self._under_way: dict[Hashable, _Reserved] = {}
         self._waiting: list[Callable[[], None]] = []
-        # Garbage collection may end a call at any time, also in a thread that holds the lock: ended calls queue.
-        self._ended: deque[tuple[Hashable, Cost | None]] = deque()
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._lock:
-            self._settle_ended()
-            yield
-        # A call may have ended while the lock was held.
-        self._settle_if_free()
-
-    def _settle_if_free(self) -> None:
-        while self._ended and self._lock.acquire(
-            blocking=False
-        ):  # the thread that holds it looks at the queue afterwards
-            try:
-                self._settle_ended()
-            finally:
-                self._lock.release()
-
-    def _settle_ended(self) -> None:
-        while self._ended:
-            call, cost = self._ended.popleft()
-            # A call that is not under way here belongs to the process that this one was forked from.
-            if self._under_way.pop(call, None) is None:
-                continue
-            if cost is not None:
-                self._count(cost)
-            waiting, self._waiting = self._waiting, []
-            for wake in waiting:
-                wake()
+    def _end(self, call: Hashable, cost: Cost | None) -> None:
+        # A call that is not under way here belongs to the process that this one was forked from.
+        if self._under_way.pop(call, None) is None:
+            return
+        if cost is not None:
+            self._count(cost)
+        waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake()
 
     @property
     def spent_usd(self) -> float:
@@ -150,7 +240,7 @@ class KiloBudget:
     def left_usd(self) -> float:
         """The most that a request may still cost, in USD; never negative."""
         with self._locked():
-            return float(max(Decimal(0), _exact(self.limit_usd) - self._spent - self._reserved()))
+            return float(max(Decimal(0), exact(self.limit_usd) - self._spent - self._reserved()))
 
     @property
     def unpriced_calls(self) -> int:
@@ -171,13 +261,10 @@ class KiloBudget:
             return float(self._estimated)
 
     def reserve(self, call: Hashable, usd: float | None, holder: Holder, wake: Callable[[], None]) -> Verdict:
-        """Reserve the most that `call` may cost, None if it is unknown.
-
-        After "wait", `wake` is called once, from any thread, as soon as asking again may help.
-        """
+        """Reserve the most that `call` may cost, as `Limit.reserve` says."""
         with self._locked():
             cost = self._amount(usd)
-            unspent = _exact(self.limit_usd) - self._spent
+            unspent = exact(self.limit_usd) - self._spent
             if unspent <= 0 or cost > unspent:
                 return "spent"
             if usd is None and self.unknown_price == "refuse":
@@ -197,17 +284,17 @@ class KiloBudget:
             return "wait"
 
     def again(self, call: Hashable, lost: Cost) -> bool:
-        """Count the attempt of `call` that was lost; return True if another one fits."""
+        """Count an attempt that was lost, as `Limit.again` says."""
         with self._locked():
             if call not in self._under_way:
                 return True
             self._count(lost)
-            return self._spent + self._reserved() <= _exact(self.limit_usd)
+            return self._spent + self._reserved() <= exact(self.limit_usd)
 
-    def settle(self, call: Hashable, cost: Cost | None) -> None:
-        """Replace the reservation of `call` by its cost, None for nothing; only the first time counts."""
-        self._ended.append((call, cost))
-        self._settle_if_free()
+    def state(self) -> tuple[float, float, float]:
+        """Return the limit, what is spent, and the most that calls under way may cost, in USD."""
+        with self._locked():
+            return self.limit_usd, float(self._spent), float(self._reserved())
 
     def _count(self, cost: Cost) -> None:
         usd = self._amount(cost.usd)
@@ -218,7 +305,7 @@ class KiloBudget:
             self._estimated_calls += 1
 
     def _amount(self, usd: float | None) -> Decimal:
-        return _exact((self.unknown_cost_usd or 0.0) if usd is None else usd)
+        return exact((self.unknown_cost_usd or 0.0) if usd is None else usd)
 
     def _reserved(self) -> Decimal:
         return sum((reserved.cost for reserved in self._under_way.values()), Decimal(0))
@@ -235,24 +322,23 @@ class KiloBudget:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._start_empty()
-        _BUDGETS.add(self)
+        super().__init__()
 
     def __repr__(self) -> str:
         return f"KiloBudget(limit_usd={self.limit_usd:g}, spent_usd={self.spent_usd:g})"
 
 
-def _exact(usd: float) -> Decimal:
+def exact(usd: float) -> Decimal:
     """Return an amount whose sums do not drift: a hundred times 0.01 is 1."""
     return Decimal(repr(float(usd)))
 
 
-_BUDGETS: Final[WeakSet[KiloBudget]] = WeakSet()
+_LIMITS: Final[WeakSet[Limit]] = WeakSet()
 
 
 def _start_empty_after_fork() -> None:
-    for budget in list(_BUDGETS):
-        budget._start_empty()
+    for limit in list(_LIMITS):
+        limit._start_empty()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

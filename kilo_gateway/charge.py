@@ -1,6 +1,6 @@
-"""The cost of one call and the budget that it is charged to. No I/O.
+"""The cost of one call and the limits that it is charged to: its model's budget, and those of a cluster. No I/O.
 
-Without a budget a charge does nothing.
+Without a limit a charge does nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from kilo_gateway.budget import Cost, Holder, KiloBudget
+from kilo_gateway.budget import Cost, Holder, KiloBudget, Limit, Rate, Verdict, in_force
 from kilo_gateway.errors import KiloBudgetExceeded, KiloConnectionError, KiloError, KiloResponseError
 from kilo_gateway.models import prices
 from kilo_gateway.usage import Usage
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from kilo_gateway.transport.exchange import Exchange
 
 WAIT_SECONDS: Final = 600.0
-"""Seconds that a call of unknown price waits for the one before it."""
+"""Seconds that a call waits for the calls under way to end."""
+
+Ask = Callable[[Holder, Callable[[], None]], Verdict]
+"""Asks whether a call may be sent now; if not, the function is called when it may ask again."""
 
 
 class Progress(Protocol):
@@ -42,15 +46,18 @@ class Progress(Protocol):
 class Charge:
     """One call, around which it is a `with` or `async with` block. Entering raises KiloBudgetExceeded.
 
-    `size` is only computed if there is a budget.
+    `size` is only computed if there is a limit.
     """
 
     def __init__(self, budget: KiloBudget | None, exchange: Exchange, size: Callable[[], prices.Size]) -> None:
-        self._budget = budget
+        self._rates = in_force.get()
+        # A call that waits for its turn in the cluster must not keep money of its own budget from others.
+        self._limits: tuple[Limit, ...] = self._rates if budget is None else (*self._rates, budget)
         self._exchange = exchange
         self._base_url = exchange.settings.base_url
-        self._model = exchange.model
-        self._size = size() if budget is not None else prices.NOTHING
+        self.model = exchange.model
+        self.keyed = exchange.sent.keyed
+        self._size = size() if self._limits else prices.NOTHING
         self._at_most: float | None = None
         self._bytes = 0
         self._deltas: Iterator[Delta] = iter(())
@@ -59,16 +66,21 @@ class Charge:
         self._usage: Usage | None = None
         self._answered = False
         self._attempted = False
-        if budget is not None:
-            exchange.on_lost_attempt = self._lost
+        if self._limits:
+            exchange.turns = self
+
+    @property
+    def counts(self) -> bool:
+        """True if there is a limit."""
+        return bool(self._limits)
 
     def watch(self, progress: Progress) -> None:
         """Use `progress` for the cost of an answer that ends early."""
         self._progress = progress
 
     def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        """Return `deltas`, counted if a budget is set. Without a budget, they are returned as they are."""
-        if self._budget is None:
+        """Return `deltas`, counted if there is a limit. Without one, they are returned as they are."""
+        if not self._limits:
             return deltas
         self._deltas = deltas
         return self._watched()
@@ -94,71 +106,98 @@ class Charge:
         self._bytes += generated
 
     def __enter__(self) -> Self:
-        if self._budget is not None:
-            deadline = self._deadline()
-            # A bare lock, because an event's own lock is not safe from garbage collection, which may wake us.
-            woken = threading.Lock()
-            woken.acquire()
-            while not self._reserved(self._budget, Holder(threading.get_ident()), woken.release):
-                if not woken.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                    raise self._exceeded(self._budget, "the calls before it did not end in time")
+        if self._limits:
+            with self._settled_if_not_sent():
+                for limit in self._limits:
+                    self._wait(partial(self._reserve, limit), partial(self._late, limit))
         return self
 
     async def __aenter__(self) -> Self:
-        if self._budget is not None:
-            woken = asyncio.Event()
-            loop = asyncio.get_running_loop()
-
-            def wake() -> None:
-                with suppress(RuntimeError):  # the loop is closed, so nothing waits
-                    loop.call_soon_threadsafe(woken.set)
-
-            holder = Holder(threading.get_ident(), id(loop), id(asyncio.current_task()))
-            deadline = self._deadline()
-            while not self._reserved(self._budget, holder, wake):
-                try:
-                    async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                        await woken.wait()
-                except TimeoutError:
-                    raise self._exceeded(self._budget, "the calls before it did not end in time") from None
-                woken.clear()
+        if self._limits:
+            with self._settled_if_not_sent():
+                for limit in self._limits:
+                    await self._await(partial(self._reserve, limit), partial(self._late, limit))
         return self
 
-    def _deadline(self) -> float:
-        return time.monotonic() + (self._exchange.within(WAIT_SECONDS) or WAIT_SECONDS)
+    @contextmanager
+    def _settled_if_not_sent(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            for limit in self._limits:
+                limit.settle(self, None)
+            raise
 
-    def _reserved(self, budget: KiloBudget, holder: Holder, wake: Any) -> bool:
-        """Return True if the call may be sent now; if not, `wake` is called when it may ask again."""
-        self._at_most = prices.at_most(self._model, self._size, base_url=self._base_url)
-        verdict = budget.reserve(self, self._at_most, holder, wake)
+    def _wait(self, ask: Ask, late: Callable[[], KiloError]) -> None:
+        # A bare lock, because an event's own lock is not safe from garbage collection, which may wake us.
+        woken = threading.Lock()
+        woken.acquire()
+        deadline: float | None = None
+        while (verdict := ask(Holder(threading.get_ident()), woken.release)) != "granted":
+            deadline = deadline or self._deadline(verdict)
+            if not woken.acquire(timeout=-1 if deadline is None else max(0.0, deadline - time.monotonic())):
+                raise late()
+
+    async def _await(self, ask: Ask, late: Callable[[], KiloError]) -> None:
+        woken = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits
+                loop.call_soon_threadsafe(woken.set)
+
+        holder = Holder(threading.get_ident(), id(loop), id(asyncio.current_task()))
+        deadline: float | None = None
+        while (verdict := ask(holder, wake)) != "granted":
+            deadline = deadline or self._deadline(verdict)
+            try:
+                async with asyncio.timeout(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                    await woken.wait()
+            except TimeoutError:
+                raise late() from None
+            woken.clear()
+
+    def _deadline(self, verdict: Verdict) -> float | None:
+        """Return the time when a wait ends. The time for the whole answer does not begin in a queue."""
+        left = self._exchange.time_left if verdict == "queue" else self._exchange.within(WAIT_SECONDS)
+        return None if left is None else time.monotonic() + left
+
+    def _reserve(self, limit: Limit, holder: Holder, wake: Callable[[], None]) -> Verdict:
+        self._at_most = prices.at_most(self.model, self._size, base_url=self._base_url)
+        verdict = limit.reserve(self, self._at_most, holder, wake)
         if verdict == "spent":
-            raise self._exceeded(budget, "")
+            raise self._exceeded(limit, "")
         if verdict == "refused":
-            raise self._exceeded(budget, "unknown_price is 'refuse'")
+            raise self._exceeded(limit, limit.wording.refused)
         if verdict == "lost count":
-            raise self._exceeded(budget, "the cost of a call before it is not known either (see unknown_cost_usd)")
+            raise self._exceeded(limit, "the cost of a call before it is not known either (see unknown_cost_usd)")
         if verdict == "wait for yourself":
             raise self._exceeded(
-                budget,
+                limit,
                 "it would wait for a call under way that cannot end before it, because this same caller holds it open",
             )
-        return verdict == "granted"
+        return verdict
 
-    def _exceeded(self, budget: KiloBudget, why: str) -> KiloBudgetExceeded:
-        spent, under_way = budget.spent_usd, budget.under_way_usd
-        state = f"of {budget.limit_usd:g} USD, {spent:g} are spent and {under_way:g} under way"
+    def _late(self, limit: Limit) -> KiloError:
+        return self._exceeded(limit, "the calls before it did not end in time")
+
+    def _exceeded(self, limit: Limit, why: str) -> KiloBudgetExceeded:
+        limit_usd, spent, under_way = limit.state()
+        state = f"{spent:g} USD are spent and {under_way:g} under way"
+        if limit_usd is not None:
+            state = f"of {limit_usd:g} USD, {spent:g} are spent and {under_way:g} under way"
         if self._at_most is None:
-            state += f", and the possible cost of this request to {self._model} is not known"
-            remedy = "Fetch the prices with list_models(), choose a model that has one, or pass unknown_price='allow'"
+            state += f", and the possible cost of this request to {self.model} is not known"
+            remedy = limit.wording.unknown
         else:
             state += f", and this request may cost {self._at_most:g}" if self._at_most else ""
             state += " because it sets no max_tokens" if self._at_most and self._size.answer is None else ""
-            remedy = "Use a KiloBudget with a higher limit_usd, set or lower max_tokens, or choose a cheaper model"
+            remedy = f"{limit.wording.higher}, set or lower max_tokens, or choose a cheaper model"
         reason = f"{state}; {why}" if why else state
         not_sent = "It was not sent again" if self._attempted else "It was not sent"
         return KiloBudgetExceeded(
-            f"The budget does not allow another request: {reason}. {not_sent}. {remedy}.",
-            limit_usd=budget.limit_usd,
+            f"{limit.wording.subject} does not allow another request: {reason}. {not_sent}. {remedy}.",
+            limit_usd=limit_usd,
             spent_usd=spent,
             under_way_usd=under_way,
         )
@@ -173,21 +212,45 @@ class Charge:
     ) -> None:
         self.settle(error)
 
-    def _lost(self) -> None:
+    def begins(self) -> None:
+        """Wait until an attempt may be sent. Raises KiloError if that takes too long."""
+        for rate in self._rates:
+            self._wait(partial(self._attempt, rate), self._exchange.too_long)
+
+    async def abegins(self) -> None:
+        """Wait until an attempt may be sent. Raises KiloError if that takes too long."""
+        for rate in self._rates:
+            await self._await(partial(self._attempt, rate), self._exchange.too_long)
+
+    def _attempt(self, rate: Rate, holder: Holder, wake: Callable[[], None]) -> Verdict:
+        verdict = rate.attempt(self, wake)
+        if verdict == "spent":
+            raise self._exceeded(rate, "an attempt was lost and may have been billed")
+        return verdict
+
+    def lost(self) -> None:
         """Count an attempt that failed and may have been billed. Raises KiloBudgetExceeded if another does not fit."""
-        budget, self._attempted = self._budget, True
-        if budget is not None and not budget.again(self, Cost(self._at_most, estimated=True)):
-            raise self._exceeded(budget, "an attempt was lost and may have been billed")
+        self._attempted = True
+        for limit in self._limits:
+            if not limit.again(self, Cost(self._at_most, estimated=True)):
+                raise self._exceeded(limit, "an attempt was lost and may have been billed")
+
+    def postponed(self, seconds: float) -> None:
+        """Let all calls wait as long as the gateway asks for."""
+        for rate in self._rates:
+            rate.pause(seconds)
 
     def settle(self, error: BaseException | None = None) -> None:
         """Count the cost of the call; only the first time counts. An error gets the usage reported before it."""
         if isinstance(error, KiloError) and error.usage is None and self._progress is not None:
             error.usage = self._progress.usage
-        if self._budget is not None:
+        if self._limits:
             try:
                 self._see_the_rest()
             finally:
-                self._budget.settle(self, self._cost(error))
+                cost = self._cost(error)
+                for limit in self._limits:
+                    limit.settle(self, cost)
 
     def _cost(self, error: BaseException | None) -> Cost | None:
         """Return the cost of the last attempt, or None if the gateway refused it."""
@@ -220,7 +283,7 @@ class Charge:
         answer = tokens if self._size.answer is None else min(tokens, self._size.answer)
         size = prices.Size(self._size.prompt, answer)
         at_most = (
-            prices.at_most(model, size, base_url=self._base_url) for model in (self._served, self._model) if model
+            prices.at_most(model, size, base_url=self._base_url) for model in (self._served, self.model) if model
         )
         costs = [cost for cost in (*at_most, self._at_most) if cost is not None]
         # No answer costs more than was reserved for it.
@@ -228,7 +291,7 @@ class Charge:
 
     def _price(self, usage: Usage) -> float | None:
         """Return the cost of `usage` by the listed prices of the model that served, else of the requested one."""
-        for model in (self._served, self._model):
+        for model in (self._served, self.model):
             if model and (cost := prices.of_usage(model, usage, base_url=self._base_url)) is not None:
                 return cost
         return None

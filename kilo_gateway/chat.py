@@ -109,7 +109,7 @@ class AsyncDeltas(AsyncIterator[Delta]):
     async def _received(self, call: Call) -> AsyncGenerator[Delta]:
         request = await _arequest(self._settings, call)
         charge = request.charge
-        if self._settings.budget is not None:
+        if charge.counts:
             # A loop that is closed without shutting down its generators never runs the rest of this one.
             weakref.finalize(self, charge.settle).atexit = False
         try:

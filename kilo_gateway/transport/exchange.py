@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Protocol, Self
 
 import openai
 
+from kilo_gateway.encoding.response_headers import retry_after
 from kilo_gateway.errors import KiloError, connection, translate
 from kilo_gateway.errors.sent import Sent
 from kilo_gateway.settings.account import AccountSettings
@@ -25,6 +26,25 @@ from kilo_gateway.transport.clients import sync_client
 from kilo_gateway.transport.event_loops import async_client
 from kilo_gateway.transport.openai_compat import HTTP_RESPONSE, at_most
 from kilo_gateway.transport.reader import Body, ErrorPage, areceived, received
+
+_COME_BACK_LATER: Final = (429, 503)
+"""The statuses whose `Retry-After` concerns the whole account (docs/gateway.md, "Retries")."""
+
+
+class Turns(Protocol):
+    """Counts the attempts of a request, and decides when each one is sent."""
+
+    def begins(self) -> None:
+        """Wait until the next attempt may be sent; may raise instead."""
+
+    async def abegins(self) -> None:
+        """Wait until the next attempt may be sent; may raise instead."""
+
+    def lost(self) -> None:
+        """Count an attempt that may have been answered, and billed, before it is repeated; may raise instead."""
+
+    def postponed(self, seconds: float) -> None:
+        """The gateway asks to send nothing for some seconds."""
 
 
 @dataclass(slots=True)
@@ -52,8 +72,7 @@ class Exchange:
     """Seconds that a stream may go without data."""
     max_retries: int = 0
     max_retry_wait: float | None = None
-    on_lost_attempt: Callable[[], None] = lambda: None
-    """Called before a request is sent again whose last attempt may have been answered, and billed. It may raise."""
+    turns: Turns | None = None
     lost: bool = False
     """True if the last attempt failed but may have been answered."""
     opened: bool = False
@@ -149,6 +168,7 @@ class Exchange:
 
     def error_page(self, response: Any) -> Any:
         """Return the response of an error with its page, read up to the size that a page may have."""
+        self._refused(response)
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
@@ -162,6 +182,7 @@ class Exchange:
 
     async def aerror_page(self, response: Any) -> Any:
         """Return the response of an error with its page, read up to the size that a page may have."""
+        self._refused(response)
         if response.is_closed:
             return response  # a user's own client has read it
         page = ErrorPage(self, response)
@@ -172,6 +193,10 @@ class Exchange:
         finally:
             await response.aclose()
         return page.read()
+
+    def _refused(self, response: Any) -> None:
+        if self.turns is not None and response.status_code in _COME_BACK_LATER:
+            self.turns.postponed(retry_after(response.headers) or 0.0)
 
     @contextmanager
     def _page_may_fail(self) -> Iterator[None]:
@@ -187,14 +212,24 @@ class Exchange:
         if self._page_failure is not None:
             raise self._page_failure
 
+    def begins(self) -> None:
+        """Wait until an attempt may be sent; may raise instead."""
+        if self.turns is not None:
+            self.turns.begins()
+
+    async def abegins(self) -> None:
+        """Wait until an attempt may be sent; may raise instead."""
+        if self.turns is not None:
+            await self.turns.abegins()
+
     def retrying(self, wait: float, options: Any, headers: Mapping[str, str] | None) -> float:
         """Record that an attempt failed and is repeated after `wait` seconds; return the seconds to wait.
 
         Raises KiloTimeoutError if the total limit leaves no time for it.
         """
         failure = sys.exception()
-        if headers is None and failure is not None and connection.may_have_arrived(failure):
-            self.on_lost_attempt()
+        if self.turns is not None and headers is None and failure is not None and connection.may_have_arrived(failure):
+            self.turns.lost()
         left = self._left()
         if left is not None:
             if wait >= left:
@@ -245,6 +280,11 @@ class Exchange:
         """Return `seconds`, or less if the total limit leaves less."""
         limits = [limit for limit in (seconds, self._left()) if limit is not None]
         return min(limits) if limits else None
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds that the total limit leaves, or None if there is no such limit or the call has not begun."""
+        return None if self._deadline is None else self._left()
 
     def _left(self) -> float | None:
         if self.total_timeout is None:

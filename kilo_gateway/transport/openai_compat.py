@@ -32,7 +32,13 @@ HTTP_RESPONSE: Final[Any] = HTTP.Response
 
 
 class Limits(Protocol):
-    """The exchange that a client makes: whether it may try again, and how much of an error it may read."""
+    """The exchange that a client makes: when it may try, and again, and how much of an error it may read."""
+
+    def begins(self) -> None:
+        """Wait until an attempt may be sent; may raise instead."""
+
+    async def abegins(self) -> None:
+        """Wait until an attempt may be sent; may raise instead."""
 
     def waits(self, seconds: float | None) -> bool:
         """Return True if a retry may wait as long as the gateway asks for."""
@@ -125,6 +131,7 @@ class GatewayClient(_Gateway, openai.OpenAI):
     # a function refuses one that is synchronous in an async client.
 
     def _prepare_options(self, options: Any) -> Any:
+        self.exchange.begins()
         if self.key_function is not None:
             self.api_key = keys.key_of(self.key_function)
         return super()._prepare_options(options)
@@ -138,6 +145,7 @@ class AsyncGatewayClient(_Gateway, openai.AsyncOpenAI):
     """The official async client, as the gateway is meant to see it."""
 
     async def _prepare_options(self, options: Any) -> Any:
+        await self.exchange.abegins()
         if self.key_function is not None:
             self.api_key = await keys.akey_of(self.key_function)
         return await super()._prepare_options(options)
