@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -70,6 +71,20 @@ class ListFile:
     def write(self, stored: Stored) -> None:
         """Replace the file in one step. Raises OSError."""
         write_json(self.path, {"format": FORMAT, "fetched_at": stored.fetched_at, "entries": stored.entries})
+
+
+def all_lists() -> dict[str, Stored]:
+    """Return all stored lists, by the names of their files."""
+    files = folder().glob("models-*.json")
+    return {file.name: stored for file in files if (stored := ListFile(file).read()) is not None}
+
+
+def add_lists(lists: Mapping[str, Stored]) -> None:
+    """Store lists of another machine, except for those that are not newer than the ones here. Raises OSError."""
+    for name, stored in sorted(lists.items(), key=lambda item: item[1].fetched_at):  # the one written last counts
+        here = (file := ListFile(folder() / name)).read()
+        if here is None or here.fetched_at < stored.fetched_at:
+            file.write(stored)
 
 
 def write_json(path: Path, held: Any) -> None:
