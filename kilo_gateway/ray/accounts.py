@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Decimal
 from itertools import islice
@@ -329,40 +329,21 @@ class Accounts:
     def _granted(self, account: _Account, report: Report, now: float) -> Reply:
         busy = max(1, sum(other.busy for other in self._workers.values()))
         grant = self._grant(account, busy, now)
-        again_in = max(PACE_SECONDS * (1 + grant.ahead), busy / REPORTS_PER_SECOND)
-        starved = False
+        grant.again_in = max(PACE_SECONDS * (1 + grant.ahead), busy / REPORTS_PER_SECOND)
         if now < self._paused_until:
-            again_in = max(again_in, self._paused_until - now)
+            grant.again_in = max(grant.again_in, self._paused_until - now)
         elif not report.leaves:
-            starved = not grant.pays(report.owed)
-            account.first = report.owed
+            grant.pays(report.owed)
             for kind, ask in report.asks.items():
-                # Each worker gets its part of the permits that are left.
-                most = min((window.open(now) for window in self._windows_of(kind)), default=None)
-                most = None if most is None else math.ceil(max(0, most) / busy)
-                permits = ask.repeats if most is None else min(ask.repeats, most)
-                for cost in ask.costs:
-                    if starved or permits == most:
-                        break
-                    if not grant.takes(cost):
-                        starved, account.first = True, cost
-                        break
-                    permits += 1
-                if permits == most:
-                    again_in = max(again_in, *(window.opens_in(now) for window in self._windows_of(kind)))
-                if not starved and not grant.crowded:
-                    permits += ask.spare if most is None else min(ask.spare, most - permits)
-                if most is not None:
-                    grant.permits[kind] = permits
-                    account.permits[kind] += permits
-                    for window in self._windows_of(kind):
-                        window.granted += permits
-            if not starved and not grant.crowded:
+                self._fill(grant, kind, ask, busy, now)
+            if grant.missing is None and not grant.crowded:
                 grant.takes_spare(report.spare, report.spare_calls, busy)
-        if not starved:
+        if grant.missing is None:
             account.starved_at = None
-        elif account.starved_at is None or grant.calls or grant.money:
-            account.starved_at = now  # behind the others that wait
+        else:
+            account.first = grant.missing
+            if account.starved_at is None or grant.calls or grant.money:
+                account.starved_at = now  # behind the others that wait
         account.money += grant.money
         account.calls += grant.calls
         return Reply(
@@ -374,9 +355,28 @@ class Accounts:
             fair_money=grant.fair_money,
             fair_calls=grant.fair_calls,
             pause=max(0.0, self._paused_until - now),
-            again_in=min(again_in, REPORT_SECONDS),
+            again_in=min(grant.again_in, REPORT_SECONDS),
             revived=False,
         )
+
+    def _fill(self, grant: _Grant, kind: Kind, ask: Ask, busy: int, now: float) -> None:
+        """Grant to calls of one kind what they need, to as many as there are permits and money for."""
+        windows = self._windows_of(kind)
+        if not self._terms.rated(kind):
+            grant.takes_all(ask.costs, None)
+            return
+        # Each worker gets its part of the permits that are left.
+        most = math.ceil(max(0, min(window.open(now) for window in windows)) / busy)
+        permits = min(ask.repeats, most)
+        permits += grant.takes_all(ask.costs, most - permits)
+        if permits == most:
+            grant.again_in = max(grant.again_in, *(window.opens_in(now) for window in windows))
+        if grant.missing is None and not grant.crowded:
+            permits += min(ask.spare, most - permits)
+        grant.permits[kind] = permits
+        grant.account.permits[kind] += permits
+        for window in windows:
+            window.granted += permits
 
     def _grant(self, account: _Account, busy: int, now: float) -> _Grant:
         others = [
@@ -419,18 +419,28 @@ class _Grant:
     money: Decimal = ZERO
     calls: int = 0
     permits: dict[Kind, int] = field(default_factory=dict)
+    again_in: float = 0.0
+    missing: Decimal | None = None
+    """The cost of the first call for which there is not enough money, or no place; None if there is."""
 
-    def pays(self, owed: Decimal) -> bool:
-        """Add the money for lost attempts, all of it or none; return True if it is there."""
-        if self.money_left is None or not owed:
-            return True
-        if owed > self.money_left:
-            return False
-        self._take(owed)
-        return True
+    def pays(self, owed: Decimal) -> None:
+        """Add the money for lost attempts, all of it or none."""
+        if self.money_left is not None and owed > self.money_left:
+            self.missing = owed
+        else:
+            self._take(owed)
 
-    def takes(self, cost: Decimal) -> bool:
-        """Add what one more call needs; return True if it is there."""
+    def takes_all(self, costs: Sequence[Decimal], most: int | None) -> int:
+        """Add what the calls need, at most `most` of them; return for how many it is there."""
+        if self.missing is not None:
+            return 0
+        for number, cost in enumerate(costs[:most]):
+            if not self._takes(cost):
+                self.missing = cost
+                return number
+        return len(costs[:most])
+
+    def _takes(self, cost: Decimal) -> bool:
         held, calls = self.account.money + self.money, self.account.calls + self.calls
         if self.calls_left is not None and (
             self.calls_left < 1 or (self.fair_calls is not None and calls >= self.fair_calls)
@@ -442,10 +452,8 @@ class _Grant:
             and (cost > self.money_left or (self.fair_money is not None and held >= self.fair_money))
         ):
             return False
-        if self.calls_left is not None:
-            self._take_calls(1)
-        if self.money_left is not None:
-            self._take(cost)
+        self._take_calls(1)
+        self._take(cost)
         return True
 
     def takes_spare(self, money: Decimal, calls: int, busy: int) -> None:
@@ -732,8 +740,8 @@ class Hand:
         Some of them may learn that the budget is spent.
         """
         self._unanswered, self._reply, self._replied_at = None, reply, now
-        # The actor's lease is longer, so that a worker that counts as dead has stopped before.
-        self._valid_until = sent_at + self._terms.lease_seconds / 2
+        # The actor's lease begins when the report arrives, so that a worker that counts as dead has stopped before.
+        self._valid_until = sent_at + 0.9 * self._terms.lease_seconds
         self._paused_until = max(self._paused_until, now + reply.pause)
         if reply.revived:
             self._permits.clear()

@@ -195,8 +195,10 @@ class Exchange:
         return page.read()
 
     def _refused(self, response: Any) -> None:
-        if self.turns is not None and response.status_code in _COME_BACK_LATER:
-            self.turns.postponed(retry_after(response.headers) or 0.0)
+        if self.turns is None or response.status_code not in _COME_BACK_LATER:
+            return
+        if (seconds := retry_after(response.headers)) is not None:
+            self.turns.postponed(seconds)
 
     @contextmanager
     def _page_may_fail(self) -> Iterator[None]:
