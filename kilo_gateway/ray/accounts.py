@@ -492,6 +492,7 @@ class Hand:
         self._worker = worker
         self._budget = None if terms.budget_usd is None else exact(terms.budget_usd)
         self._number = 0
+        self._reported_waiting = 0
         self._unanswered: Report | None = None
         self._reply: Reply | None = None
         self._replied_at = -math.inf
@@ -693,7 +694,8 @@ class Hand:
             return 0.0
         if self._queued or self._calls_aside or self._money_aside:
             return max(0.0, self._replied_at + self._reply.again_in - now)
-        if self._held or self._spent or self._requests or self._money > 0 or self._calls or any(self._permits.values()):
+        held = self._held or self._money > 0 or self._calls or any(self._permits.values())
+        if held or self._spent or self._requests or self._reported_waiting:
             return max(0.0, self._replied_at + REPORT_SECONDS - now)
         return None
 
@@ -702,6 +704,7 @@ class Hand:
         if self._unanswered is not None:
             return self._unanswered
         self._number += 1
+        self._reported_waiting = self._queued
         returned = max(ZERO, self._money)
         self._unanswered = Report(
             worker=self._worker,

@@ -224,7 +224,9 @@ def test_a_spent_budget_is_spent_to_within_one_request() -> None:
                 cluster.ask(worker, most)
         cluster.pass_time(0.1)
     cluster.work_off()
+    cluster.pass_time(3 * REPORT_SECONDS)
     status = cluster.accounts.status(cluster.now)
+    assert (status.waiting, status.workers) == (0, 0)
     assert 1 - float(most) < status.spent_usd <= 1
     assert float(cluster.billed) == pytest.approx(status.spent_usd)
 
