@@ -1,6 +1,6 @@
-"""The cost of one call and the limits that it is charged to: its model's budget, and those of a cluster. No I/O.
+"""The cost of one call, the limits that it is charged to and the tally that counts it. No I/O.
 
-Without a limit a charge does nothing.
+The limits are its model's budget, and those of a cluster. Without a limit and a tally, a charge does nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from kilo_gateway import tally
 from kilo_gateway.budget import Cost, Holder, KiloBudget, Limit, Rate, Verdict, in_force
 from kilo_gateway.errors import KiloBudgetExceeded, KiloConnectionError, KiloError, KiloResponseError
 from kilo_gateway.models import prices
@@ -64,8 +65,10 @@ class Charge:
         self._progress: Progress | None = None
         self._served: str | None = None
         self._usage: Usage | None = None
+        self._finish_reason: str | None = None
         self._answered = False
         self._attempted = False
+        self._tally = tally.current()
         if self._limits:
             exchange.turns = self
 
@@ -79,8 +82,8 @@ class Charge:
         self._progress = progress
 
     def seen(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
-        """Return `deltas`, counted if there is a limit. Without one, they are returned as they are."""
-        if not self._limits:
+        """Return `deltas`, counted if there is a limit or a tally. Without both, they are returned as they are."""
+        if not self._limits and self._tally is None:
             return deltas
         self._deltas = deltas
         return self._watched()
@@ -90,7 +93,7 @@ class Charge:
             self._bytes += _size(delta.text) + _size(delta.reasoning)
             # Of several answers the first one ends last, with the usage of all.
             if delta.ending is not None and not delta.choice:
-                self.answered(delta.ending.model, delta.ending.usage)
+                self.answered(delta.ending.model, delta.ending.usage, finish_reason=delta.ending.finish_reason)
             yield delta
 
     def _see_the_rest(self) -> None:
@@ -99,10 +102,12 @@ class Charge:
             for _ in self._watched():
                 pass
 
-    def answered(self, served: str | None, usage: Usage | None, *, generated: int = 0) -> None:
+    def answered(
+        self, served: str | None, usage: Usage | None, *, generated: int = 0, finish_reason: str | None = None
+    ) -> None:
         """Record that the answer is complete; `generated` is its size in bytes, if it was not streamed."""
         self._answered = True
-        self._served, self._usage = served, usage
+        self._served, self._usage, self._finish_reason = served, usage, finish_reason
         self._bytes += generated
 
     def __enter__(self) -> Self:
@@ -244,13 +249,24 @@ class Charge:
         """Count the cost of the call; only the first time counts. An error gets the usage reported before it."""
         if isinstance(error, KiloError) and error.usage is None and self._progress is not None:
             error.usage = self._progress.usage
-        if self._limits:
-            try:
-                self._see_the_rest()
-            finally:
+        if not self._limits and self._tally is None:
+            return
+        try:
+            self._see_the_rest()
+        finally:
+            if self._limits:
                 cost = self._cost(error)
                 for limit in self._limits:
                     limit.settle(self, cost)
+            if self._tally is not None:
+                self._count(self._tally, error)
+
+    def _count(self, current: tally.Tally, error: BaseException | None) -> None:
+        self._tally = None  # only the first time counts
+        usage = self._usage if self._answered else self._reported(error)
+        if self._answered or usage is not None:
+            current.answered(self._served or self.model, usage, self._finish_reason)
+        current.add(attempts=self._exchange.attempts)
 
     def _cost(self, error: BaseException | None) -> Cost | None:
         """Return the cost of the last attempt, or None if the gateway refused it."""

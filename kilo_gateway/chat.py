@@ -163,7 +163,8 @@ class _Request:
     def answered(self, content: bytes, response: Any) -> Reply:
         """Return the answer of a request that was not streamed."""
         reply = Reply.of(self.interface.whole(content, response, self.exchange.sent))
-        self.charge.answered(reply.ending.model, reply.ending.usage, generated=len(content))
+        ending = reply.ending
+        self.charge.answered(ending.model, ending.usage, generated=len(content), finish_reason=ending.finish_reason)
         return reply
 
     def without_reasoning(self, error: KiloInvalidRequestError) -> Call:

@@ -42,8 +42,7 @@ class Embedded:
     @property
     def spent(self) -> Spent:
         """The batch as one call of a ledger."""
-        usage = self.usage or Usage()
-        return Spent.one_call(usage.cost, prompt_tokens=usage.prompt_tokens)
+        return Spent.of(self.usage)
 
 
 def decode(content: bytes, response: Any, sent: Sent, *, texts: int, length: int | None) -> Embedded:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from kilo_gateway.encoding.text_table import text_table
+from kilo_gateway.usage import Usage
 
 
 @dataclass(slots=True)
@@ -26,6 +27,18 @@ class Spent:
     def one_call(cls, cost: float | None, **tokens: int) -> Self:
         """Return one call with the USD that it has cost, or None if that was not reported, and its tokens."""
         return cls(calls=1, cost=cost or 0.0, unpriced=int(cost is None), **tokens)
+
+    @classmethod
+    def of(cls, usage: Usage | None) -> Self:
+        """Return one call that used `usage`, or None if the gateway reported nothing."""
+        usage = usage or Usage()
+        return cls.one_call(
+            usage.cost,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+        )
 
     @property
     def total_tokens(self) -> int:

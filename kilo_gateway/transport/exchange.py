@@ -73,6 +73,8 @@ class Exchange:
     max_retries: int = 0
     max_retry_wait: float | None = None
     turns: Turns | None = None
+    attempts: int = 0
+    """How often the request was sent."""
     lost: bool = False
     """True if the last attempt failed but may have been answered."""
     opened: bool = False
@@ -215,14 +217,16 @@ class Exchange:
             raise self._page_failure
 
     def begins(self) -> None:
-        """Wait until an attempt may be sent; may raise instead."""
+        """Wait until an attempt may be sent, and count it; may raise instead."""
         if self.turns is not None:
             self.turns.begins()
+        self.attempts += 1
 
     async def abegins(self) -> None:
-        """Wait until an attempt may be sent; may raise instead."""
+        """Wait until an attempt may be sent, and count it; may raise instead."""
         if self.turns is not None:
             await self.turns.abegins()
+        self.attempts += 1
 
     def retrying(self, wait: float, options: Any, headers: Mapping[str, str] | None) -> float:
         """Record that an attempt failed and is repeated after `wait` seconds; return the seconds to wait.
