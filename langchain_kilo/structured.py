@@ -62,6 +62,11 @@ _FENCED: Final = re.compile(r"^.*?```(?:json)?(.*?)```.*$", re.DOTALL)
 class _PydanticToolsParser(_Complete, PydanticToolsParser):
     """Reads the arguments of a tool as a pydantic object."""
 
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 -- LangChain's name
+        """The class of the object, which core's parser does not report."""
+        return Any if self.others else self.tools[0]
+
 
 class _JsonOutputKeyToolsParser(_Complete, JsonOutputKeyToolsParser):
     """Reads the arguments of a tool as a dict."""
