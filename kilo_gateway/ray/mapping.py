@@ -1,4 +1,4 @@
-"""`map_rows`: the rows of a dataset of Ray, and what a target answers to each."""
+"""`map_rows`: a dataset of Ray with what a target answers to each row."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
-RETRIES: Final = 3
-"""How often a block is asked for again because its worker died. Ray would do it for ever, and each time is paid for."""
 STOP_SECONDS: Final = 5.0
 """How long a worker that ends waits for its connections to close."""
 
@@ -75,11 +73,11 @@ def map_rows(
     if on_error not in get_args(OnError):
         raise ValueError(f"on_error={on_error!r} is unknown; use one of {', '.join(map(repr, get_args(OnError)))}")
     job = _Job(target, input, output, id, prefix, concurrency, on_error, limits)
+    _check_pickle(ray, job)
     if not is_builder(target):
         plan = _Plan(job)
         if (existing := dataset.columns(fetch_if_missing=False)) is not None:
             plan.check(existing)
-    _check_pickle(ray, job)
     checkpoint = dataset.context.checkpoint_config
     if checkpoint is not None and checkpoint.id_column != id:
         raise ValueError(f"id={id!r} must be the id_column of the checkpoint, which is {checkpoint.id_column!r}")
@@ -87,7 +85,8 @@ def map_rows(
     _check_cpus(ray, least, num_cpus, others=1 if checkpoint is None else 2)
     # One block more than are needed, so that no row waits for the slowest one of a block.
     blocks = math.ceil(concurrency / rows_per_block) + 1
-    return dataset.repartition(target_num_rows_per_block=rows_per_block).map_batches(
+    # Not strict, it would leave small blocks as they are, and a worker asks for the rows of few blocks at a time.
+    return dataset.repartition(target_num_rows_per_block=rows_per_block, strict=True).map_batches(
         AskRows,
         fn_constructor_kwargs={"job": job},
         batch_size=None,  # the whole block
@@ -101,7 +100,6 @@ def map_rows(
         ),
         num_cpus=num_cpus,
         udf_modifying_row_count=False,  # `take` and `limit` then ask only for the rows that they return
-        ray_remote_args_fn=_worker_options,
         **(ray_options or {}),
     )
 
@@ -112,10 +110,6 @@ def _ray() -> Any:
     except ImportError as error:
         raise ImportError('map_rows needs Ray: pip install "kilo-gateway[ray]"') from error
     return ray
-
-
-def _worker_options() -> dict[str, Any]:
-    return {"max_task_retries": RETRIES}
 
 
 def _range(workers: Any) -> tuple[int, int]:
@@ -151,7 +145,9 @@ def _check_pickle(ray: Any, job: _Job) -> None:
 def _check_cpus(ray: Any, workers: int, num_cpus: float, *, others: int) -> None:
     """Raise ValueError if the job would wait for ever, as Ray has it, for CPUs that the cluster does not have."""
     needed, there = workers * num_cpus + others, ray.cluster_resources().get("CPU", 0)
-    if there < needed:
+    # What an autoscaler may add has no public name; Ray Data asks for it in the same way.
+    later = (ray._private.state.state.get_max_resources_from_cluster_config() or {}).get("CPU", 0)
+    if max(there, later) < needed:
         raise ValueError(
             f"the cluster has {there:g} CPUs, and this job needs {needed:g}: {workers * num_cpus:g} for {workers} "
             f"workers with num_cpus={num_cpus:g}, and {others} for Ray's own tasks and its checkpoint. Ray would wait "
@@ -208,10 +204,23 @@ class _Plan:
                 "prefix=, another output=, or drop columns before"
             )
 
+    def needed(self, block: pa.Table) -> pa.Table:
+        """Return the block with the columns that are read; all of them if that is not known."""
+        read = self.target.columns
+        own = [] if self.job.id_column is None else [self.job.id_column]
+        return block.select(list(dict.fromkeys([*own, *read]))) if read else block
+
     def worker(self) -> Worker:
         """Return what asks for the rows."""
         job = self.job
-        return Worker(self.target, self.output, concurrency=job.concurrency, on_error=job.on_error, limits=job.limits)
+        return Worker(
+            self.target,
+            self.output,
+            concurrency=job.concurrency,
+            on_error=job.on_error,
+            limits=job.limits,
+            id_column=job.id_column,
+        )
 
 
 class AskRows:
@@ -228,8 +237,7 @@ class AskRows:
         plan = self._plan
         plan.check(block.column_names)
         _check_ids(block, plan.job.id_column)
-        needed = block.select(plan.target.columns) if plan.target.columns else block
-        answered = self._loop.answered(needed.to_pylist())
+        answered = self._loop.answered(plan.needed(block).to_pylist())
         for column in plan.columns:
             values = pa.array([row[column.name] for row in answered], _arrow(column))
             block = block.append_column(plan.job.prefix + column.name, values)
@@ -237,7 +245,8 @@ class AskRows:
 
     def __del__(self) -> None:
         # Ray drops the object when its worker ends, and offers no other moment to close connections in.
-        self._loop.stop()
+        if "_loop" in self.__dict__:  # it was constructed
+            self._loop.stop()
 
 
 def _check_ids(block: pa.Table, name: str | None) -> None:
@@ -247,8 +256,10 @@ def _check_ids(block: pa.Table, name: str | None) -> None:
     seen: set[Any] = set()
     for value in block[name].to_pylist():
         if value is None or value in seen:
-            what = "null" if value is None else f"{described(value)}, of more than one row"
-            raise ValueError(f"the column {name} contains {what}; a checkpoint needs an id that only one row has")
+            what = "null" if value is None else f"{described(value)} in more than one row"
+            raise ValueError(
+                f"the column {name}, which should identify a row, contains {what}; pass another id=, or None"
+            )
         seen.add(value)
 
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from kilo_gateway.encoding.printable import described
 from kilo_gateway.errors import KiloInvalidRequestError
 from kilo_gateway.ray import rows
 from kilo_gateway.ray.targets import Row, Target
@@ -39,11 +40,13 @@ class Worker:
         concurrency: int,
         on_error: OnError = "column",
         limits: Limits | None = None,
+        id_column: str | None = None,
     ) -> None:
         self.target = target
         self.output = output
         self.on_error = on_error
         self.limits = limits
+        self.id_column = id_column
         self._free = asyncio.Semaphore(concurrency)
 
     async def answered(self, block: Sequence[Row]) -> list[Row]:
@@ -54,7 +57,7 @@ class Worker:
 
     async def _row(self, row: Row) -> Row:
         async with self._free:
-            with self._asking() as asked:
+            with self._asking(row) as asked:
                 asked.values = self.output.values(await self.target.ask(self.target.question(row)))
         return {**asked.values, **asked.facts}
 
@@ -62,7 +65,7 @@ class Worker:
         answers: dict[int, Row] = {}
         texts: dict[int, str] = {}
         for place, row in enumerate(block):
-            with self._asking() as asked:
+            with self._asking(row) as asked:
                 texts[place] = self.target.question(row)
             answers[place] = {**asked.values, **asked.facts}
         answers.update(zip(texts, await self._vectors(list(texts.values())), strict=True))
@@ -83,7 +86,7 @@ class Worker:
         return [{**self.output.values(vector), **part} for vector, part in zip(vectors, parts, strict=True)]
 
     @contextmanager
-    def _asking(self, *, several: bool = False) -> Iterator[_Asked]:
+    def _asking(self, row: Row | None = None, *, several: bool = False) -> Iterator[_Asked]:
         """Keep what a call of the target uses, and its error.
 
         The error leaves the block if the worker raises errors, but not if it may be the fault of one of several rows.
@@ -97,6 +100,8 @@ class Worker:
             except Exception as error:
                 asked.error = error
                 if self.on_error == "raise" and not (several and asked.may_be_one_row):
+                    if row is not None and self.id_column is not None:
+                        error.add_note(f"The row has {self.id_column}={described(row.get(self.id_column))}.")
                     raise
             finally:
                 asked.seconds = time.perf_counter() - begin

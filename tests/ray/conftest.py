@@ -4,6 +4,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -16,28 +18,39 @@ os.environ |= {
 
 import ray
 
-CPUS = 4
-"""Logical ones; the machine may have fewer."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let Ray warn: its warnings are about Ray."""
     config.addinivalue_line("filterwarnings", "ignore")
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster."""
+
+    address: str
+    folder: Path
+    """Everything that Ray writes."""
+
+    def files_with(self, secret: str) -> list[str]:
+        """Return the files that contain a secret."""
+        files = [file for file in self.folder.rglob("*") if file.is_file()]
+        return [file.name for file in files if secret.encode() in file.read_bytes()]
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
-    """Start a cluster, and return its address; its logs are in `logs`."""
+def cluster() -> Iterator[Cluster]:
+    """Start a cluster with four CPUs, whatever the machine has."""
     folder = tempfile.mkdtemp(prefix="kr", dir="/tmp")
     context = ray.init(
-        num_cpus=CPUS,
+        num_cpus=4,
         object_store_memory=200_000_000,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
         _temp_dir=folder,
     )
     try:
-        yield context.address_info["gcs_address"]
+        yield Cluster(context.address_info["gcs_address"], Path(context.address_info["session_dir"]))
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,56 +5,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray.data
-from langchain_core.prompts import ChatPromptTemplate
-from pydantic import BaseModel
 from ray.data import Dataset
 from ray.data.expressions import col
 
 from kilo_gateway.ray import map_rows
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo, KiloEmbeddings
+from tests.ray.conftest import Cluster
+from tests.ray.support import open_connections, questions, wait_until
 from tests.ray.targets import PAID, Asking
 
 FACTS = ["error", "finish_reason", "served_model", "input_tokens", "output_tokens", "cost_usd", "seconds", "attempts"]
 
 
 @pytest.fixture
-def llm(kilo_sandbox: Sandbox, cluster: str) -> ChatKilo:
+def llm(kilo_sandbox: Sandbox, cluster: Cluster) -> ChatKilo:
     return ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
 
 
-def questions(folder: Path, rows: int, bad: Callable[[int], bool] = lambda _: False) -> Dataset:
-    """Return a dataset of one file."""
-    path = folder / "questions.parquet"
-    table = {"id": range(rows), "question": [f"Name river {n}" for n in range(rows)], "bad": map(bad, range(rows))}
-    pd.DataFrame(table).to_parquet(path)
-    return ray.data.read_parquet(str(path))
-
-
-def open_connections(sandbox: Sandbox) -> int:
-    """Return the number of connections that clients have to the sandbox."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    ends = [(line.split()[2], line.split()[3]) for line in lines]
-    return sum(peer.endswith(f":{sandbox.port:04X}") and state == "01" for peer, state in ends)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    """Return as soon as the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not hold in time"
-        time.sleep(0.05)
+def dataset(folder: Path, rows: int, bad: Callable[[int], bool] = lambda _: False) -> Dataset:
+    return ray.data.read_parquet(questions(folder, rows, bad))
 
 
 def test_rows_that_fail_and_the_schema_of_their_blocks(llm: ChatKilo, tmp_path: Path, kilo_sandbox: Sandbox) -> None:
     # The second block consists of errors only: its columns have no value to take a type from.
-    dataset = questions(tmp_path, 60, bad=lambda n: 20 <= n < 40 or n == 50)
-    answered = map_rows(dataset, Asking(llm), rows_per_block=20, concurrency=8)
+    rows = dataset(tmp_path, 60, bad=lambda n: 20 <= n < 40 or n == 50)
+    answered = map_rows(rows, Asking(llm), rows_per_block=20, concurrency=8)
     answered.write_parquet(str(tmp_path / "answers"))
     files = sorted((tmp_path / "answers").iterdir())
     assert len(files) == 3
@@ -76,39 +56,31 @@ def test_rows_that_fail_and_the_schema_of_their_blocks(llm: ChatKilo, tmp_path: 
     assert len(kilo_sandbox.requests) == 39
     # Asked again alone.
     again = ray.data.read_parquet(str(tmp_path / "answers")).filter(expr=col("error").is_not_null())
-    rows = map_rows(again.select_columns(["id", "question"]), Asking(llm), rows_per_block=20).take_all()
-    assert sorted(row["id"] for row in rows) == list(failed.id)
-    assert {row["error"] for row in rows} == {None}
+    second = map_rows(again.select_columns(["id", "question"]), Asking(llm), rows_per_block=20).take_all()
+    assert sorted(row["id"] for row in second) == list(failed.id)
+    assert {row["error"] for row in second} == {None}
     wait_until(lambda: open_connections(kilo_sandbox) == 0)
 
 
-class River(BaseModel):
-    name: str
-    sea: str
-
-
-def test_a_chain_with_structured_output(llm: ChatKilo, tmp_path: Path) -> None:
-    prompt = ChatPromptTemplate.from_messages([("user", "{question} Where does it end? {id}")])
-    chain = prompt | llm.with_structured_output(River)
-    mapped = map_rows(questions(tmp_path, 4), chain, input=["question", "id"], prefix="river_")
-    rows = mapped.take_all()
-    assert [row["river_error"] for row in rows] == [None] * 4
-    assert [isinstance(row["river_name"], str) for row in rows] == [True] * 4
-    # The prefix lets a second target add its columns.
-    assert "river_cost_usd" in rows[0]
-
-
-def test_embeddings_and_a_builder(kilo_sandbox: Sandbox, cluster: str, tmp_path: Path) -> None:
+def test_embeddings_and_a_builder(kilo_sandbox: Sandbox, cluster: Cluster, tmp_path: Path) -> None:
     account: dict[str, Any] = {"base_url": kilo_sandbox.base_url, "api_key": kilo_sandbox.api_key}
-    mapped = map_rows(questions(tmp_path, 10), lambda: KiloEmbeddings(**account), input="question", rows_per_block=4)
+    mapped = map_rows(
+        dataset(tmp_path, 10),
+        lambda: KiloEmbeddings(**account),
+        input="question",
+        output="v",
+        prefix="my_",
+        rows_per_block=4,
+    )
     rows = mapped.take_all()
-    assert mapped.schema().base_schema.field("vector").type == pa.list_(pa.float32())
-    assert len({len(row["vector"]) for row in rows}) == 1
+    assert mapped.schema().base_schema.field("my_v").type == pa.list_(pa.float32())
+    assert len({len(row["my_v"]) for row in rows}) == 1
+    assert {row["my_error"] for row in rows} == {None}
     assert len(kilo_sandbox.requests) == 3
 
 
 def test_an_early_end_asks_no_more_and_leaves_nothing(llm: ChatKilo, tmp_path: Path, kilo_sandbox: Sandbox) -> None:
-    mapped = map_rows(questions(tmp_path, 400), Asking(llm, 0.05), rows_per_block=10, concurrency=10)
+    mapped = map_rows(dataset(tmp_path, 400), Asking(llm, 0.05), rows_per_block=10, concurrency=10)
     assert len(mapped.take(5)) == 5
     assert len(kilo_sandbox.requests) == 5
     # Leaving the loop stops the workers, also in the middle of blocks.
@@ -122,6 +94,6 @@ def test_an_early_end_asks_no_more_and_leaves_nothing(llm: ChatKilo, tmp_path: P
 
 
 def test_on_error_raise_ends_the_job(llm: ChatKilo, tmp_path: Path) -> None:
-    mapped = map_rows(questions(tmp_path, 20, bad=lambda n: n == 7), Asking(llm), on_error="raise")
-    with pytest.raises(Exception, match="no such river"):
+    mapped = map_rows(dataset(tmp_path, 20, bad=lambda n: n == 7), Asking(llm), on_error="raise")
+    with pytest.raises(Exception, match=r"(?s)no such river.*The row has id=7"):
         mapped.take_all()

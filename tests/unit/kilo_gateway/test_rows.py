@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal, TypedDict
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal, TypedDict
 import pytest
 from pydantic import BaseModel, Field
 
+from kilo_gateway.ray import map_rows
+from kilo_gateway.ray.mapping import _Job, _Plan
 from kilo_gateway.ray.rows import FACTS, Column, Output, column, shared
 from kilo_gateway.ray.targets import Target, is_builder
 from kilo_gateway.ray.worker import Worker
@@ -69,8 +72,9 @@ def test_a_row_that_fails_is_a_row_with_an_error() -> None:
 
 
 def test_an_error_is_raised_if_that_is_wanted() -> None:
-    with pytest.raises(LookupError, match="no such river"):
-        ask(shout, [{"text": "danube"}, {"text": "bad"}], on_error="raise")
+    with pytest.raises(LookupError, match="no such river") as e:
+        ask(shout, [{"text": "danube"}, {"text": "bad", "id": 7}], on_error="raise", id_column="id")
+    assert e.value.__notes__ == ["The row has id=7."]
 
 
 def test_a_cancellation_is_not_the_error_of_a_row() -> None:
@@ -281,3 +285,42 @@ def test_a_shared_request_is_divided_without_remainder() -> None:
     assert parts[3]["input_tokens"] > 3 * parts[0]["input_tokens"] > 0
     assert sum(part["cost_usd"] for part in parts) == pytest.approx(0.3)
     assert [(part["output_tokens"], part["attempts"]) for part in parts] == [(None, 2)] * 4
+
+
+def plan(
+    target: Any = shout, source: Any = None, output: Any = None, id_column: str | None = "id", prefix: str = ""
+) -> Any:
+    return _Plan(_Job(target, source, output, id_column, prefix, 64, "column", None))
+
+
+def test_the_columns_of_a_target() -> None:
+    def names(*arguments: Any) -> list[str]:
+        return [column.name for column in plan(*arguments).columns if column.name not in NAMES]
+
+    assert names() == ["answer"]
+    assert names(Program(), "name") == ["name", "km", "slope", "seas", "kind", "places"]
+    assert names(Program(), "name", "river") == ["river"]
+    assert names(Vectors()) == ["vector"]
+    assert names(lambda: Vectors()) == ["vector"]  # it is built in a worker
+
+
+def test_columns_that_a_dataset_lacks_or_has() -> None:
+    plan(Program(), "name", prefix="new_").check(["id", "name", "km"])
+    plan(id_column=None).check(["text"])
+    for wrong, message in (
+        (plan(), r"id='id' is not a column: the dataset has the columns key, error; pass id=None"),
+        (plan(Program(), "name", id_column="key"), "input='name' is not a column"),
+        (plan(id_column="key"), "the columns error would be there twice: .* pass prefix="),
+        (plan(output={"km": int, "seconds": int}, id_column="key", prefix="p"), "the columns pseconds would be there"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            wrong.check(["key", "error"])
+    with pytest.raises(ValueError, match=r"output=.* must be the name of the column for the vectors"):
+        plan(Vectors(), output={"x": float})
+
+
+def test_rows_need_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    dataset: Any = None
+    with pytest.raises(ImportError, match=r'pip install "kilo-gateway\[ray\]"'):
+        map_rows(dataset, shout)

@@ -1,0 +1,100 @@
+"""Test that a job that was killed goes on, and what is asked again."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import ray.data
+from ray.data.checkpoint import CheckpointConfig
+from ray.data.expressions import col
+
+from kilo_gateway.ray import map_rows
+from kilo_gateway.sandbox import Sandbox
+from langchain_kilo import ChatKilo
+from tests.ray import job
+from tests.ray.conftest import Cluster
+from tests.ray.support import questions, wait_until
+from tests.ray.targets import PAID, Asking
+
+ASKED_AGAIN = job.WORKERS * 2 * job.ROWS_PER_BLOCK
+"""Rows at most that a worker has under way: one block, and one behind it."""
+
+
+def start(cluster: Cluster, sandbox: Sandbox, folder: Path) -> subprocess.Popen[bytes]:
+    arguments = [cluster.address, sandbox.base_url, sandbox.api_key, str(folder)]
+    log = (folder / "log.txt").open("ab")
+    return subprocess.Popen([sys.executable, "-m", "tests.ray.job", *arguments], stdout=log, stderr=log)
+
+
+def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
+    assert process.wait(timeout=90) == 0, (folder / "log.txt").read_text()
+
+
+def check_each_row_once(folder: Path) -> None:
+    table = pq.read_table(folder / "answers").sort_by("id").to_pandas()
+    assert list(table.id) == list(range(job.ROWS))
+    assert table.error.isna().all()
+    assert [a.endswith(q) for a, q in zip(table.answer, table.question, strict=True)] == [True] * job.ROWS
+
+
+def workers() -> list[int]:
+    """Return the processes that ask for rows."""
+    names = {int(path.parent.name): path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return [number for number, name in names.items() if re.match(rb"ray::MapWorker\(MapBatches\(AskRows", name)]
+
+
+def test_a_killed_driver(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
+    questions(tmp_path, job.ROWS)
+    first = start(cluster, kilo_sandbox, tmp_path)
+    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 2, 60)
+    first.kill()
+    first.wait()
+    wait_until(lambda: not workers())  # Ray ends them
+    before = len(kilo_sandbox.requests)
+    assert before < job.ROWS
+    finish(start(cluster, kilo_sandbox, tmp_path), tmp_path)
+    check_each_row_once(tmp_path)
+    assert job.ROWS < len(kilo_sandbox.requests) <= job.ROWS + ASKED_AGAIN
+    assert kilo_sandbox.api_key not in (tmp_path / "log.txt").read_text()
+    assert cluster.files_with(kilo_sandbox.api_key) == []
+
+
+def test_a_killed_worker(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
+    questions(tmp_path, job.ROWS)
+    process = start(cluster, kilo_sandbox, tmp_path)
+    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 3, 60)
+    os.kill(workers()[0], signal.SIGKILL)
+    finish(process, tmp_path)
+    check_each_row_once(tmp_path)
+    asked = Counter(record.json["messages"][0]["content"] for record in kilo_sandbox.requests)
+    assert max(asked.values()) == 2
+    assert job.ROWS < len(kilo_sandbox.requests) <= job.ROWS + ASKED_AGAIN // job.WORKERS
+
+
+def test_failed_rows_are_left_to_the_next_run_if_they_are_not_written(
+    cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    llm = ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
+
+    def run(file: str) -> None:
+        dataset = ray.data.read_parquet(file)
+        dataset.context.checkpoint_config = CheckpointConfig(
+            "id", str(tmp_path / "checkpoint"), delete_checkpoint_on_success=False
+        )
+        with pytest.raises(ValueError, match="id='question' must be the id_column of the checkpoint, which is 'id'"):
+            map_rows(dataset, Asking(llm), id="question")
+        mapped = map_rows(dataset, Asking(llm), rows_per_block=10)
+        mapped.filter(expr=col("error").is_null()).write_parquet(str(tmp_path / "answers"))
+
+    run(questions(tmp_path, 40, bad=lambda n: n % 4 == 0))
+    assert len(kilo_sandbox.requests) == 30
+    run(questions(tmp_path, 40))
+    assert len(kilo_sandbox.requests) == 40
+    table = pq.read_table(tmp_path / "answers").sort_by("id").to_pandas()
+    assert list(table.id) == list(range(40))
