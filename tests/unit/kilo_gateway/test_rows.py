@@ -3,6 +3,10 @@
 import asyncio
 import json
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, Literal, TypedDict
@@ -11,7 +15,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from kilo_gateway.ray import map_rows
-from kilo_gateway.ray.mapping import _Job, _Plan
+from kilo_gateway.ray.mapping import _Job, _Loop, _Plan
 from kilo_gateway.ray.rows import FACTS, Column, Output, column, shared
 from kilo_gateway.ray.targets import Target, is_builder
 from kilo_gateway.ray.worker import Worker
@@ -285,6 +289,59 @@ def test_a_shared_request_is_divided_without_remainder() -> None:
     assert parts[3]["input_tokens"] > 3 * parts[0]["input_tokens"] > 0
     assert sum(part["cost_usd"] for part in parts) == pytest.approx(0.3)
     assert [(part["output_tokens"], part["attempts"]) for part in parts] == [(None, 2)] * 4
+
+
+class Counting:
+    """Limits that count where they are applied."""
+
+    def __init__(self) -> None:
+        self.inside = self.applied_to = self.closed = 0
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        self.inside += 1
+        self.applied_to += 1
+        yield
+        self.inside -= 1
+
+    def close_share(self) -> None:
+        self.closed += 1
+
+
+def test_the_loop_of_a_worker_applies_the_limits_and_closes_their_share() -> None:
+    limits = Counting()
+    seen: list[int] = []
+
+    async def asked(row: dict[str, Any]) -> str:
+        seen.append(limits.inside)
+        return "done"
+
+    loop = _Loop(Worker(Target(asked), Output.of("answer"), concurrency=1, limits=limits))
+    with ThreadPoolExecutor(2) as threads:
+        blocks = list(threads.map(loop.answered, [[{}] * 3, [{}] * 2]))
+    assert [len(block) for block in blocks] == [3, 2]
+    assert seen == [1] * 5
+    assert (limits.applied_to, limits.inside, limits.closed) == (5, 0, 0)
+    loop.stop()
+    loop.stop()
+    assert limits.closed == 1
+
+
+def test_a_loop_that_stops_cancels_what_is_under_way() -> None:
+    started = threading.Event()
+
+    async def endless(row: dict[str, Any]) -> str:
+        started.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    loop = _Loop(Worker(Target(endless), Output.of("answer"), concurrency=1))
+    with ThreadPoolExecutor(1) as threads:
+        block = threads.submit(loop.answered, [{}])
+        started.wait(5)
+        loop.stop()
+        with pytest.raises(CancelledError):
+            block.result(5)
 
 
 def plan(
