@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.encoding.printable import described
 from kilo_gateway.ray.rows import FACTS, Column, Output
 from kilo_gateway.ray.targets import Row, Target, is_builder
@@ -135,11 +138,18 @@ def _check_pickle(ray: Any, job: _Job) -> None:
         # Its nodes compare objects by identity, which a pickle does not keep (langgraph 1.3, SKIP_WRITE).
         raise ValueError(f"target= is a graph of LangGraph, which cannot be sent to the workers; {remedy}")
     try:
-        ray.cloudpickle.dumps(job)
+        sent = ray.cloudpickle.dumps(replace(job, limits=None))
+        ray.cloudpickle.dumps(job.limits)
     except Exception as error:
         raise ValueError(
             f"target={described(job.target)}, input= or limits= cannot be sent to the workers ({error}); {remedy}"
         ) from error
+    if re.search(rb"KiloBudget(?!Exceeded)", sent):
+        warnings.warn(
+            "target= has a KiloBudget, of which each worker gets a copy that counts by itself; "
+            "limits=ClusterLimits(budget_usd=...) counts for all workers",
+            stacklevel=user_stacklevel(),
+        )
 
 
 def _check_cpus(ray: Any, workers: int, num_cpus: float, *, others: int) -> None:

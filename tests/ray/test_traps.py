@@ -1,6 +1,7 @@
 """Test that what cannot work raises before anything is asked for, where Ray would wait or fail later."""
 
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import ray.data
 from langchain.agents import create_agent
 from ray.data import Dataset
 
+from kilo_gateway import KiloBudget, KiloBudgetExceeded
 from kilo_gateway.ray import map_rows
 from langchain_kilo import ChatKilo
 from tests.ray.conftest import Cluster
@@ -54,6 +56,15 @@ def test_targets_that_cannot_travel(rows: Dataset) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             map_rows(rows, target, input="question")
+
+
+def test_a_budget_that_each_worker_would_have(rows: Dataset) -> None:
+    with pytest.warns(UserWarning, match=r"each worker gets a copy .* limits=ClusterLimits") as warned:
+        map_rows(rows, Asking(ChatKilo(budget=KiloBudget(limit_usd=1))))
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        map_rows(rows, Asking(ChatKilo()), input=lambda row: KiloBudgetExceeded.__name__)
 
 
 class Unpicklable:
