@@ -139,10 +139,9 @@ def _check_pickle(ray: Any, job: _Job) -> None:
         raise ValueError(f"target= is a graph of LangGraph, which cannot be sent to the workers; {remedy}")
     try:
         sent = ray.cloudpickle.dumps(replace(job, limits=None))
-        ray.cloudpickle.dumps(job.limits)
     except Exception as error:
         raise ValueError(
-            f"target={described(job.target)}, input= or limits= cannot be sent to the workers ({error}); {remedy}"
+            f"target={described(job.target)} or its input= cannot be sent to the workers ({error}); {remedy}"
         ) from error
     if re.search(rb"KiloBudget(?!Exceeded)", sent):
         warnings.warn(
