@@ -16,11 +16,13 @@ from kilo_gateway._frames import user_stacklevel
 from kilo_gateway.encoding.printable import described
 from kilo_gateway.ray.rows import FACTS, Column, Output
 from kilo_gateway.ray.targets import Row, Target, is_builder
-from kilo_gateway.ray.worker import Limits, OnError, Worker
+from kilo_gateway.ray.worker import OnError, Worker
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
+
+    from kilo_gateway.ray.limits import ClusterLimits
 
 STOP_SECONDS: Final = 5.0
 """How long a worker that ends waits for its connections to close."""
@@ -39,7 +41,7 @@ def map_rows(
     workers: int | tuple[int, int] = 1,
     num_cpus: float = 0.25,
     on_error: OnError = "column",
-    limits: Limits | None = None,
+    limits: ClusterLimits | None = None,
     ray_options: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """Ask `target` for each row, and return the dataset with the answers and their cost in further columns.
@@ -176,7 +178,7 @@ class _Job:
     prefix: str
     concurrency: int
     on_error: OnError
-    limits: Limits | None
+    limits: ClusterLimits | None
 
 
 class _Plan:

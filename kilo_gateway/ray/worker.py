@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kilo_gateway.encoding.printable import described
 from kilo_gateway.errors import KiloInvalidRequestError
@@ -15,18 +15,11 @@ from kilo_gateway.ray import rows
 from kilo_gateway.ray.targets import Row, Target
 from kilo_gateway.tally import Tally, tallied
 
+if TYPE_CHECKING:
+    from kilo_gateway.ray.limits import ClusterLimits
+
 OnError = Literal["column", "raise"]
 T = TypeVar("T")
-
-
-class Limits(Protocol):
-    """The limits of a whole job, as `kilo_gateway.ray.ClusterLimits` has them."""
-
-    def applied(self) -> AbstractContextManager[Any]:
-        """Make the calls of a `with` block obey the limits."""
-
-    def close_share(self) -> None:
-        """Give back what this process has reserved."""
 
 
 class Worker:
@@ -39,7 +32,7 @@ class Worker:
         *,
         concurrency: int,
         on_error: OnError = "column",
-        limits: Limits | None = None,
+        limits: ClusterLimits | None = None,
         id_column: str | None = None,
     ) -> None:
         self.target = target

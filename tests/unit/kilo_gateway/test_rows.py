@@ -309,7 +309,7 @@ class Counting:
 
 
 def test_the_loop_of_a_worker_applies_the_limits_and_closes_their_share() -> None:
-    limits = Counting()
+    limits: Any = Counting()
     seen: list[int] = []
 
     async def asked(row: dict[str, Any]) -> str:
