@@ -42,13 +42,15 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """Start a cluster with four CPUs, whatever the machine has."""
     folder = tempfile.mkdtemp(prefix="kr", dir="/tmp")
-    context = ray.init(
-        num_cpus=4,
-        object_store_memory=200_000_000,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=folder,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KILO_CACHE_DIR", f"{folder}/lists")  # of the workers
+        context = ray.init(
+            num_cpus=4,
+            object_store_memory=200_000_000,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+        )
     try:
         yield Cluster(context.address_info["gcs_address"], Path(context.address_info["session_dir"]))
     finally:

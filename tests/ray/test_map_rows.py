@@ -91,9 +91,3 @@ def test_an_early_end_asks_no_more_and_leaves_nothing(llm: ChatKilo, tmp_path: P
     assert sent < 200
     time.sleep(0.5)
     assert len(kilo_sandbox.requests) == sent
-
-
-def test_on_error_raise_ends_the_job(llm: ChatKilo, tmp_path: Path) -> None:
-    mapped = map_rows(dataset(tmp_path, 20, bad=lambda n: n == 7), Asking(llm), on_error="raise")
-    with pytest.raises(Exception, match=r"(?s)no such river.*The row has id=7"):
-        mapped.take_all()

@@ -14,7 +14,8 @@ import ray.data
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.expressions import col
 
-from kilo_gateway.ray import map_rows
+from kilo_gateway import list_models
+from kilo_gateway.ray import ClusterLimits, map_rows
 from kilo_gateway.sandbox import Sandbox
 from langchain_kilo import ChatKilo
 from tests.ray import job
@@ -77,24 +78,31 @@ def test_a_killed_worker(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path
     assert job.ROWS < len(kilo_sandbox.requests) <= job.ROWS + ASKED_AGAIN // job.WORKERS
 
 
-def test_failed_rows_are_left_to_the_next_run_if_they_are_not_written(
-    cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path
-) -> None:
-    llm = ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
+def test_a_spent_budget_leaves_rows_to_the_next_run(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
+    list_models(base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key)
+    kilo_sandbox.clear()
+    llm = ChatKilo(model=PAID, base_url=kilo_sandbox.base_url, api_key=kilo_sandbox.api_key, max_tokens=100)
+    file = questions(tmp_path, 40)
 
-    def run(file: str) -> None:
+    def run(limits: ClusterLimits) -> None:
         dataset = ray.data.read_parquet(file)
         dataset.context.checkpoint_config = CheckpointConfig(
             "id", str(tmp_path / "checkpoint"), delete_checkpoint_on_success=False
         )
         with pytest.raises(ValueError, match="id='question' must be the id_column of the checkpoint, which is 'id'"):
             map_rows(dataset, Asking(llm), id="question")
-        mapped = map_rows(dataset, Asking(llm), rows_per_block=10)
+        mapped = map_rows(dataset, Asking(llm), rows_per_block=10, limits=limits)
+        # A row that is not written is not done.
         mapped.filter(expr=col("error").is_null()).write_parquet(str(tmp_path / "answers"))
 
-    run(questions(tmp_path, 40, bad=lambda n: n % 4 == 0))
-    assert len(kilo_sandbox.requests) == 30
-    run(questions(tmp_path, 40))
+    small = ClusterLimits(budget_usd=0.005)
+    run(small)
+    first = pq.read_table(tmp_path / "answers").to_pandas()
+    assert 0 < len(first) == len(kilo_sandbox.requests) < 40
+    spent = small.status().spent_usd
+    assert first.cost_usd.sum() == pytest.approx(spent)
+    assert spent <= 0.005
+    run(ClusterLimits(budget_usd=1, spent_usd=spent))
     assert len(kilo_sandbox.requests) == 40
     table = pq.read_table(tmp_path / "answers").sort_by("id").to_pandas()
     assert list(table.id) == list(range(40))
