@@ -134,17 +134,18 @@ def _check_whole(name: str, number: Any) -> None:
 
 
 def _check_pickle(ray: Any, job: _Job) -> None:
-    """Raise ValueError for what does not arrive at the workers as it is here."""
+    """Raise ValueError for what does not arrive at the workers as it is here, and warn of a budget that is copied."""
     remedy = "give a function without parameters that builds the target: map_rows(dataset, lambda: ...)"
-    if any(cls.__module__.partition(".")[0] == "langgraph" for cls in type(job.target).__mro__):
-        # Its nodes compare objects by identity, which a pickle does not keep (langgraph 1.3, SKIP_WRITE).
-        raise ValueError(f"target= is a graph of LangGraph, which cannot be sent to the workers; {remedy}")
     try:
         sent = ray.cloudpickle.dumps(replace(job, limits=None))
     except Exception as error:
         raise ValueError(
             f"target={described(job.target)} or its input= cannot be sent to the workers ({error}); {remedy}"
         ) from error
+    if not is_builder(job.target) and re.search(rb"langgraph\.(graph|pregel)", sent):
+        # Its nodes compare objects by identity, which a pickle does not keep (langgraph 1.3, SKIP_WRITE): each row
+        # would fail after its answer was paid for.
+        raise ValueError(f"target= has a graph of LangGraph, which cannot be sent to the workers; {remedy}")
     if re.search(rb"KiloBudget(?!Exceeded)", sent):
         warnings.warn(
             "target= has a KiloBudget, of which each worker gets a copy that counts by itself; "

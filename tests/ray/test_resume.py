@@ -23,6 +23,8 @@ from tests.ray.conftest import Cluster
 from tests.ray.support import questions, wait_until
 from tests.ray.targets import PAID, Asking
 
+pytestmark = pytest.mark.timeout(300)  # a driver and its workers take most of a minute to start on a busy machine
+
 ASKED_AGAIN = job.WORKERS * 2 * job.ROWS_PER_BLOCK
 """Rows at most that a worker has under way: one block, and one behind it."""
 
@@ -53,7 +55,7 @@ def workers() -> list[int]:
 def test_a_killed_driver(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
     questions(tmp_path, job.ROWS)
     first = start(cluster, kilo_sandbox, tmp_path)
-    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 2, 60)
+    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 2, 100)
     first.kill()
     first.wait()
     wait_until(lambda: not workers())  # Ray ends them
@@ -69,7 +71,7 @@ def test_a_killed_driver(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path
 def test_a_killed_worker(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
     questions(tmp_path, job.ROWS)
     process = start(cluster, kilo_sandbox, tmp_path)
-    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 3, 60)
+    wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 3, 100)
     os.kill(workers()[0], signal.SIGKILL)
     finish(process, tmp_path)
     check_each_row_once(tmp_path)

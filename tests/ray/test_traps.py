@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import ray.data
 from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
 from ray.data import Dataset
 
 from kilo_gateway import KiloBudget, KiloBudgetExceeded
@@ -47,15 +48,13 @@ def test_arguments(rows: Dataset, argument: dict[str, Any], message: str) -> Non
 
 
 def test_targets_that_cannot_travel(rows: Dataset) -> None:
-    for target, message in (
-        (
-            create_agent(ChatKilo()),
-            "target= is a graph of LangGraph, which cannot be sent to the workers; give",
-        ),
-        (Unpicklable(), r"cannot be sent to the workers \(.*lock.*\); give a function without parameters"),
-    ):
+    agent: Any = create_agent(ChatKilo())
+    message = "target= has a graph of LangGraph, which cannot be sent to the workers; give a function"
+    for target in (agent, RunnableLambda(str) | agent):
         with pytest.raises(ValueError, match=message):
             map_rows(rows, target, input="question")
+    with pytest.raises(ValueError, match=r"cannot be sent to the workers \(.*lock.*\); give a function"):
+        map_rows(rows, Unpicklable())
 
 
 def test_a_budget_that_each_worker_would_have(rows: Dataset) -> None:
