@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -34,10 +35,18 @@ def start(cluster: Cluster, sandbox: Sandbox, folder: Path) -> subprocess.Popen[
     return subprocess.Popen([sys.executable, "-m", "tests.ray.job", *arguments], stdout=log, stderr=log)
 
 
-def workers() -> list[int]:
-    """Return the processes that ask for rows."""
-    names = {int(path.parent.name): path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
-    return [number for number, name in names.items() if re.match(rb"ray::MapWorker\(MapBatches\(AskRows", name)]
+def workers(cluster: Cluster) -> list[int]:
+    """Return the processes of this cluster, and of no other one on the machine, that ask for rows."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            title, status = (folder / "cmdline").read_bytes(), (folder / "status").read_text()
+            parent = re.search(r"^PPid:\t(\d+)$", status, re.MULTILINE)
+            if title.startswith(b"ray::MapWorker(MapBatches(AskRows") and parent is not None:
+                raylet = (Path("/proc") / parent[1] / "cmdline").read_bytes()
+                if str(cluster.folder).encode() in raylet:
+                    found.append(int(folder.name))
+    return found
 
 
 def kept(folder: Path) -> int:
@@ -46,22 +55,23 @@ def kept(folder: Path) -> int:
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 
-def test_a_killed_driver_and_then_a_killed_worker(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_killed_driver_and_then_killed_workers(cluster: Cluster, kilo_sandbox: Sandbox, tmp_path: Path) -> None:
     questions(tmp_path, job.ROWS)
     first = start(cluster, kilo_sandbox, tmp_path)
     wait_until(lambda: len(kilo_sandbox.requests) >= job.ROWS // 2, 100)
     first.kill()
     first.wait()
-    wait_until(lambda: not workers())  # Ray ends them
+    wait_until(lambda: not workers(cluster))  # Ray ends them
     sent, done = len(kilo_sandbox.requests), kept(tmp_path)
     assert job.ROWS > sent > done >= sent - job.WORKERS * UNWRITTEN
 
     second = start(cluster, kilo_sandbox, tmp_path)
     wait_until(lambda: len(kilo_sandbox.requests) >= sent + 60, 100)
-    os.kill(workers()[0], signal.SIGKILL)
+    for worker in workers(cluster):
+        os.kill(worker, signal.SIGKILL)
     assert second.wait(timeout=100) == 0, (tmp_path / "log.txt").read_text()
     left = job.ROWS - done
-    assert left < len(kilo_sandbox.requests) - sent <= left + UNWRITTEN
+    assert left < len(kilo_sandbox.requests) - sent <= left + job.WORKERS * UNWRITTEN
     table = pq.read_table(tmp_path / "answers").sort_by("id").to_pandas()
     assert list(table.id) == list(range(job.ROWS))
     assert table.error.isna().all()
