@@ -65,6 +65,7 @@ def test_workers_killed_at_random_never_pass_the_budget(cluster: Cluster, tmp_pa
         # A worker that dies has up to sixteen calls that are not reported; the rest is for those that survive.
         budget = round(most * (KILLS * 17 + 60), 6)
         limits = hastily(ClusterLimits(budget_usd=budget, max_in_flight=60))
+        survivors = [Worker.remote(str(tmp_path)) for _ in range(2)]
         workers: list[tuple[str, Any, Any]] = []
         for name in [*names, *[""] * AT_ONCE]:
             if name:  # workers start while others are killed
@@ -72,7 +73,6 @@ def test_workers_killed_at_random_never_pass_the_budget(cluster: Cluster, tmp_pa
                 workers.append((name, worker, worker.process.remote()))
             if len(workers) > AT_ONCE or not name:
                 kill(*workers.pop(0), gateway, llm, limits, chance)
-        survivors = [Worker.remote(str(tmp_path)) for _ in range(2)]
         quick = {"plan": {"id": "quick"}}
         ends = ray.get([w.ask_until_it_is_spent.remote(llm, limits, extra_body=quick) for w in survivors], timeout=SOON)
         billed, lost = gateway.billed("quick", *names), float(gateway.billed(*names))
@@ -128,7 +128,7 @@ class Counting(BaseHTTPRequestHandler):
             cls.refused.append(time.monotonic())
         self.send_response(429 if refuse else 200)
         if refuse:
-            self.send_header("retry-after", "3")
+            self.send_header("retry-after", "4")
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -163,9 +163,9 @@ def test_a_retry_after_stops_all_workers(workers: list[Any]) -> None:
     with counting(20) as (gateway, url):
         limits = ClusterLimits(max_in_flight=4)
         assert both(workers, ChatKilo(base_url=url), limits, 40) == ["whole"] * 80
-    began, seconds = gateway.refused[0], 3.0
-    # The others learn of it with their next report, which is due within a second.
-    assert [at for at in gateway.arrived if began + 1.5 < at < began + seconds] == []
+    began, seconds = gateway.refused[0], 4.0
+    # The others learn of it with their next report, which is due within a second; a busy machine may need longer.
+    assert [at for at in gateway.arrived if began + 2.5 < at < began + seconds] == []
     assert len([at for at in gateway.arrived if at >= began + seconds]) >= 40
 
 
@@ -174,7 +174,7 @@ def test_a_gateway_that_counts_refuses_nothing(workers: list[Any]) -> None:
         limits = ClusterLimits(requests_per_minute=50)
         llm = ChatKilo(base_url=sandbox.base_url, api_key=sandbox.api_key)
         # The time for a call to be sent is up before this minute is.
-        answers = both(workers, llm, limits, 30, within=5)
+        answers = both(workers, llm, limits, 30, within=8)
         served = [record.status for record in sandbox.requests]
     assert served == [200] * 50
     assert sum(isinstance(answer, str) for answer in answers) == 50

@@ -102,7 +102,7 @@ def refused(answers: list[Any]) -> list[KiloBudgetExceeded]:
     return [answer for answer in answers if isinstance(answer, KiloBudgetExceeded)]
 
 
-async def test_a_budget_is_spent_to_within_one_call_with_few_reports(llm: ChatKilo) -> None:
+async def test_a_budget_is_spent_to_within_one_call(llm: ChatKilo) -> None:
     actor = Actor(Terms(budget_usd=1.0))
     with share_of(actor):
         answers = await outcomes(llm, 250)
@@ -111,7 +111,6 @@ async def test_a_budget_is_spent_to_within_one_call_with_few_reports(llm: ChatKi
             refused(answers)[0]
         )
         assert "higher budget_usd and with the spent_usd of this job" in str(refused(answers)[0])
-        assert len(actor.reports) < 60
     assert actor.spent == pytest.approx(0.995)
 
 
