@@ -28,6 +28,7 @@ from kilo_gateway.interfaces import INTERFACES
 from kilo_gateway.sandbox.gateway.call import Call as SandboxCall
 from kilo_gateway.sandbox.gateway.history_checks import check
 from kilo_gateway.sandbox.gateway.options import Api
+from kilo_gateway.sandbox.gateway.tool_repair import on_messages
 from tests.support.in_process import InProcess
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -96,8 +97,14 @@ def body(conversation: list[Message], api: str) -> dict[str, Any]:
 @given(conversations())
 def test_a_history_is_one_that_upstream_takes(api: str, conversation: list[Message]) -> None:
     request = body(conversation, api)
-    check(SandboxCall({}, OPTIONS, b"", api=KINDS[api], received=request))
+    check(SandboxCall({}, OPTIONS, b"", api=KINDS[api], received=request, effective=request))
     json.dumps(request)
+
+
+@given(conversations())
+def test_a_history_of_tools_needs_no_repair(conversation: list[Message]) -> None:
+    turns = body(conversation, "messages")["messages"]
+    assert on_messages(turns) == turns
 
 
 def _with_ids(item: dict[str, Any]) -> dict[str, Any]:
