@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from kilo_gateway.sandbox import Sandbox
-from tests.support.pages import BLOCKS, ROOT, Block
+from tests.support.pages import ROOT, Block, blocks
 
 # Type checkers run where it is not installed.
 TRACES: Any = importlib.import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 
-RECIPES = [block for block in BLOCKS if block.packages]
+RECIPES = [block for block in blocks(ROOT / "docs/observability.md") if block.packages]
 REQUESTED, SERVED = "kilo-auto/frontier", "anthropic/claude-opus-4.7"
 PROMPT, COMPLETION, COST = 11, 109, 0.00278
 HEADER, CALL_HEADER = "s3cr3t-header", "s3cr3t-header-of-a-call"

@@ -28,7 +28,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-# tests/ecosystem runs the blocks that need packages of others.
+# tests/ecosystem and tests/ray run the blocks that need packages of others.
 HERE = [block for block in BLOCKS if block.language == "python" and not block.packages]
 PYTHON = [block for block in HERE if "def test_" not in block.code]
 TESTS = [block for block in HERE if "def test_" in block.code]
@@ -42,6 +42,11 @@ def test_there_are_blocks_and_each_names_its_language() -> None:
     assert {block.language for block in BLOCKS} <= LANGUAGES
     fences = sum(page.read_text(encoding="utf-8").count("```") for page in PAGES)
     assert fences == 2 * (len(BLOCKS) + sum(block.printed is not None for block in BLOCKS))
+
+
+def test_blocks_that_need_packages_of_others_are_on_pages_that_other_tests_run() -> None:
+    pages = {block.place.partition(":")[0] for block in BLOCKS if block.packages}
+    assert pages == {"docs/observability.md", "docs/beyond-one-machine.md"}
 
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # LlamaIndex's own code warns
