@@ -112,7 +112,7 @@ $(BROWSER)/.installed: pyproject.toml constraints.txt
 $(RAY)/.installed: pyproject.toml constraints.txt
 	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
 	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
-	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[langchain,llama-index,sandbox,ray]' --group test --group ray
+	$(RAY)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[notebooks,ray]' --group test --group ray
 	@touch $@
 
 demo: $(DEMO)/.installed ## Run a chain, an agent and a query engine, and show their cost
@@ -178,8 +178,9 @@ workflows: $(BUILD)/.installed ## Check .github with zizmor, and with actionlint
 constraints: $(BUILD)/.installed ## Write the constraints files again, with the newest versions that pip finds; needs the oldest supported Python
 	$(BUILD)/bin/python -m tests.tools.write_constraints
 
-notebooks: $(VENV)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
+notebooks: $(VENV)/.installed $(RAY)/.installed ## Run the notebooks on the sandbox and save changed outputs; ARGS=--fresh also updates timing outputs
 	$(BIN)/python notebooks/execute.py $(ARGS)
+	$(RAY)/bin/python notebooks/execute.py --ray $(ARGS)
 
 record: $(VENV)/.installed ## Record the cassettes of tests and of `kilo-gateway verify` again, from the sandbox, or from the live gateway if KILO_API_KEY is set
 	$(BIN)/python $(PYTEST) -p no:randomly -W ignore::pytest_benchmark.logger.PytestBenchmarkWarning --force-enable-socket --record-mode=rewrite tests/standard/test_replay.py tests/standard/test_verify_replay.py $(ARGS)

@@ -1,6 +1,7 @@
 """Run the notebooks on the sandbox, each in its own kernel, and save them with their outputs.
 
-    python notebooks/execute.py                     # all notebooks, in place: make notebooks
+    python notebooks/execute.py                     # all notebooks that do not need Ray, in place: make notebooks
+    python notebooks/execute.py --ray               # those that need Ray, in an environment that has it
     python notebooks/execute.py --output FOLDER     # write the results to FOLDER, and do not change the files
 
 A run changes a file only if an output differs. Cells tagged `varies` measure time: if the new outputs have the same
@@ -25,9 +26,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent
-SECONDS = 60
+SECONDS = 120
 # A warning contains the path of the temporary file in which a kernel keeps a cell.
 _CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py:\d+")
+# Ray warns of the number of its processes on a computer with few cores.
+_FROM_RAY = re.compile(r"^\S*\(raylet\).*\n", re.MULTILINE)
 
 
 def execute(path: Path) -> Any:
@@ -40,8 +43,9 @@ def execute(path: Path) -> Any:
         coalesce_streams=True,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
-        # The kernel warns that its connection is not encrypted; the connection does not leave this computer.
-        extra_arguments=["--log-level=ERROR"],
+        # The kernel warns that its connection is not encrypted; the connection does not leave this computer. The
+        # messages of Ray's core, which have process ids, go to the terminal.
+        extra_arguments=["--log-level=ERROR", "--IPKernelApp.capture_fd_output=False"],
     )
     client.execute()
     notebook.metadata = {
@@ -52,7 +56,9 @@ def execute(path: Path) -> Any:
         cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
         for output in cell.get("outputs", ()):
             if output.output_type == "stream":
-                output.text = _CELL_FILE.sub("<this cell>", output.text)
+                output.text = _FROM_RAY.sub("", _CELL_FILE.sub("<this cell>", output.text))
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("text") != ""]
     return notebook
 
 
@@ -68,6 +74,11 @@ def keep_what_varies(new: Any, old: Any) -> None:
         before = saved.get(cell.id)
         if "varies" in cell.metadata.get("tags", ()) and before is not None and kinds(before) == kinds(cell):
             cell.outputs = before.outputs
+
+
+def needs_ray(path: Path) -> bool:
+    """Return True if the installation that a notebook names includes Ray, which has an environment of its own."""
+    return "[notebooks,ray]" in path.read_text(encoding="utf-8")
 
 
 def isolate(folder: str) -> None:
@@ -87,11 +98,14 @@ def isolate(folder: str) -> None:
 def main() -> int:
     """Run the notebooks that the command line names, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="files; default: all notebooks in this folder")
+    parser.add_argument(
+        "notebooks", nargs="*", type=Path, help="files; default: those in this folder that do not need Ray"
+    )
     parser.add_argument("--output", type=Path, help="folder for the results; default: the files themselves")
+    parser.add_argument("--ray", action="store_true", help="run the notebooks that need Ray, and not the others")
     parser.add_argument("--fresh", action="store_true", help="also save new outputs of cells that measure time")
     options = parser.parse_args()
-    paths = options.notebooks or sorted(FOLDER.glob("*.ipynb"))
+    paths = options.notebooks or [path for path in sorted(FOLDER.glob("*.ipynb")) if needs_ray(path) is options.ray]
 
     def run(path: Path) -> int:
         start = time.monotonic()
