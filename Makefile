@@ -35,7 +35,7 @@ SECONDS ?= 600
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md RELEASING.md SECURITY.md Makefile mkdocs.yml hatch_build.py .github docs notebooks benchmarks kilo_gateway langchain_kilo llama_index_kilo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-live test-browser test-ray demo-local record bench soak docs notebooks lint types format clean
+.PHONY: help arguments models demo build test test-wheel workflows constraints test-unit test-newest-python test-lowest test-ahead test-ecosystem test-langchain-agents test-real test-live test-browser test-ray demo-local record bench bench-ray soak docs notebooks lint types format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -187,6 +187,9 @@ record: $(VENV)/.installed ## Record the cassettes of tests and of `kilo-gateway
 
 bench: $(VENV)/.installed $(BENCH)/.installed ## Compare the speed with the official client and similar packages; writes benchmarks/RESULTS.md
 	$(BENCH)/bin/python -m benchmarks.run $(BIN)/python $(ARGS)
+
+bench-ray: $(RAY)/.installed ## Measure rows on Ray, and write the tables of docs/beyond-one-machine.md; ARGS="--long 100000" adds the memory of a long job
+	$(RAY)/bin/python -m benchmarks.ray_rows $(ARGS)
 
 soak: $(VENV)/.installed ## Run fifty streams at a time with mixed faults for 10 minutes; SECONDS=60 for a shorter run
 	$(BIN)/python -m tests.matrix.soak $(SECONDS)
