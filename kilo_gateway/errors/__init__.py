@@ -160,12 +160,13 @@ class KiloResponseError(KiloError, openai.APIResponseValidationError):
 
 
 class KiloBudgetExceeded(KiloError):  # noqa: N818 -- named after the KiloBudget that raises it
-    """A `KiloBudget` is spent, so that the request was not sent.
+    """A `KiloBudget` or the budget of a cluster is spent, so that the request was not sent.
 
-    Attributes: `limit_usd`, `spent_usd` and `under_way_usd` (what requests that still run may cost).
+    Attributes: `limit_usd` (None if the calls of a cluster are limited and not their cost), `spent_usd` and
+    `under_way_usd` (what requests that still run may cost).
     """
 
     _may_pass = False
-    limit_usd: float
+    limit_usd: float | None
     spent_usd: float
     under_way_usd: float
