@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 
 from kilo_gateway.budget import in_force
 from kilo_gateway.models import known, store
-from kilo_gateway.ray.accounts import Accounts, Reply, Report, Status, Terms
+from kilo_gateway.ray.accounts import Accounts
+from kilo_gateway.ray.reports import Reply, Report, Status, Terms
 from kilo_gateway.ray.shares import Share
 
 NAMESPACE: Final = "kilo_gateway"

@@ -12,7 +12,8 @@ from typing import Final
 
 from kilo_gateway import routing
 from kilo_gateway.budget import Caller, Cost, Holder, Rate, Verdict, Wording, exact
-from kilo_gateway.ray.accounts import ZERO, Hand, Kind, Reply, Report, Terms
+from kilo_gateway.ray.hand import Hand
+from kilo_gateway.ray.reports import ZERO, Kind, Reply, Report, Terms
 
 RESEND_SECONDS: Final = 0.5
 """Seconds until a report is sent again that got no reply."""

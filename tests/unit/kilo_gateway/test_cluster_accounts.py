@@ -14,7 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kilo_gateway.ray.accounts import GRACE_SECONDS, REPORT_SECONDS, Accounts, Hand, Kind, Terms
+from kilo_gateway.ray.accounts import Accounts
+from kilo_gateway.ray.hand import Hand
+from kilo_gateway.ray.reports import GRACE_SECONDS, REPORT_SECONDS, Kind, Terms
 
 CENT = Decimal("0.01")
 

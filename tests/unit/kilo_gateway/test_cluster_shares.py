@@ -13,7 +13,8 @@ import pytest
 
 from kilo_gateway import KiloBudgetExceeded, list_models
 from kilo_gateway.budget import Cost, Holder, in_force
-from kilo_gateway.ray.accounts import Accounts, Reply, Report, Terms
+from kilo_gateway.ray.accounts import Accounts
+from kilo_gateway.ray.reports import Reply, Report, Terms
 from kilo_gateway.ray.shares import Share
 from kilo_gateway.transport.openai_compat import HTTP
 from langchain_kilo import ChatKilo
@@ -211,6 +212,7 @@ def test_garbage_collection_may_end_a_call_while_the_lock_is_held() -> None:
 
 def test_the_thread_ends_when_there_is_nothing_to_report(llm: ChatKilo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kilo_gateway.ray.accounts.REPORT_SECONDS", 0.05)
+    monkeypatch.setattr("kilo_gateway.ray.hand.REPORT_SECONDS", 0.05)
     with share_of(Actor(Terms(budget_usd=1.0))) as share:
         llm.invoke("hi")
         thread = share._thread
