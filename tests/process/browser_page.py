@@ -256,6 +256,7 @@ def test_filters_and_search(page: Page, gw: Sandbox) -> None:
     expect(listed).to_contain_text("openai/gpt-5.4")
     page.get_by_label("Interface").select_option("All")
     page.get_by_label("Status").select_option("Error")
+    expect(count).to_have_text("1 of 3 requests")
     expect(listed).to_contain_text("sandbox/error-429")
     page.get_by_label("Status").select_option("All")
     page.get_by_label("Model").fill("ECHO")
