@@ -15,7 +15,7 @@ def start(cpus):
     """Start Ray with a number of logical CPUs; only programs on this computer can reach it."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
     logging.getLogger("ray.widgets.util").setLevel(logging.ERROR)  # it recommends a package
-    warnings.filterwarnings("ignore", module=r"ray\.|tqdm\.")
+    warnings.filterwarnings("ignore", module=r"ray\.|tqdm\.")  # they are about code of these packages
     import ray.data
 
     ray.init(

@@ -23,7 +23,7 @@ _ORGANIZATION: Final = "x-kilocode-organizationid"
 _ESCAPED: Final = re.compile(r"[\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
-class NotPossible(Exception):  # noqa: N818 - an answer to the page, not a failure
+class NotPossible(Exception):  # noqa: N818 -- an answer to the page, not a failure
     """A request that cannot be written in a form; the text says why."""
 
 
